@@ -1,0 +1,53 @@
+"""`python -m label_image`: flags → labels on stdout; errors → `error: …` and an exit code."""
+
+import sys
+from collections.abc import Sequence
+
+from label_image.config import LabelConfig
+from retrain.command import load_tensorflow, log_to_stderr, run_command
+from retrain.errors import ImageError
+from retrain.flags import parse_args
+
+TEXTS = {
+    "prog": "python -m label_image",
+    "description": "Labels images with a trained graph, which usually says itself what its input, output and labels are.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 0, 1 if an image could not be labelled, 2 for wrong flags or graphs."""
+
+    def command() -> int:
+        config = parse_args(LabelConfig, argv, **TEXTS)
+        log_to_stderr("INFO")
+        load_tensorflow()  # Only now: neither --help nor a wrong flag should wait for it.
+        return _label(config)
+
+    return run_command(command)
+
+
+def _label(config: LabelConfig) -> int:
+    from label_image.classify import classify, find_images
+    from label_image.graph import Overrides, open_graph
+    from label_image.report import FORMATS
+
+    graph = open_graph(
+        config.graph,
+        Overrides(
+            config.input_layer,
+            config.input_height,
+            config.input_width,
+            config.input_mean,
+            config.input_std,
+            config.output_layer,
+            config.labels,
+        ),
+    )
+    failed: dict[str, str] = {}
+    answers = classify(graph, find_images(config.image), config.top_k, failed)
+    if answers or config.output_format != "text":
+        sys.stdout.write(FORMATS[config.output_format](answers))
+        sys.stdout.flush()
+    if failed:
+        raise ImageError("\n".join(f"{path} cannot be labelled: {reason}" for path, reason in failed.items()))
+    return 0

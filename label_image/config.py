@@ -1,0 +1,33 @@
+"""The configuration of a labelling: its fields are the flags of `python -m label_image`."""
+
+from dataclasses import dataclass
+
+from retrain.flags import check, flag
+
+FROM_GRAPH = "as the graph says"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelConfig:
+    """What to label, with which graph. Fields that are None are found out from the graph; the others always win.
+
+    Raises:
+        FlagError: one line for each field whose value is not allowed.
+    """
+
+    image: tuple[str, ...] = flag("Images to label; a folder stands for all images below it.")
+    graph: str = flag("The trained graph.", "tf_files/retrained_graph.pb")
+    labels: str | None = flag(
+        "File of the labels, one a line.", None, shown_default="as the graph says, else the file beside it that is named like it"
+    )
+    input_height: int | None = flag("Height of the input, in pixels.", None, low=1, shown_default=FROM_GRAPH)
+    input_width: int | None = flag("Width of the input, in pixels.", None, low=1, shown_default=FROM_GRAPH)
+    input_mean: float | None = flag("Grey level that the input has as 0.", None, shown_default=FROM_GRAPH)
+    input_std: float | None = flag("Grey levels that the input has as 1.", None, low=0, low_open=True, shown_default=FROM_GRAPH)
+    input_layer: str | None = flag("Name of the input in the graph.", None, shown_default=FROM_GRAPH)
+    output_layer: str | None = flag("Name of the output in the graph.", None, shown_default=FROM_GRAPH)
+    top_k: int = flag("How many labels to print for each image.", 5, low=1)
+    output_format: str = flag("How to print them.", "text", choices=("text", "json", "csv"))
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -1,0 +1,49 @@
+"""Classifications as text, JSON or CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+
+from label_image.classify import Classification
+
+
+def as_text(answers: Sequence[Classification]) -> str:
+    """The original's lines for one image; for several, the same with the image's path above its labels."""
+    if len(answers) == 1:
+        return "\n".join([f"Evaluation time (1-image): {answers[0].seconds:.3f}s", "", *_label_lines(answers[0])]) + "\n"
+    parts = ["\n".join([answer.path, *_label_lines(answer)]) for answer in answers]
+    if answers:
+        mean = sum(answer.seconds for answer in answers) / len(answers)
+        parts.append(f"Evaluation time (1-image): {mean:.3f}s")
+    return "\n\n".join(parts) + "\n"
+
+
+def as_json(answers: Sequence[Classification]) -> str:
+    """A list with an object for each image: `image`, and `predictions`, a list of `label` and `score`."""
+    images = [
+        {
+            "image": answer.path,
+            "predictions": [{"label": label, "score": score} for label, score in zip(answer.labels, answer.scores, strict=True)],
+        }
+        for answer in answers
+    ]
+    return json.dumps(images, indent=2) + "\n"
+
+
+def as_csv(answers: Sequence[Classification]) -> str:
+    """A line for each image and label, with the columns image, rank (from 1), label, score."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["image", "rank", "label", "score"])
+    for answer in answers:
+        for rank, (label, score) in enumerate(zip(answer.labels, answer.scores, strict=True), start=1):
+            writer.writerow([answer.path, rank, label, f"{score:.7f}"])
+    return table.getvalue()
+
+
+FORMATS = {"text": as_text, "json": as_json, "csv": as_csv}
+
+
+def _label_lines(answer: Classification) -> list[str]:
+    return [f"{label} (score={score:.5f})" for label, score in zip(answer.labels, answer.scores, strict=True)]

@@ -1,0 +1,33 @@
+"""Image retraining: a folder of photos → a classifier, by training a new softmax layer on cached bottlenecks.
+
+The letters of shapes, everywhere in this project:
+    N images; B images of one batch; H, W height and width in pixels; D values of a bottleneck; C classes.
+
+Use `retrain.run(retrain.RetrainConfig(image_dir=…))` from Python, `python -m retrain --image_dir …` from a shell.
+The names are loaded at their first use, so that importing the package starts no TensorFlow.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retrain.config import RetrainConfig as RetrainConfig
+    from retrain.errors import RetrainError as RetrainError
+    from retrain.pipeline import RetrainResult as RetrainResult
+    from retrain.pipeline import run as run
+
+__version__ = "0.1.0"
+__all__ = ["RetrainConfig", "RetrainError", "RetrainResult", "run"]
+
+_HOMES = {
+    "RetrainConfig": "retrain.config",
+    "RetrainError": "retrain.errors",
+    "RetrainResult": "retrain.pipeline",
+    "run": "retrain.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,12 @@
+"""The types of arrays that pass between the stages."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+IndexArray: TypeAlias = npt.NDArray[np.int64]
+# A network: float32 [B, H, W, 3], normalised → float32 [B, D].
+BatchFunction: TypeAlias = Callable[[FloatArray], FloatArray]

@@ -1,0 +1,185 @@
+"""Frozen GraphDefs: reading one, cutting one, and running one over batches of images in TensorFlow 2."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+from retrain.arrays import BatchFunction, FloatArray
+from retrain.backbones.catalog import Architecture
+from retrain.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network, loaded.
+
+    Attributes:
+        architecture: its tensors and its input.
+        graph_def: as read from its file; never changed.
+        fingerprint: SHA-256 over everything a bottleneck depends on but the image: the file, the tensors, the input.
+    """
+
+    architecture: Architecture
+    graph_def: GraphDef
+    fingerprint: str
+
+    @functools.cached_property
+    def run(self) -> BatchFunction:
+        """float32 [N, H, W, 3], normalised → bottlenecks, float32 [N, D]. Made at the first use: a full cache needs none."""
+        chosen = self.architecture
+        function = batch_function(self.graph_def, chosen.input_tensor, chosen.batch_tensor)
+        return lambda images: function(images).reshape(len(images), chosen.bottleneck_size)
+
+
+def load_backbone(architecture: Architecture, graph_bytes: bytes) -> Backbone:
+    """Parses the network's file and checks that it has the tensors of its architecture.
+
+    Raises:
+        ModelError: the bytes are no GraphDef, or a tensor is missing.
+    """
+    graph_def = parse_graph(graph_bytes, architecture.graph_file)
+    nodes = {node.name for node in graph_def.node}
+    for tensor in (architecture.input_tensor, architecture.bottleneck_tensor, architecture.batch_tensor):
+        if node_name(tensor) not in nodes:
+            raise ModelError(
+                f"{architecture.graph_file} is not the network {architecture.name}: it has no tensor {tensor}. Delete the "
+                "file, and run again to get it anew."
+            )
+    digest = hashlib.sha256(graph_bytes)
+    digest.update(repr(architecture).encode())
+    return Backbone(architecture, graph_def, digest.hexdigest())
+
+
+def parse_graph(data: bytes, source: str) -> GraphDef:
+    """The GraphDef in `data`. Raises ModelError, naming `source`, where there is none."""
+    graph_def = GraphDef()
+    try:
+        graph_def.ParseFromString(data)
+    except DecodeError as error:
+        raise ModelError(f"{source} is not a frozen TensorFlow graph (a GraphDef in binary form), or is damaged.") from error
+    if not graph_def.node:
+        raise ModelError(f"{source} holds no graph: no node was found in it.")
+    return graph_def
+
+
+def node_name(tensor: str) -> str:
+    """`pool_3:0` → `pool_3`; also a node's input as written in a GraphDef, `^name` for a control dependency."""
+    return tensor.lstrip("^").split(":", 1)[0]
+
+
+def tensor_name(name: str) -> str:
+    """`Mul` → `Mul:0`; a name with an output number stays."""
+    return name if ":" in name else f"{name}:0"
+
+
+def subgraph(graph_def: GraphDef, outputs: Iterable[str]) -> GraphDef:
+    """A copy of the graph with only the nodes that `outputs` (names of nodes) are computed from, in the same order."""
+    nodes = {node.name: node for node in graph_def.node}
+    needed: set[str] = set()
+    waiting = list(outputs)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting.extend(node_name(text) for text in nodes[name].input)
+    cut = GraphDef(versions=graph_def.versions, library=graph_def.library)
+    cut.node.extend(node for node in graph_def.node if node.name in needed)
+    return cut
+
+
+def batch_function(graph_def: GraphDef, feed: str, fetch: str) -> BatchFunction:
+    """The graph as a function from a batch of what `feed` takes to what `fetch` gives; both are names of tensors.
+
+    A graph whose batch is frozen at one image takes batches too.
+    """
+    feed_shape = [None, *_static_shape(graph_def, feed)[1:]] if _static_shape(graph_def, feed) else None
+    function = _wrap(graph_def, feed, fetch, tf.TensorSpec(feed_shape, tf.float32))
+    return lambda images: np.asarray(function(tf.constant(images)), dtype=np.float32)
+
+
+def bytes_function(graph_def: GraphDef, feed: str, fetch: str) -> Callable[[bytes], FloatArray]:
+    """The graph as a function of one image file's bytes, for graphs that decode by themselves (`DecodeJpeg/contents`)."""
+    function = _wrap(graph_def, feed, fetch, tf.TensorSpec([], tf.string))
+    return lambda contents: np.asarray(function(tf.constant(contents)), dtype=np.float32)
+
+
+def _wrap(graph_def: GraphDef, feed: str, fetch: str, spec: tf.TensorSpec) -> Callable[[tf.Tensor], tf.Tensor]:
+    runnable = runnable_copy(subgraph(graph_def, [node_name(fetch)]))
+
+    def body(value: tf.Tensor) -> tf.Tensor:
+        return tf.graph_util.import_graph_def(runnable, input_map={feed: value}, return_elements=[fetch], name="")[0]
+
+    return tf.compat.v1.wrap_function(body, [spec])
+
+
+def _static_shape(graph_def: GraphDef, tensor: str) -> list[int | None]:
+    """The shape a placeholder declares, -1 as None; empty where the tensor is no placeholder or declares none."""
+    for node in graph_def.node:
+        if node.name == node_name(tensor) and node.op == "Placeholder":
+            return [size.size if size.size > 0 else None for size in node.attr["shape"].shape.dim]
+    return []
+
+
+def runnable_copy(graph_def: GraphDef) -> GraphDef:
+    """A copy that computes the same for one image, runs in TensorFlow 2, and takes batches.
+
+    Three things in graphs of 2015 stand in the way: an op that newer runtimes refuse (BatchNormWithGlobalNormalization), checks
+    that keep operations from being fused (CheckNumerics), and reshapes to a constant batch of one.
+    """
+    runnable = GraphDef(versions=graph_def.versions, library=graph_def.library)
+    reshape_shapes = {node_name(node.input[1]) for node in graph_def.node if node.op == "Reshape"}
+    for node in graph_def.node:
+        if node.op == "BatchNormWithGlobalNormalization":
+            runnable.node.extend(_batch_norm_nodes(node))
+            continue
+        copy = runnable.node.add()
+        copy.CopyFrom(node)
+        if node.op == "CheckNumerics":
+            copy.op = "Identity"
+            copy.attr.pop("message", None)
+        elif node.op == "Const" and node.name in reshape_shapes:
+            _free_batch(copy)
+    return runnable
+
+
+def _free_batch(node: NodeDef) -> None:
+    """A reshape's constant [1, n, …] → [-1, n, …]: the same for one image, since the count of values fixes the first size."""
+    sizes = tf.make_ndarray(node.attr["value"].tensor)
+    if sizes.ndim == 1 and len(sizes) > 1 and sizes[0] == 1 and (sizes[1:] > 0).all():
+        free = sizes.copy()
+        free[0] = -1
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(free))
+
+
+def _batch_norm_nodes(node: NodeDef) -> list[NodeDef]:
+    """`(t - m) / sqrt(v + epsilon) · gamma + beta`, the op's definition, as `t · scale + (beta - m · scale)`.
+
+    The runtime folds the constants, and the scale into the convolution before it.
+    """
+    t, mean, variance, beta, gamma = node.input[:5]
+    name, made = node.name, []
+
+    def add(op: str, suffix: str, *inputs: str) -> str:
+        new = NodeDef(name=name + suffix, op=op, input=inputs)
+        new.attr["T"].CopyFrom(node.attr["T"])
+        made.append(new)
+        return new.name
+
+    epsilon = NodeDef(name=f"{name}/epsilon", op="Const")
+    epsilon.attr["dtype"].CopyFrom(node.attr["T"])
+    value = tf.make_tensor_proto(node.attr["variance_epsilon"].f, dtype=node.attr["T"].type)
+    epsilon.attr["value"].tensor.CopyFrom(value)
+    made.append(epsilon)
+    scale = add("Rsqrt", "/rsqrt", add("Add", "/variance", variance, epsilon.name))
+    if node.attr["scale_after_normalization"].b:
+        scale = add("Mul", "/scale", scale, gamma)
+    offset = add("Sub", "/offset", beta, add("Mul", "/scaled_mean", mean, scale))
+    add("Add", "", add("Mul", "/scaled", t, scale), offset)
+    return made

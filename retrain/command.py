@@ -1,0 +1,72 @@
+"""What all command lines share: how they end, how they log, and how TensorFlow is started without its greetings."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+from retrain.errors import RetrainError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
+
+
+def run_command(command: Callable[[], int], interrupted: str = "Stopped.") -> int:
+    """Runs `command` and returns its exit code; an error that a user can mend becomes `error: …` on stderr and an exit code.
+
+    `interrupted` is printed at Ctrl-C.
+    """
+    try:
+        return command()
+    except RetrainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        return RetrainError.exit_code
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return INTERRUPTED
+
+
+def log_to_stderr(level: str) -> None:
+    """Prints the project's log, from `level` on, to stderr. Warnings and errors are marked as such."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter())
+    logger = logging.getLogger("retrain")
+    logger.handlers = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow without the lines that it prints by itself; a user who sets TF_CPP_MIN_LOG_LEVEL sees them.
+
+    The variable alone is not enough: while it is being loaded TensorFlow ignores it (its issue 100442).
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with _silenced_stderr():
+        import tensorflow  # noqa: F401
+
+
+@contextlib.contextmanager
+def _silenced_stderr() -> Iterator[None]:
+    """Sends what libraries write to file descriptor 2 nowhere."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        mark = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
+        return mark + record.getMessage()

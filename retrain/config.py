@@ -1,0 +1,89 @@
+"""The configuration of a training run: its fields are the flags of `python -m retrain`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from retrain.errors import FlagError
+from retrain.flags import check, flag
+
+MAX_STEPS = 1_000_000_000
+
+
+def _percentage(help_text: str) -> Any:
+    return flag(help_text, 10, low=0, high=100, high_open=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainConfig:
+    """All settings of one run. Building one checks every field.
+
+    Raises:
+        FlagError: one line for each field whose value is not allowed.
+    """
+
+    image_dir: str = flag("Folder that holds one folder of photos for each class.")
+    output_graph: str = flag("Where to write the trained graph.", "/tmp/output_graph.pb")
+    intermediate_output_graphs_dir: str = flag("Where to write the intermediate graphs.", "/tmp/intermediate_graph/")
+    intermediate_store_frequency: int = flag("Write an intermediate graph every this many steps; 0 writes none.", 0, low=0)
+    output_labels: str = flag("Where to write the labels, one a line.", "/tmp/output_labels.txt")
+    summaries_dir: str = flag(
+        "Where to write the summaries for TensorBoard; old event files there are removed.", "/tmp/retrain_logs"
+    )
+    how_many_training_steps: int = flag(
+        "How many training steps to run; 0 only makes the bottlenecks and an untrained head.", 4000, low=0, high=MAX_STEPS
+    )
+    learning_rate: float = flag("Step size of the gradient descent.", 0.01, low=0, low_open=True, shown_default="0.01")
+    testing_percentage: int = _percentage("Percentage of the images to keep apart as the testing set.")
+    validation_percentage: int = _percentage("Percentage of the images to keep apart as the validation set.")
+    eval_step_interval: int = flag("Evaluate, log and write summaries every this many steps.", 10, low=1)
+    train_batch_size: int = flag("How many images a training step draws; -1 takes the whole set.", 100, low=1, also=-1)
+    test_batch_size: int = flag("How many images the final test draws; -1 takes the whole set, each once.", -1, low=1, also=-1)
+    validation_batch_size: int = flag(
+        "How many images an evaluation draws; -1 takes the whole set, each once.", 100, low=1, also=-1
+    )
+    print_misclassified_test_images: bool = flag("List the test images that were labelled wrongly.", False)
+    model_dir: str = flag("Folder of the networks' archives; a missing archive is downloaded into it.", "/tmp/imagenet")
+    model_url_base: str | None = flag(
+        "Address of a mirror: the archive's file name is appended to it.", None, shown_default="each network's own"
+    )
+    bottleneck_dir: str = flag("Folder of the cached bottlenecks.", "/tmp/bottleneck")
+    final_tensor_name: str = flag("Name of the output in the exported graph.", "final_result")
+    flip_left_right: bool = flag("Mirror half of the training images, at random.", False)
+    random_crop: int = flag(
+        "Percentage of margin to crop away at a random place from training images.", 0, low=0, high=100, high_open=True
+    )
+    random_scale: int = flag("Percentage by which to enlarge training images at most, at random.", 0, low=0, high=1000)
+    random_brightness: int = flag(
+        "Percentage by which to change the training images' brightness at most, at random.", 0, low=0, high=100
+    )
+    architecture: str | None = flag(
+        "The network: inception_v3, mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized] or tiny_resnet_128.",
+        None,
+        shown_default="inception_v3, or tiny_resnet_128 where that cannot be had",
+    )
+    saved_model_dir: str | None = flag(
+        "Where to write a SavedModel too; a folder that does not exist yet.", None, shown_default="none is written"
+    )
+    logging_verbosity: str = flag("Least severe message to print.", "INFO", choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
+    checkpoint_path: str = flag("Prefix of the checkpoint files that hold the trained head.", "/tmp/_retrain_checkpoint")
+    random_seed: int | None = flag(
+        "Makes the run repeatable, bit for bit on one machine.",
+        None,
+        low=0,
+        high=2**32,
+        high_open=True,
+        shown_default="differs in each run",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.testing_percentage + self.validation_percentage >= 100:
+            raise FlagError(
+                "--testing_percentage and --validation_percentage must leave images to train on: their sum must be "
+                f"below 100. Got {self.testing_percentage} + {self.validation_percentage}."
+            )
+
+    @property
+    def distorts(self) -> bool:
+        """Whether any distortion flag is on, so that training images are made afresh at each step."""
+        return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))

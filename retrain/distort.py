@@ -1,0 +1,110 @@
+"""Random flips, crops, scales and brightnesses, so that the head learns to ignore what does not matter."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from retrain.arrays import BatchFunction, FloatArray, IndexArray
+from retrain.inference import N_CORES, batch_size, numbered_files, run_padded
+from retrain.preprocess import InputSpec, decode, normalise, resize
+
+N_DRAWS = 5
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """How much training images are changed.
+
+    Attributes:
+        flip_left_right: mirror half of them.
+        random_crop, random_scale, random_brightness: percentages, as the flags of these names.
+    """
+
+    flip_left_right: bool
+    random_crop: int
+    random_scale: int
+    random_brightness: int
+
+    def draw(self, n_images: int, rng: np.random.Generator) -> FloatArray:
+        """The random part for a batch, float32 [N, 5]: enlargement, crop place down and across in [0, 1), mirror, brightness."""
+        draws = rng.random((n_images, N_DRAWS), dtype=np.float32)
+        margin, reach = 1 + self.random_crop / 100, self.random_brightness / 100
+        draws[:, 0] = margin * (1 + draws[:, 0] * self.random_scale / 100)
+        draws[:, 3] = (draws[:, 3] < 0.5) & self.flip_left_right
+        draws[:, 4] = 1 - reach + 2 * reach * draws[:, 4]
+        return draws
+
+
+def distorted_image_from_bytes(contents: tf.Tensor, draws: tf.Tensor, spec: InputSpec) -> tf.Tensor:
+    """Decodes and distorts one image: a string scalar and float32 [5] of `Distortion.draw` → float32 [H, W, 3].
+
+    The original's order: enlarge, crop to the input size, mirror, brightness, then mean and standard deviation.
+    """
+    height, width = (tf.cast(draws[0] * float(size), tf.int32) for size in (spec.height, spec.width))
+    image = resize(decode(contents), height, width)
+    top = tf.cast(draws[1] * tf.cast(height - spec.height + 1, tf.float32), tf.int32)
+    left = tf.cast(draws[2] * tf.cast(width - spec.width + 1, tf.float32), tf.int32)
+    cropped = tf.slice(image, [top, left, 0], [spec.height, spec.width, 3])
+    mirrored = tf.where(draws[3] > 0, tf.reverse(cropped, [1]), cropped)
+    return normalise(mirrored * draws[4], spec.mean, spec.std)
+
+
+def distorted_bottlenecks(
+    paths: Sequence[str],
+    draw_positions: Callable[[], IndexArray],
+    distortion: Distortion,
+    rng: np.random.Generator,
+    network: BatchFunction,
+    spec: InputSpec,
+) -> Iterator[tuple[IndexArray, FloatArray]]:
+    """Draws, decodes and distorts images and runs them through the network, without end; what comes next is prepared meanwhile.
+
+    Args:
+        paths: N image files. One that cannot be decoded drops out, and the next draw takes its place.
+        draw_positions: gives the positions of one training batch, int64 [B].
+        distortion: how much the images are changed.
+        rng: the source of the random changes.
+        network: float32 [n, H, W, 3] → float32 [n, D].
+        spec: the network's input.
+
+    Yields:
+        Positions, int64 [n], and bottlenecks, float32 [n, D]; n suits the network, whatever the size of the training batch.
+    """
+
+    def draws() -> Iterator[tuple[IndexArray, FloatArray]]:
+        while True:
+            positions = draw_positions()
+            yield positions, distortion.draw(len(positions), rng)
+
+    all_paths, size = tf.constant([os.fsencode(path) for path in paths]), batch_size(spec)
+    signature = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, N_DRAWS], tf.float32))
+    dataset = tf.data.Dataset.from_generator(draws, output_signature=signature).unbatch()
+    dataset = dataset.map(
+        lambda position, draw: (position, distorted_image_from_bytes(tf.io.read_file(all_paths[position]), draw, spec)),
+        num_parallel_calls=N_CORES,
+    )
+    for positions, images in dataset.ignore_errors().batch(size).prefetch(2).as_numpy_iterator():
+        yield positions, run_padded(network, images, size)
+
+
+def rebatch(chunks: Iterator[tuple[IndexArray, FloatArray]], batch_size: int) -> Iterator[tuple[IndexArray, FloatArray]]:
+    """Chunks of any size, int64 [n] and float32 [n, D] → batches of `batch_size`, in the same order."""
+    positions, values = next(chunks)
+    while True:
+        while len(positions) < batch_size:
+            more_positions, more_values = next(chunks)
+            positions, values = np.append(positions, more_positions), np.concatenate([values, more_values])
+        yield positions[:batch_size], values[:batch_size]
+        positions, values = positions[batch_size:], values[batch_size:]
+
+
+def undecodable(paths: Sequence[str]) -> list[int]:
+    """Positions of the images that `distorted_bottlenecks` would drop."""
+    dataset = numbered_files(paths).map(
+        lambda place, path: (place, tf.size(decode(tf.io.read_file(path)))), num_parallel_calls=N_CORES
+    )
+    seen = {int(place) for place, _ in dataset.ignore_errors().as_numpy_iterator()}
+    return [place for place in range(len(paths)) if place not in seen]

@@ -1,0 +1,43 @@
+"""The errors a user can meet. Each carries a sentence that names what is wrong and the cure."""
+
+
+class RetrainError(Exception):
+    """Base of all errors of this project; the command line prints it as `error: …` and ends with `exit_code`."""
+
+    exit_code = 1
+
+
+class FlagError(RetrainError):
+    """A flag, or a field of the configuration, has a value that is not allowed."""
+
+    exit_code = 2
+
+
+class ImageFolderError(RetrainError):
+    """The image folder cannot be trained on: missing, too few classes, two folders with one label, …"""
+
+    exit_code = 2
+
+
+class ImageError(RetrainError):
+    """One image cannot be read or decoded."""
+
+
+class OutputError(RetrainError):
+    """A place to write to cannot be used, or holds something that is not ours."""
+
+    exit_code = 2
+
+
+class ModelError(RetrainError):
+    """A network's file cannot be had, or is not what its name says."""
+
+
+class ModelUnavailableError(ModelError):
+    """A network's file is not at hand and cannot be downloaded."""
+
+
+class GraphError(RetrainError):
+    """A graph cannot be opened, lacks a named tensor, or does not fit the labels it came with."""
+
+    exit_code = 2

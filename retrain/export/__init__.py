@@ -1,0 +1,1 @@
+"""The formats a trained classifier is written in, a file each."""

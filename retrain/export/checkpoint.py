@@ -1,0 +1,27 @@
+"""The trained head as a TensorFlow checkpoint, under the original's variable names."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from retrain.head import SoftmaxHead
+
+WEIGHTS = "final_training_ops/weights/final_weights"
+BIASES = "final_training_ops/biases/final_biases"
+STEP = "global_step"
+
+
+def write_checkpoint(prefix: str, head: SoftmaxHead, step: int) -> None:
+    """Writes `<prefix>.index` and `<prefix>.data-00000-of-00001`: float32 [D, C], float32 [C], and the steps done, int64.
+
+    Raises:
+        tf.errors.OpError: the files cannot be written.
+    """
+    os.makedirs(os.path.dirname(prefix) or ".", exist_ok=True)
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=[WEIGHTS, BIASES, STEP],
+        shape_and_slices=["", "", ""],
+        tensors=[head.weights, head.biases, np.int64(step)],
+    )

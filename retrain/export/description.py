@@ -1,0 +1,56 @@
+"""What an exported graph says about itself: enough for label_image to need no flag but the graph and the image."""
+
+import dataclasses
+import json
+
+from retrain.errors import GraphError
+
+FORMAT_VERSION = 1
+NODE_NAME = "retrain_description"
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """Names, input and labels of a classifier.
+
+    Attributes:
+        labels: one a class, in the order of the output.
+        input_tensor: takes float32 [N, input_height, input_width, 3], pixels as `(level - input_mean) / input_std`.
+        output_tensor: the class probabilities, float32 [N, C].
+        architecture: the network's name.
+        note: what a reader should know besides, such as that another network was meant; often empty.
+        format_version: of this description.
+    """
+
+    labels: tuple[str, ...]
+    input_tensor: str
+    input_height: int
+    input_width: int
+    input_mean: float
+    input_std: float
+    output_tensor: str
+    architecture: str
+    note: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def to_json(self) -> str:
+        """The description as JSON on one line."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Description":
+        """Reads `to_json`'s text. Fields of a later version that are not known here are passed over.
+
+        Raises:
+            GraphError: the text is no such description.
+        """
+        try:
+            values = json.loads(text)
+            known = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
+            description = cls(**{**known, "labels": tuple(str(label) for label in values["labels"])})
+            sizes = (description.input_height, description.input_width, description.input_mean, description.input_std)
+            if not all(isinstance(size, int | float) for size in sizes) or description.input_std == 0:
+                raise ValueError("a size, the mean or the standard deviation is not a usable number")
+        except (ValueError, TypeError, KeyError) as error:
+            raise GraphError(f"The graph's description of itself cannot be read ({error}).") from error
+        return description

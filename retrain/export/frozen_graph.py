@@ -1,0 +1,90 @@
+"""The trained classifier as a frozen GraphDef: the network under its own names, and the head after it, as the original writes it.
+
+The head's nodes are written out by hand, since nodes made by today's TensorFlow carry attributes that TensorFlow 1.15 refuses.
+"""
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+from retrain.arrays import FloatArray
+from retrain.backbones.catalog import Architecture
+from retrain.backbones.frozen_graph import node_name, subgraph
+from retrain.errors import FlagError
+from retrain.export.description import NODE_NAME, Description
+
+# TensorFlow's own rule for names of operations.
+NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/-]*")
+
+
+def check_final_tensor_name(name: str, network: GraphDef) -> None:
+    """Raises FlagError where `--final_tensor_name` is no name for a node, or is one that is taken."""
+    taken = {node.name for node in network.node} | {NODE_NAME, "input", "final_training_ops"}
+    if not NODE_NAME_PATTERN.fullmatch(name):
+        raise FlagError(
+            f"--final_tensor_name must be letters, digits and _ . - / and begin with a letter, a digit or a dot. Got {name}."
+        )
+    if name in taken:
+        raise FlagError(f"--final_tensor_name must be a name that the network does not use itself. Got {name}.")
+
+
+def retrained_graph(
+    network: GraphDef,
+    architecture: Architecture,
+    weights: FloatArray,
+    biases: FloatArray,
+    final_tensor_name: str,
+    description: Description,
+) -> GraphDef:
+    """The network up to its bottleneck, the head after it, and the description as an unconnected string constant.
+
+    Args:
+        network: the backbone's graph; not changed.
+        architecture: names the bottleneck's tensor.
+        weights: float32 [D, C].
+        biases: float32 [C].
+        final_tensor_name: the name of the softmax.
+        description: is put into the graph as JSON.
+    """
+    graph = subgraph(network, [node_name(architecture.bottleneck_tensor)])
+    taken = {node.name.split("/", 1)[0] for node in graph.node}
+    scope = "input" if "input" not in taken else "input_1"
+    bottleneck = f"{scope}/BottleneckInputPlaceholder"
+    ops = "final_training_ops"
+    placeholder = _node("PlaceholderWithDefault", bottleneck, node_name(architecture.bottleneck_tensor), dtype=tf.float32)
+    placeholder.attr["shape"].shape.CopyFrom(tf.TensorShape([None, weights.shape[0]]).as_proto())
+    graph.node.extend(
+        [
+            placeholder,
+            _constant(f"{ops}/weights/final_weights", weights),
+            _node("Identity", f"{ops}/weights/final_weights/read", f"{ops}/weights/final_weights", T=tf.float32),
+            _constant(f"{ops}/biases/final_biases", biases),
+            _node("Identity", f"{ops}/biases/final_biases/read", f"{ops}/biases/final_biases", T=tf.float32),
+            _node("MatMul", f"{ops}/Wx_plus_b/MatMul", bottleneck, f"{ops}/weights/final_weights/read", T=tf.float32),
+            # Add, not AddV2: readers older than TensorFlow 1.12 know only the former.
+            _node("Add", f"{ops}/Wx_plus_b/add", f"{ops}/Wx_plus_b/MatMul", f"{ops}/biases/final_biases/read", T=tf.float32),
+            _node("Softmax", final_tensor_name, f"{ops}/Wx_plus_b/add", T=tf.float32),
+            _constant(NODE_NAME, np.array(description.to_json().encode(), dtype=object)),
+        ]
+    )
+    return graph
+
+
+def _node(op: str, name: str, *inputs: str, **types: tf.DType) -> NodeDef:
+    node = NodeDef(name=name, op=op, input=inputs)
+    for key, kind in types.items():
+        node.attr[key].CopyFrom(AttrValue(type=kind.as_datatype_enum))
+    return node
+
+
+def _constant(name: str, values: npt.NDArray[np.generic]) -> NodeDef:
+    tensor = tf.make_tensor_proto(values)
+    node = NodeDef(name=name, op="Const")
+    node.attr["dtype"].CopyFrom(AttrValue(type=tensor.dtype))
+    node.attr["value"].CopyFrom(AttrValue(tensor=tensor))
+    return node

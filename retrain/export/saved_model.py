@@ -1,0 +1,45 @@
+"""The trained classifier as a SavedModel, for TensorFlow Serving and for Python."""
+
+import os
+
+import tensorflow as tf
+from tensorflow.core.framework.graph_pb2 import GraphDef
+
+from retrain.backbones.frozen_graph import runnable_copy
+from retrain.export.description import Description
+from retrain.files import write_atomically
+
+DESCRIPTION_FILE = os.path.join("assets.extra", "retrain_description.json")
+
+
+def write_saved_model(folder: str, graph_def: GraphDef, description: Description) -> None:
+    """Writes a SavedModel whose `serving_default` takes `image`, float32 [N, H, W, 3], and gives `prediction`, float32 [N, C].
+
+    Args:
+        folder: must not exist yet, or be empty.
+        graph_def: the exported graph.
+        description: names its tensors; kept in `assets.extra/retrain_description.json` too.
+
+    Raises:
+        OSError, tf.errors.OpError: the files cannot be written.
+    """
+    shape = [None, description.input_height, description.input_width, 3]
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, shape, name="image")
+        [prediction] = tf.graph_util.import_graph_def(
+            runnable_copy(graph_def), {description.input_tensor: image}, [description.output_tensor], name="retrained"
+        )
+        signature = tf.compat.v1.saved_model.predict_signature_def({"image": image}, {"prediction": prediction})
+        if os.path.isdir(folder):
+            os.rmdir(folder)  # The builder wants to make the folder itself; an empty one is no obstacle.
+        builder = tf.compat.v1.saved_model.Builder(folder)
+        with tf.compat.v1.Session(graph=graph) as session:
+            builder.add_meta_graph_and_variables(
+                session,
+                [tf.saved_model.SERVING],
+                {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature},
+                strip_default_attrs=True,
+            )
+            builder.save()
+    os.makedirs(os.path.join(folder, os.path.dirname(DESCRIPTION_FILE)), exist_ok=True)
+    write_atomically(os.path.join(folder, DESCRIPTION_FILE), description.to_json().encode())

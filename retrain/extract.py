@@ -1,0 +1,109 @@
+"""Images → bottlenecks: read from the cache, or made and kept, while the next batch is decoded and run."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from retrain.arrays import BatchFunction, FloatArray
+from retrain.bottlenecks import BottleneckCache, Stale
+from retrain.image_lists import LabelledImage
+from retrain.inference import run_network
+from retrain.preprocess import InputSpec
+
+logger = logging.getLogger("retrain")
+
+
+LOG_EVERY = 100
+
+
+@dataclass
+class Bottlenecks:
+    """The bottlenecks of N images.
+
+    Attributes:
+        values: float32 [N, D]; rows that were not asked for, or failed, are undefined.
+        n_made, n_read: how many were made, and how many came from the cache.
+        failed: reasons of the images that could not be decoded, by position.
+    """
+
+    values: FloatArray
+    n_made: int = 0
+    n_read: int = 0
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+def cached_bottlenecks(
+    images: Sequence[LabelledImage],
+    positions: Sequence[int],
+    cache: BottleneckCache,
+    network: Callable[[], BatchFunction],
+    spec: InputSpec,
+    bottleneck_size: int,
+) -> Bottlenecks:
+    """Reads the bottlenecks at `positions` from the cache, and makes and keeps those that are missing or stale.
+
+    Args:
+        images: N images.
+        positions: which of them are wanted.
+        cache: where bottlenecks are kept.
+        network: gives float32 [B, H, W, 3] → float32 [B, D]; called only if a bottleneck has to be made.
+        spec: the network's input.
+        bottleneck_size: D.
+    """
+    result = Bottlenecks(np.empty((len(images), bottleneck_size), np.float32))
+    stale: dict[Stale, list[int]] = {reason: [] for reason in Stale}
+    for position in positions:
+        found = cache.read(images[position])
+        if isinstance(found, Stale):
+            stale[found].append(position)
+        else:
+            result.values[position] = found
+            result.n_read += 1
+    for reason, of_reason in stale.items():
+        if of_reason and reason is not Stale.MISSING:
+            logger.info("%d bottlenecks are made again: %s.", len(of_reason), reason.value)
+    waiting = sorted(position for of_reason in stale.values() for position in of_reason)
+    if waiting:
+        _make(images, waiting, cache, network(), spec, result)
+    return result
+
+
+def _make(
+    images: Sequence[LabelledImage],
+    positions: list[int],
+    cache: BottleneckCache,
+    network: BatchFunction,
+    spec: InputSpec,
+    result: Bottlenecks,
+) -> None:
+    """Fills `result` at `positions`, and keeps each bottleneck as soon as its batch is through the network."""
+    mtimes_ns = [_mtime_ns(images[position].path) for position in positions]
+
+    def keep(chosen: Sequence[int], values: FloatArray) -> None:
+        for place, row in zip(chosen, values, strict=True):
+            cache.write(images[positions[place]], row, mtimes_ns[place])
+
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        written: Future[None] | None = None
+        for chosen, outputs in run_network([images[p].path for p in positions], network, spec, result.failed):
+            if written:
+                written.result()  # One batch may wait to be written, no more: memory stays bounded, errors show early.
+            written = writer.submit(keep, chosen, outputs)
+            result.values[[positions[place] for place in chosen]] = outputs
+            before, result.n_made = result.n_made, result.n_made + len(chosen)
+            if result.n_made // LOG_EVERY > before // LOG_EVERY:
+                logger.info("%d of %d bottlenecks made.", result.n_made, len(positions))
+        if written:
+            written.result()
+    result.failed = {positions[place]: reason for place, reason in result.failed.items()}
+
+
+def _mtime_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return -1

@@ -1,0 +1,182 @@
+"""An image folder → its classes, and which image goes to training, validation or testing. Pure Python, no TensorFlow."""
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from retrain.errors import ImageFolderError
+
+logger = logging.getLogger("retrain")
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+SPLITS = ("training", "validation", "testing")
+FEW_IMAGES = 20
+# The original hashes file names into this range; a cached split depends on the exact value.
+MAX_IMAGES_PER_CLASS = 2**27 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """One image of the folder.
+
+    Attributes:
+        path: `os.path.join(image_dir, folder, file_name)`, exactly as built: the split depends on it.
+        folder: the class folder's name.
+        file_name: the file's name in it.
+        class_index: position of the class among the labels.
+        split: `training`, `validation` or `testing`.
+    """
+
+    path: str
+    folder: str
+    file_name: str
+    class_index: int
+    split: str
+
+
+@dataclass(frozen=True)
+class ImageLists:
+    """The classes and images of a folder.
+
+    Attributes:
+        labels: one label a class, in class order.
+        folders: the class folders, in the same order.
+        images: all images, class by class, sorted by file name.
+    """
+
+    labels: tuple[str, ...]
+    folders: tuple[str, ...]
+    images: tuple[LabelledImage, ...]
+
+    def indices(self, split: str) -> list[int]:
+        """Positions in `images` of the images of one split."""
+        return [i for i, image in enumerate(self.images) if image.split == split]
+
+    def count(self, split: str) -> int:
+        """Number of images of one split."""
+        return sum(image.split == split for image in self.images)
+
+
+def create_image_lists(image_dir: str, testing_percentage: int, validation_percentage: int) -> ImageLists:
+    """Finds the classes and images below `image_dir` and splits them.
+
+    Each direct sub-folder with images is a class; sorted order is the class index. An empty one is skipped with a warning.
+
+    Raises:
+        ImageFolderError: the folder cannot be read, has fewer than two classes, two folders give the same label, or a class
+            has no image left to train on.
+    """
+    classes = {}
+    for folder in _class_folders(image_dir):
+        names = _image_names(os.path.join(image_dir, folder))
+        if names:
+            classes[folder] = names
+        else:
+            logger.warning("No images in %s: the folder is skipped.", os.path.join(image_dir, folder))
+    _check_classes(image_dir, classes)
+    labels = _labels(image_dir, classes)
+    images = []
+    for index, (folder, names) in enumerate(classes.items()):
+        for name in names:
+            path = os.path.join(image_dir, folder, name)
+            split = which_split(path, testing_percentage, validation_percentage)
+            images.append(LabelledImage(path, folder, name, index, split))
+    lists = ImageLists(labels, tuple(classes), tuple(images))
+    _check_splits(image_dir, lists, testing_percentage, validation_percentage)
+    return lists
+
+
+def which_split(path: str, testing_percentage: int, validation_percentage: int) -> str:
+    """The set an image belongs to: the original's rule, a hash of the path string, so that it never changes sides.
+
+    Everything from the first `_nohash_` on is ignored: files that differ only there stay together.
+    """
+    hashed = path.split("_nohash_", 1)[0].encode("utf-8", "surrogateescape")
+    remainder = int(hashlib.sha1(hashed, usedforsecurity=False).hexdigest(), 16) % (MAX_IMAGES_PER_CLASS + 1)
+    percentage = remainder * (100.0 / MAX_IMAGES_PER_CLASS)
+    if percentage < validation_percentage:
+        return "validation"
+    return "testing" if percentage < testing_percentage + validation_percentage else "training"
+
+
+def label_of(folder: str) -> str:
+    """The label of a class folder: lower case, each run of characters outside `[a-z0-9]` replaced by one space."""
+    return re.sub(r"[^a-z0-9]+", " ", folder.lower())
+
+
+def _class_folders(image_dir: str) -> list[str]:
+    try:
+        with os.scandir(image_dir) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError as error:
+        raise ImageFolderError(
+            f"--image_dir cannot be read: {image_dir} ({error.strerror}). Give a folder that holds one folder for each class."
+        ) from error
+
+
+def _image_names(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if e.name.lower().endswith(IMAGE_ENDINGS) and e.is_file())
+    except OSError as error:
+        raise ImageFolderError(f"The class folder {folder} cannot be read ({error.strerror}).") from error
+
+
+def _check_classes(image_dir: str, classes: dict[str, list[str]]) -> None:
+    if len(classes) >= 2:
+        for folder, names in classes.items():
+            if len(names) < FEW_IMAGES:
+                logger.warning(
+                    "%s has only %d images; with less than %d the result may be poor.",
+                    os.path.join(image_dir, folder),
+                    len(names),
+                    FEW_IMAGES,
+                )
+        return
+    found = f"one folder of images, {next(iter(classes))}" if classes else "no folder of images"
+    if _image_names(image_dir):
+        found += ", and images beside the folders, where they belong to no class"
+    endings = ", ".join(IMAGE_ENDINGS)
+    raise ImageFolderError(
+        f"Training needs at least two classes. Found {found}, in {image_dir}. Put the images ({endings}) of each class "
+        "into a folder of its own there."
+    )
+
+
+def _labels(image_dir: str, folders: Iterable[str]) -> tuple[str, ...]:
+    owner: dict[str, str] = {}
+    for folder in folders:
+        label = label_of(folder)
+        if label in owner:
+            raise ImageFolderError(
+                f'The folders {owner[label]!r} and {folder!r} in {image_dir} both give the label "{label}". Rename one, or '
+                "merge them."
+            )
+        owner[label] = folder
+    return tuple(owner)
+
+
+def _check_splits(image_dir: str, lists: ImageLists, testing_percentage: int, validation_percentage: int) -> None:
+    """A class without training images cannot be learnt; one without validation or testing images is only not measured."""
+    members = {split: {i.class_index for i in lists.images if i.split == split} for split in SPLITS}
+    untrained = _missing(lists.folders, members["training"])
+    if untrained:
+        raise ImageFolderError(
+            f"No training image is left in {_listing(untrained)} of {image_dir}: the split sent all of them to validation "
+            "and testing. Add images, or lower --testing_percentage and --validation_percentage."
+        )
+    for split, percentage in (("validation", validation_percentage), ("testing", testing_percentage)):
+        missing = _missing(lists.folders, members[split]) if percentage else []
+        if missing:
+            logger.warning("The %s set has no image of %s: add images to measure them.", split, _listing(missing))
+
+
+def _missing(folders: Sequence[str], present: set[int]) -> list[str]:
+    return [folder for index, folder in enumerate(folders) if index not in present]
+
+
+def _listing(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,91 @@
+"""What a user sees of training while it runs: log lines and summaries, every few steps."""
+
+import datetime
+import logging
+import os
+from collections.abc import Callable
+from types import TracebackType
+
+from tensorflow.core.framework.graph_pb2 import GraphDef
+
+from retrain.arrays import FloatArray, IndexArray
+from retrain.evaluation import accuracy, cross_entropy
+from retrain.head import SoftmaxHead
+from retrain.summaries import SummaryWriter, head_histograms, head_measures
+
+logger = logging.getLogger("retrain")
+
+
+class Monitor:
+    """Evaluates the head every `interval` steps and at the last one. Use as a context manager: it closes its files.
+
+    Attributes:
+        train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None before the first, or without images.
+    """
+
+    def __init__(
+        self,
+        head: SoftmaxHead,
+        validation_batch: Callable[[], tuple[FloatArray, IndexArray]],
+        summaries_dir: str,
+        interval: int,
+        n_steps: int,
+    ) -> None:
+        """
+        Args:
+            head: is evaluated as it is at each step.
+            validation_batch: draws float32 [B, D] and int64 [B]; an empty batch where there are no validation images.
+            summaries_dir: gets the folders `train` and `validation`.
+            interval: in steps.
+            n_steps: of the whole training.
+        """
+        self._head = head
+        self._validation_batch = validation_batch
+        self._interval = interval
+        self._last_step = n_steps - 1
+        self._train = SummaryWriter(os.path.join(summaries_dir, "train"))
+        self._validation = SummaryWriter(os.path.join(summaries_dir, "validation"))
+        self.train_accuracy: float | None = None
+        self.validation_accuracy: float | None = None
+
+    def __enter__(self) -> "Monitor":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._train.close()
+        self._validation.close()
+
+    def add_graph(self, graph_def: GraphDef) -> None:
+        """Shows the graph in TensorBoard."""
+        self._train.add_graph(graph_def)
+
+    def after_step(self, step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
+        """Logs and writes summaries if it is time. The batch, float32 [B, D] and int64 [B], is the one just trained on."""
+        if step % self._interval and step != self._last_step:
+            return
+        shared = head_measures(self._head), head_histograms(self._head)
+        self.train_accuracy, loss = self._write(self._train, step, bottlenecks, classes, *shared)
+        _log(f"Step {step}: Train accuracy = {self.train_accuracy:.1%}")
+        _log(f"Step {step}: Cross entropy = {loss:f}")
+        bottlenecks, classes = self._validation_batch()
+        if len(classes):
+            self.validation_accuracy, _ = self._write(self._validation, step, bottlenecks, classes, *shared)
+            _log(f"Step {step}: Validation accuracy = {self.validation_accuracy:.1%} (N={len(classes)})")
+
+    def _write(
+        self,
+        writer: SummaryWriter,
+        step: int,
+        bottlenecks: FloatArray,
+        classes: IndexArray,
+        measures: dict[str, float],
+        histograms: dict[str, object],
+    ) -> tuple[float, float]:
+        logits = self._head.logits(bottlenecks)
+        right, loss = accuracy(logits, classes), cross_entropy(logits, classes)
+        writer.add_step(step, {"accuracy_1": right, "cross_entropy_1": loss, **measures}, histograms, logits)
+        return right, loss
+
+
+def _log(text: str) -> None:
+    logger.info("%s: %s", datetime.datetime.now(), text)

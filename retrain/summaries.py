@@ -1,0 +1,122 @@
+"""Everything TensorBoard shows: scalars and histograms under the original's tags, and the graph."""
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorflow.core.framework.graph_pb2 import GraphDef
+
+from retrain.arrays import FloatArray
+from retrain.errors import OutputError
+from retrain.head import SoftmaxHead, softmax
+
+HISTOGRAM_BUCKETS = 30  # As TensorFlow 2's own histogram summaries.
+LARGEST_SHOWN_CONSTANT = 16  # Values; what TensorBoard shows of a constant fits into that.
+
+
+def clear_summaries_dir(summaries_dir: str) -> None:
+    """Empties the folder of an earlier run's event files.
+
+    Raises:
+        OutputError: the folder holds anything else. Nothing is removed then.
+    """
+    for folder, _, names in os.walk(summaries_dir):
+        for name in names:
+            if ".tfevents." not in name:
+                raise OutputError(
+                    f"--summaries_dir {summaries_dir} would be emptied, but holds a file that is not TensorBoard's: "
+                    f"{os.path.join(folder, name)}. Give another folder."
+                )
+    try:
+        if os.path.isdir(summaries_dir):
+            shutil.rmtree(summaries_dir)
+        os.makedirs(summaries_dir)
+    except OSError as error:
+        raise OutputError(f"--summaries_dir {summaries_dir} cannot be emptied and made ({error.strerror}).") from error
+
+
+class SummaryWriter:
+    """Writes the summaries of one set (`train` or `validation`)."""
+
+    def __init__(self, folder: str) -> None:
+        """`folder` is created if needed."""
+        self._writer = EventFileWriter(folder)
+
+    def add_graph(self, graph_def: GraphDef) -> None:
+        """Shows the graph, without the values of its weights."""
+        graph = without_large_constants(graph_def).SerializeToString()
+        self._writer.add_event(Event(wall_time=time.time(), graph_def=graph))
+
+    def add_step(self, step: int, measures: Mapping[str, float], head: Mapping[str, HistogramProto], logits: FloatArray) -> None:
+        """Writes one step.
+
+        Args:
+            step: the training step.
+            measures: scalars by tag.
+            head: histograms of the head's variables, as `head_histograms` makes them.
+            logits: float32 [N, C] of the batch.
+        """
+        histograms = {
+            **head,
+            "final_training_ops/Wx_plus_b/pre_activations": histogram(logits),
+            "activations": histogram(softmax(logits)),
+        }
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in measures.items()]
+        values += [Summary.Value(tag=tag, histo=value) for tag, value in histograms.items()]
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+
+    def close(self) -> None:
+        """Writes what is still waiting."""
+        self._writer.close()
+
+
+def head_measures(head: SoftmaxHead) -> dict[str, float]:
+    """Mean, standard deviation, largest and smallest value of the weights and of the biases, by tag."""
+    measures = {}
+    for name, values in (("weights", head.weights), ("biases", head.biases)):
+        prefix = f"final_training_ops/{name}/summaries"
+        measures[f"{prefix}/mean_1"] = float(values.mean())
+        measures[f"{prefix}/stddev_1"] = float(values.std())
+        measures[f"{prefix}/max_1"] = float(values.max())
+        measures[f"{prefix}/min_1"] = float(values.min())
+    return measures
+
+
+def head_histograms(head: SoftmaxHead) -> dict[str, HistogramProto]:
+    """Histograms of the weights and of the biases, by tag."""
+    return {
+        f"final_training_ops/{name}/summaries/histogram": histogram(values)
+        for name, values in (("weights", head.weights), ("biases", head.biases))
+    }
+
+
+def histogram(values: FloatArray) -> HistogramProto:
+    """Counts of the values, of any shape, in buckets of equal width."""
+    flat = values.ravel().astype(np.float64)
+    counts, edges = np.histogram(flat, bins=HISTOGRAM_BUCKETS)
+    return HistogramProto(
+        min=flat.min(),
+        max=flat.max(),
+        num=len(flat),
+        sum=flat.sum(),
+        sum_squares=flat @ flat,
+        bucket_limit=edges[1:].tolist(),
+        bucket=counts.tolist(),
+    )
+
+
+def without_large_constants(graph_def: GraphDef) -> GraphDef:
+    """A copy whose weights have lost their values: TensorBoard shows names and shapes, and 90 MB are slow to serve."""
+    shown = GraphDef()
+    shown.CopyFrom(graph_def)
+    for node in shown.node:
+        tensor = node.attr["value"].tensor if node.op == "Const" else None
+        if tensor is not None and np.prod([size.size for size in tensor.tensor_shape.dim]) > LARGEST_SHOWN_CONSTANT:
+            shape, kind = tensor.tensor_shape, tensor.dtype
+            tensor.CopyFrom(type(tensor)(dtype=kind, tensor_shape=shape))
+    return shown
