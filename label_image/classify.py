@@ -72,21 +72,40 @@ def classify(graph: LabelledGraph, paths: Sequence[str], top_k: int, failed: dic
         GraphError: the labels do not match the graph's outputs, or the graph does not take such an input.
     """
     answers: dict[int, Classification] = {}
-    outputs = _file_bytes_outputs(graph, paths, failed) if graph.takes_file_bytes else _pixel_outputs(graph, paths, failed)
-    try:
-        for places, scores, seconds in outputs:
-            _check_labels(graph, scores)
-            for place, row in zip(places, scores, strict=True):
-                answers[place] = _top(graph.description.labels, paths[place], row, top_k, seconds / len(places))
-    except (tf.errors.InvalidArgumentError, ValueError) as error:
-        raise GraphError(f"The graph does not run with the input {graph.description.input_tensor}: {error}") from error
+    for places, scores, seconds in score_images(graph, paths, failed):
+        for place, row in zip(places, scores, strict=True):
+            answers[place] = _top(graph.description.labels, paths[place], row, top_k, seconds / len(places))
     return [answers[place] for place in sorted(answers)]
 
 
-Outputs = Iterator[tuple[list[int], FloatArray, float]]
+def score_images(
+    graph: LabelledGraph, paths: Sequence[str], failed: dict[str, str]
+) -> Iterator[tuple[list[int], FloatArray, float]]:
+    """Runs image files through a graph, in batches where it takes them.
+
+    Args:
+        graph: the classifier.
+        paths: the image files.
+        failed: filled with the reason for each image that cannot be decoded, by path.
+
+    Yields:
+        Positions in `paths`, their scores, float32 [len(positions), C], and the network's wall time in seconds.
+
+    Raises:
+        GraphError: the labels do not match the graph's outputs, or the graph does not take such an input.
+    """
+    outputs = _file_bytes_outputs if graph.takes_file_bytes else _pixel_outputs
+    try:
+        for places, scores, seconds in outputs(graph, paths, failed):
+            _check_labels(graph, scores)
+            yield places, scores, seconds
+    except (tf.errors.InvalidArgumentError, ValueError) as error:
+        raise GraphError(f"The graph does not run with the input {graph.description.input_tensor}: {error}") from error
 
 
-def _pixel_outputs(graph: LabelledGraph, paths: Sequence[str], failed: dict[str, str]) -> Outputs:
+def _pixel_outputs(
+    graph: LabelledGraph, paths: Sequence[str], failed: dict[str, str]
+) -> Iterator[tuple[list[int], FloatArray, float]]:
     about = graph.description
     spec = InputSpec(about.input_height, about.input_width, about.input_mean, about.input_std)
     function = batch_function(graph.graph_def, about.input_tensor, about.output_tensor)
@@ -104,7 +123,9 @@ def _pixel_outputs(graph: LabelledGraph, paths: Sequence[str], failed: dict[str,
     failed.update({paths[place]: reason for place, reason in reasons.items()})
 
 
-def _file_bytes_outputs(graph: LabelledGraph, paths: Sequence[str], failed: dict[str, str]) -> Outputs:
+def _file_bytes_outputs(
+    graph: LabelledGraph, paths: Sequence[str], failed: dict[str, str]
+) -> Iterator[tuple[list[int], FloatArray, float]]:
     """Feeds each file as it is; the graph decodes it, and takes one at a time."""
     about = graph.description
     function = bytes_function(graph.graph_def, about.input_tensor, about.output_tensor)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.backbones.frozen_graph import node_name, parse_graph, tensor_name
+from retrain.backbones.frozen_graph import node_name, read_graph, tensor_name
 from retrain.errors import GraphError
 from retrain.export.description import NODE_NAME, Description
 
@@ -59,11 +59,7 @@ def open_graph(path: str, overrides: Overrides) -> LabelledGraph:
         ModelError: the file holds no graph.
         GraphError: the file is missing; a named layer is not in the graph; the input, the output or the labels are not known.
     """
-    try:
-        with open(path, "rb") as file:
-            graph_def = parse_graph(file.read(), path)
-    except OSError as error:
-        raise GraphError(f"--graph {path} cannot be read ({error.strerror}).") from error
+    graph_def = read_graph(path)
     stated = _stated_description(graph_def)
     input_tensor = _layer("input_layer", overrides.input_layer or _stated(stated, "input_tensor"), graph_def)
     output_tensor = _layer("output_layer", overrides.output_layer or _stated(stated, "output_tensor"), graph_def)
@@ -96,7 +92,7 @@ def _layer(flag: str, name: str | None, graph_def: GraphDef) -> str:
         if len(recognised) == 1 or recognised[:1] == ["Mul"]:
             return tensor_name(recognised[0])
         found = f"It could be: {', '.join(recognised)}" if recognised else "None was found"
-        what = flag.split("_")[0]
+        what = flag.split("_", maxsplit=1)[0]
         raise GraphError(f"The graph does not say which of its operations is its {what}. {found}. Name it with --{flag}.")
     if node_name(name) not in names:
         likely = [*dict.fromkeys([*_candidates(flag, graph_def), *difflib.get_close_matches(node_name(name), names)])]

@@ -150,8 +150,16 @@ def parse_args(config_class: type[Config], argv: Sequence[str] | None, **texts: 
         FlagError: with a line for each flag that is missing or wrong.
         SystemExit: after `--help`.
     """
-    values = vars(build_parser(config_class, **texts).parse_args(argv))
-    given = {name: _convert(config_class, name, value) for name, value in values.items() if value is not None}
+    return from_namespace(config_class, build_parser(config_class, **texts).parse_args(argv))
+
+
+def from_namespace(config_class: type[Config], namespace: argparse.Namespace) -> Config:
+    """A configuration from what a parser of `build_parser` found; other arguments in it are left aside. Raises FlagError."""
+    given = {
+        name: _convert(config_class, name, value)
+        for name, value in vars(namespace).items()
+        if name in flags_of(config_class) and value is not None
+    }
     missing = [name for name in flags_of(config_class) if default_text(config_class, name) == "required" and name not in given]
     if missing:
         raise FlagError("\n".join(f"--{name} is required: {flags_of(config_class)[name].help}" for name in missing))

@@ -13,7 +13,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.catalog import Architecture
-from retrain.errors import ModelError
+from retrain.errors import GraphError, ModelError
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,16 @@ def load_backbone(architecture: Architecture, graph_bytes: bytes) -> Backbone:
     digest = hashlib.sha256(graph_bytes)
     digest.update(repr(architecture).encode())
     return Backbone(architecture, graph_def, digest.hexdigest())
+
+
+def read_graph(path: str) -> GraphDef:
+    """The GraphDef in a file. Raises GraphError where it cannot be read, ModelError where it holds none."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise GraphError(f"The graph {path} cannot be read ({error.strerror}).") from error
+    return parse_graph(data, path)
 
 
 def parse_graph(data: bytes, source: str) -> GraphDef:
@@ -134,6 +144,7 @@ def runnable_copy(graph_def: GraphDef) -> GraphDef:
     that keep operations from being fused (CheckNumerics), and reshapes to a constant batch of one.
     """
     runnable = GraphDef(versions=graph_def.versions, library=graph_def.library)
+    checks = {f"^{node.name}" for node in graph_def.node if node.op == "CheckNumerics"}
     reshape_shapes = {node_name(node.input[1]) for node in graph_def.node if node.op == "Reshape"}
     for node in graph_def.node:
         if node.op == "BatchNormWithGlobalNormalization":
@@ -141,6 +152,7 @@ def runnable_copy(graph_def: GraphDef) -> GraphDef:
             continue
         copy = runnable.node.add()
         copy.CopyFrom(node)
+        copy.input[:] = [text for text in node.input if text not in checks]
         if node.op == "CheckNumerics":
             copy.op = "Identity"
             copy.attr.pop("message", None)

@@ -1,0 +1,85 @@
+"""How good a graph is on a folder of photos: `python -m scripts.evaluate GRAPH --image_dir flowers`."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retrain.command import load_tensorflow, log_to_stderr, run_command
+from retrain.errors import FlagError, ImageError, ImageFolderError
+from retrain.flags import build_parser, check, flag, from_namespace
+from retrain.image_lists import SPLITS, LabelledImage, create_image_lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Which images to evaluate on."""
+
+    image_dir: str = flag("Folder that holds one folder of photos for each class.", "tf_files/flower_photos")
+    split: str = flag("Which images of it; the sets are those of training.", "testing", choices=(*SPLITS, "all"))
+    testing_percentage: int = flag("As in training.", 10, low=0, high=100, high_open=True)
+    validation_percentage: int = flag("As in training.", 10, low=0, high=100, high_open=True)
+    labels: str | None = flag("File of the labels, one a line.", None, shown_default="as label_image finds them")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints accuracy, cross entropy, and recall and precision of each class; returns the exit code."""
+
+    def command() -> int:
+        parser = build_parser(EvaluateConfig, prog="python -m scripts.evaluate", description="How good a graph is.")
+        parser.add_argument("graph", help="The trained graph (.pb).")
+        args = parser.parse_args(argv)
+        config = from_namespace(EvaluateConfig, args)
+        log_to_stderr("WARNING")
+        load_tensorflow()
+        return _evaluate(args.graph, config)
+
+    return run_command(command)
+
+
+def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
+    import numpy as np
+
+    from label_image.classify import score_images
+    from label_image.graph import Overrides, open_graph
+    from retrain.evaluation import evaluate
+
+    graph = open_graph(graph_path, Overrides(labels=config.labels))
+    labels = graph.description.labels
+    images, classes = _images_and_classes(config, labels)
+    scores = np.full((len(images), len(labels)), np.nan, np.float32)
+    failed: dict[str, str] = {}
+    for places, rows, _ in score_images(graph, [image.path for image in images], failed):
+        scores[places] = rows
+    seen = np.flatnonzero(~np.isnan(scores[:, 0]))
+    if not len(seen):
+        raise ImageFolderError(f"No image of {config.image_dir} could be decoded.")
+    # A score that float32 rounds to 0 would make the cross entropy infinite.
+    logits = np.log(np.maximum(scores[seen], np.finfo(np.float32).tiny))
+    found = evaluate(logits, np.array(classes)[seen])
+    print(f"Accuracy = {found.accuracy:.1%} (N={found.count})\nCross entropy = {found.cross_entropy:.6f}\n")
+    width = max(len(label) for label in labels)
+    print(f"{'':{width}}  images  recall  precision")
+    for label, row, recall, precision in zip(labels, found.confusion, found.recall(), found.precision(), strict=True):
+        print(f"{label:{width}}  {row.sum():6d}  {recall:6.1%}  {precision:9.1%}")
+    if failed:
+        raise ImageError("\n".join(f"{path} is not counted: {reason}" for path, reason in failed.items()))
+    return 0
+
+
+def _images_and_classes(config: EvaluateConfig, labels: Sequence[str]) -> tuple[list[LabelledImage], list[int]]:
+    """The images of the split, and the position of each one's label among the graph's."""
+    lists = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
+    unknown = [label for label in lists.labels if label not in labels]
+    if unknown:
+        raise FlagError(f"--image_dir {config.image_dir} has classes that the graph does not know: {', '.join(unknown)}.")
+    images = [image for image in lists.images if config.split in ("all", image.split)]
+    if not images:
+        raise FlagError(f"--split {config.split} has no image in {config.image_dir}.")
+    return images, [labels.index(lists.labels[image.class_index]) for image in images]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

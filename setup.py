@@ -1,0 +1,31 @@
+"""Installs the packages and the commands `retrain` and `label_image`."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "retrain" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
+
+setup(
+    name="retrain",
+    version=VERSION.group(1) if VERSION else "0",
+    description="TensorFlow 1's image retraining, for TensorFlow 2: a classifier from a folder of photos, in seconds.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=["retrain", "retrain.backbones", "retrain.export", "label_image", "scripts"],
+    package_data={"retrain": ["py.typed"], "retrain.backbones": ["tiny_resnet_128/*"]},
+    install_requires=[
+        "tensorflow>=2.20",
+        "tensorflow-hub>=0.16",
+        "tensorboard>=2.20",
+        "numpy>=1.26",
+        "pillow>=10",
+        "orjson>=3.9",
+    ],
+    extras_require={"dev": ["pytest>=8", "hypothesis>=6", "mypy>=1.15", "ruff>=0.9", "selenium>=4"]},
+    entry_points={"console_scripts": ["retrain = retrain.cli:main", "label_image = label_image.cli:main"]},
+)
