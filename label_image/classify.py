@@ -13,7 +13,7 @@ from retrain.arrays import FloatArray
 from retrain.backbones.frozen_graph import batch_function, bytes_function
 from retrain.errors import GraphError, ImageError
 from retrain.inference import run_network
-from retrain.preprocess import InputSpec
+from retrain.input_spec import InputSpec
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 

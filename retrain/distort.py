@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
 from retrain.inference import N_CORES, batch_size, numbered_files, run_padded
-from retrain.preprocess import InputSpec, decode, normalise, resize
+from retrain.input_spec import InputSpec
+from retrain.preprocess import decode, normalise, resize
 
 N_DRAWS = 5
 

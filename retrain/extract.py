@@ -12,7 +12,7 @@ from retrain.arrays import BatchFunction, FloatArray
 from retrain.bottlenecks import BottleneckCache, Stale
 from retrain.image_lists import LabelledImage
 from retrain.inference import run_network
-from retrain.preprocess import InputSpec
+from retrain.input_spec import InputSpec
 
 logger = logging.getLogger("retrain")
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.errors import ImageError
-from retrain.preprocess import InputSpec, image_from_bytes, image_from_file
+from retrain.input_spec import InputSpec
+from retrain.preprocess import image_from_bytes, image_from_file
 
 # float32 pixels of one batch: large enough to keep the processor's cores busy, small enough to stay near its caches.
 BATCH_BYTES = 16 << 20

@@ -2,7 +2,6 @@
 
 import io
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +9,7 @@ import PIL.Image
 import tensorflow as tf
 
 from retrain.errors import ImageError
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """What a network takes: `height` × `width` pixels, each value as `(grey level - mean) / std`."""
-
-    height: int
-    width: int
-    mean: float
-    std: float
+from retrain.input_spec import InputSpec
 
 
 def decode(contents: tf.Tensor) -> tf.Tensor:

@@ -19,7 +19,10 @@ def in_environment(requirement: str) -> str:
     python = os.path.join(".venv", "Scripts" if os.name == "nt" else "bin", "python")
     if not Path(python).exists():
         print(f"$ {sys.executable} -m venv .venv", flush=True)
-        venv.create(FOLDER, with_pip=True)
+        try:
+            venv.create(FOLDER, with_pip=True)
+        except subprocess.CalledProcessError:
+            sys.exit("error: this Python cannot make an environment with pip; on Debian, apt-get install python3-venv first.")
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", requirement)
     return python
 

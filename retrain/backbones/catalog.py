@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrain.errors import FlagError
+from retrain.input_spec import InputSpec
 
 INCEPTION = "inception_v3"
 BUNDLED = "tiny_resnet_128"
@@ -47,6 +48,11 @@ class Architecture:
     graph_file: str
     archive: str = ""
     url: str = ""
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """The input as the decoder wants to know it."""
+        return InputSpec(self.input_height, self.input_width, self.input_mean, self.input_std)
 
 
 def find_architecture(name: str) -> Architecture:

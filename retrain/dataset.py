@@ -1,0 +1,60 @@
+"""The images with their bottlenecks and classes, and the batches drawn from them."""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from retrain.arrays import FloatArray, IndexArray
+from retrain.errors import ImageFolderError
+from retrain.extract import Bottlenecks
+from retrain.image_lists import ImageLists
+from retrain.sampling import Sampler
+
+logger = logging.getLogger("retrain")
+
+
+class Dataset:
+    """Bottlenecks and classes of all images, and a sampler for each split.
+
+    Attributes:
+        values: float32 [N, D].
+        class_of: int64 [N].
+        samplers: by `training`, `validation`, `testing`; images that could not be decoded are in none.
+    """
+
+    def __init__(self, images: ImageLists, bottlenecks: Bottlenecks, rngs: Mapping[str, np.random.Generator]) -> None:
+        """
+        Args:
+            images: N images.
+            bottlenecks: theirs.
+            rngs: the source of randomness of each split.
+
+        Raises:
+            ImageFolderError: of some class no training image could be decoded.
+        """
+        self.values = bottlenecks.values
+        self.class_of = np.array([image.class_index for image in images.images], dtype=np.int64)
+        self.samplers: dict[str, Sampler] = {}
+        for split, rng in rngs.items():
+            members = [position for position in images.indices(split) if position not in bottlenecks.failed]
+            self.samplers[split] = Sampler(self.class_of, members, rng)
+        _report_skipped(images, bottlenecks)
+        self._check_all_trainable(images)
+
+    def batch(self, split: str, batch_size: int) -> tuple[FloatArray, IndexArray]:
+        """Draws from a split, as `Sampler.draw` does: bottlenecks, float32 [B, D], and classes, int64 [B]."""
+        positions = self.samplers[split].draw(batch_size)
+        return self.values[positions], self.class_of[positions]
+
+    def _check_all_trainable(self, images: ImageLists) -> None:
+        trained = set(self.class_of[self.samplers["training"].draw(-1)].tolist())
+        for index, folder in enumerate(images.folders):
+            if index not in trained:
+                raise ImageFolderError(f"No image of the class {folder} is left to train on: none could be decoded.")
+
+
+def _report_skipped(images: ImageLists, bottlenecks: Bottlenecks) -> None:
+    if bottlenecks.failed:
+        lines = [f"  {images.images[position].path}: {reason}" for position, reason in sorted(bottlenecks.failed.items())]
+        logger.warning("%d images could not be decoded and are skipped:\n%s", len(lines), "\n".join(lines))

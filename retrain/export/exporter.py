@@ -1,0 +1,76 @@
+"""Writes the classifier as it stands, in every format that was asked for."""
+
+import logging
+import os
+
+from tensorflow.core.framework.graph_pb2 import GraphDef
+
+from retrain.backbones.frozen_graph import Backbone
+from retrain.export.checkpoint import write_checkpoint
+from retrain.export.description import Description
+from retrain.export.frozen_graph import retrained_graph
+from retrain.export.saved_model import write_saved_model
+from retrain.files import write_atomically
+from retrain.head import SoftmaxHead
+
+logger = logging.getLogger("retrain")
+
+
+class Exporter:
+    """A network and a head that is being trained."""
+
+    def __init__(self, backbone: Backbone, head: SoftmaxHead, labels: tuple[str, ...], final_tensor_name: str, note: str) -> None:
+        """
+        Args:
+            backbone: the network.
+            head: is written as it is at each call.
+            labels: one a class, in class order.
+            final_tensor_name: the output's name.
+            note: is put into the graph's description.
+        """
+        self._backbone, self._head, self._final_tensor_name = backbone, head, final_tensor_name
+        chosen = backbone.architecture
+        self._description = Description(
+            labels=labels,
+            input_tensor=chosen.input_tensor,
+            input_height=chosen.input_height,
+            input_width=chosen.input_width,
+            input_mean=chosen.input_mean,
+            input_std=chosen.input_std,
+            output_tensor=f"{final_tensor_name}:0",
+            architecture=chosen.name,
+            note=note,
+        )
+
+    def graph(self) -> GraphDef:
+        """The network with the head as it stands."""
+        return retrained_graph(
+            self._backbone.graph_def,
+            self._backbone.architecture,
+            self._head.weights,
+            self._head.biases,
+            self._final_tensor_name,
+            self._description,
+        )
+
+    def write_graph(self, path: str) -> None:
+        """Writes the frozen graph. Raises OSError."""
+        write_atomically(path, self.graph().SerializeToString())
+
+    def write_intermediate(self, folder: str, step: int) -> None:
+        """Writes `intermediate_<step>.pb` into `folder`. Raises OSError."""
+        path = os.path.join(folder, f"intermediate_{step}.pb")
+        logger.info("Save intermediate result to : %s", path)
+        self.write_graph(path)
+
+    def write_labels(self, path: str) -> None:
+        """Writes the labels, one a line. Raises OSError."""
+        write_atomically(path, "".join(f"{label}\n" for label in self._description.labels).encode())
+
+    def write_checkpoint(self, prefix: str, n_steps: int) -> None:
+        """Writes the head's variables, and how many steps they were trained. Raises tf.errors.OpError."""
+        write_checkpoint(prefix, self._head, n_steps)
+
+    def write_saved_model(self, folder: str) -> None:
+        """Writes a SavedModel. Raises OSError, tf.errors.OpError."""
+        write_saved_model(folder, self.graph(), self._description)

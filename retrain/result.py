@@ -1,0 +1,46 @@
+"""What a run found and wrote."""
+
+from dataclasses import dataclass
+
+from retrain.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class RetrainResult:
+    """What a run found and wrote.
+
+    Attributes:
+        labels: one a class, in class order.
+        architecture: the network that was used.
+        note: set where it is not the one that was meant.
+        n_images: images in each set, by `training`, `validation`, `testing`; skipped ones are not counted.
+        skipped: the reason for each image that could not be decoded, by path.
+        n_bottlenecks_made, n_bottlenecks_read: how many were made, and how many were found in the cache.
+        train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None if there was none.
+        test: accuracy, cross entropy, confusion counts on the testing set; None if it has no image.
+        misclassified: path and predicted label of the test images that were labelled wrongly.
+        output_graph, output_labels: the files written.
+        saved_model_dir: the SavedModel's folder, if one was asked for.
+        seconds: wall time of each phase, by `bottlenecks`, `training`, `test`, `export`.
+    """
+
+    labels: tuple[str, ...]
+    architecture: str
+    note: str
+    n_images: dict[str, int]
+    skipped: dict[str, str]
+    n_bottlenecks_made: int
+    n_bottlenecks_read: int
+    train_accuracy: float | None
+    validation_accuracy: float | None
+    test: Evaluation | None
+    misclassified: tuple[tuple[str, str], ...]
+    output_graph: str
+    output_labels: str
+    saved_model_dir: str | None
+    seconds: dict[str, float]
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Share of the test images labelled right, 0 to 1; None without test images."""
+        return self.test.accuracy if self.test else None
