@@ -69,4 +69,5 @@ def batch_size(spec: InputSpec) -> int:
 
 def numbered_files(paths: Sequence[str]) -> tf.data.Dataset:
     """A dataset of (position, path): int64 and string scalars."""
-    return tf.data.Dataset.from_tensor_slices((np.arange(len(paths)), [os.fsencode(path) for path in paths]))
+    names = tf.constant([os.fsencode(path) for path in paths], tf.string, [len(paths)])
+    return tf.data.Dataset.from_tensor_slices((np.arange(len(paths)), names))

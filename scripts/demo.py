@@ -1,8 +1,8 @@
 """The whole job in one command, on what the repository carries: `python3 -m scripts.demo`.
 
-Makes an environment in `.venv`, installs the project there, draws flower pictures, trains on them with the bundled network, labels a
-picture that training has not seen, and ends with the command that shows the training in TensorBoard. Needs Python and a package
-registry, nothing else; so this file imports nothing but the standard library.
+Makes an environment in `.venv`, installs the project there, draws flower pictures, trains on them with the bundled network,
+labels a picture that training has not seen, and ends with the command that shows the training in TensorBoard. Needs Python and
+a package registry, nothing else; so this file imports nothing but the standard library.
 """
 
 import sys

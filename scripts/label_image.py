@@ -6,7 +6,7 @@ from pathlib import Path
 if __name__ == "label_image":  # A program of this folder was run as a file: then this door stands before the package.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     del sys.modules["label_image"]
-    import label_image as label_image
+    import label_image  # noqa: F401
 
 if __name__ == "__main__":
     from label_image.cli import main

@@ -25,14 +25,14 @@ def flags_page() -> str:
 
 
 def _table(command: str, config_class: type) -> str:
-    rows = [
-        f"| `--{name}` | {_code(flag.help)} | {_code(range_text(config_class, name))} | {_code(default_text(config_class, name))} |"
-        for name, flag in flags_of(config_class).items()
-    ]
+    rows = []
+    for name, flag in flags_of(config_class).items():
+        cells = [flag.help, range_text(config_class, name), default_text(config_class, name)]
+        rows.append(f"| `--{name}` | {' | '.join(_plain(cell) for cell in cells)} |")
     return "\n".join([f"## `{command}`", "", "| flag | meaning | value | default |", "|---|---|---|---|", *rows, ""])
 
 
-def _code(text: str) -> str:
+def _plain(text: str) -> str:
     """Brackets and bars would be read as markup."""
     return text.replace("|", "\\|").replace("[", "\\[").replace("True or False", "a switch")
 
