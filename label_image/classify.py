@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from label_image.graph import LabelledGraph
-from retrain.arrays import FloatArray
+from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.frozen_graph import batch_function, bytes_function
 from retrain.errors import GraphError, ImageError
 from retrain.inference import run_network
@@ -108,17 +108,21 @@ def _pixel_outputs(
 ) -> Iterator[tuple[list[int], FloatArray, float]]:
     about = graph.description
     spec = InputSpec(about.input_height, about.input_width, about.input_mean, about.input_std)
-    function = batch_function(graph.graph_def, about.input_tensor, about.output_tensor)
     last = [0.0]
 
-    def timed(images: FloatArray) -> FloatArray:
-        start = time.perf_counter()
-        scores = function(images)
-        last[0] = time.perf_counter() - start
-        return scores.reshape(len(images), -1)
+    def timed_network() -> BatchFunction:
+        function = batch_function(graph.graph_def, about.input_tensor, about.output_tensor)
+
+        def timed(images: FloatArray) -> FloatArray:
+            start = time.perf_counter()
+            scores = function(images)
+            last[0] = time.perf_counter() - start
+            return scores.reshape(len(images), -1)
+
+        return timed
 
     reasons: dict[int, str] = {}
-    for places, scores in run_network(paths, timed, spec, reasons):
+    for places, scores in run_network(paths, timed_network, spec, reasons):
         yield places, scores, last[0]
     failed.update({paths[place]: reason for place, reason in reasons.items()})
 

@@ -36,6 +36,7 @@ class Dataset:
         self.values = bottlenecks.values
         self.class_of = np.array([image.class_index for image in images.images], dtype=np.int64)
         self.samplers: dict[str, Sampler] = {}
+        self._buffers: dict[str, FloatArray] = {}
         for split, rng in rngs.items():
             members = [position for position in images.indices(split) if position not in bottlenecks.failed]
             self.samplers[split] = Sampler(self.class_of, members, rng)
@@ -43,9 +44,16 @@ class Dataset:
         self._check_all_trainable(images)
 
     def batch(self, split: str, batch_size: int) -> tuple[FloatArray, IndexArray]:
-        """Draws from a split, as `Sampler.draw` does: bottlenecks, float32 [B, D], and classes, int64 [B]."""
+        """Draws from a split, as `Sampler.draw` does: bottlenecks, float32 [B, D], and classes, int64 [B].
+
+        The bottlenecks lie in memory that the next draw from the same split uses again: fresh memory would cost more than
+        the training step itself.
+        """
         positions = self.samplers[split].draw(batch_size)
-        return self.values[positions], self.class_of[positions]
+        if split not in self._buffers or len(self._buffers[split]) != len(positions):
+            self._buffers[split] = np.empty((len(positions), self.values.shape[1]), np.float32)
+        bottlenecks = np.take(self.values, positions, axis=0, out=self._buffers[split], mode="clip")
+        return bottlenecks, self.class_of[positions]
 
     def _check_all_trainable(self, images: ImageLists) -> None:
         trained = set(self.class_of[self.samplers["training"].draw(-1)].tolist())

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.inference import N_CORES, batch_size, numbered_files, run_padded
+from retrain.inference import batch_size, decoded_batches, numbered_files, run_padded
 from retrain.input_spec import InputSpec
 from retrain.preprocess import decode, normalise, resize
 
@@ -82,12 +82,10 @@ def distorted_bottlenecks(
 
     all_paths, size = tf.constant([os.fsencode(path) for path in paths]), batch_size(spec)
     signature = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, N_DRAWS], tf.float32))
-    dataset = tf.data.Dataset.from_generator(draws, output_signature=signature).unbatch()
-    dataset = dataset.map(
-        lambda position, draw: (position, distorted_image_from_bytes(tf.io.read_file(all_paths[position]), draw, spec)),
-        num_parallel_calls=N_CORES,
-    )
-    for positions, images in dataset.ignore_errors().batch(size).prefetch(2).as_numpy_iterator():
+    drawn = tf.data.Dataset.from_generator(draws, output_signature=signature).unbatch()
+    numbered = drawn.map(lambda position, draw: (position, all_paths[position], draw))
+    decoded = decoded_batches(numbered, lambda path, draw: distorted_image_from_bytes(tf.io.read_file(path), draw, spec), size)
+    for positions, images in decoded:
         yield positions, run_padded(network, images, size)
 
 
@@ -104,8 +102,6 @@ def rebatch(chunks: Iterator[tuple[IndexArray, FloatArray]], batch_size: int) ->
 
 def undecodable(paths: Sequence[str]) -> list[int]:
     """Positions of the images that `distorted_bottlenecks` would drop."""
-    dataset = numbered_files(paths).map(
-        lambda place, path: (place, tf.size(decode(tf.io.read_file(path)))), num_parallel_calls=N_CORES
-    )
-    seen = {int(place) for place, _ in dataset.ignore_errors().as_numpy_iterator()}
+    sizes = decoded_batches(numbered_files(paths), lambda path: tf.size(decode(tf.io.read_file(path))), len(paths) or 1)
+    seen = {position for positions, _ in sizes for position in positions.tolist()}
     return [place for place in range(len(paths)) if place not in seen]

@@ -68,7 +68,7 @@ def cached_bottlenecks(
             logger.info("%d bottlenecks are made again: %s.", len(of_reason), reason.value)
     waiting = sorted(position for of_reason in stale.values() for position in of_reason)
     if waiting:
-        _make(images, waiting, cache, network(), spec, result)
+        _make(images, waiting, cache, network, spec, result)
     return result
 
 
@@ -76,7 +76,7 @@ def _make(
     images: Sequence[LabelledImage],
     positions: list[int],
     cache: BottleneckCache,
-    network: BatchFunction,
+    network: Callable[[], BatchFunction],
     spec: InputSpec,
     result: Bottlenecks,
 ) -> None:

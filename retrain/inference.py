@@ -1,12 +1,13 @@
 """Image files → batches → network → its outputs, with decoding and the network running at the same time."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from retrain.arrays import BatchFunction, FloatArray
+from retrain.arrays import BatchFunction, FloatArray, IndexArray
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
 from retrain.preprocess import image_from_bytes, image_from_file
@@ -14,17 +15,18 @@ from retrain.preprocess import image_from_bytes, image_from_file
 # float32 pixels of one batch: large enough to keep the processor's cores busy, small enough to stay near its caches.
 BATCH_BYTES = 16 << 20
 MAX_BATCH_SIZE = 64
+BATCHES_AHEAD = 4
 N_CORES = os.cpu_count() or 1
 
 
 def run_network(
-    paths: Sequence[str], network: BatchFunction, spec: InputSpec, failed: dict[int, str]
+    paths: Sequence[str], network: Callable[[], BatchFunction], spec: InputSpec, failed: dict[int, str]
 ) -> Iterator[tuple[list[int], FloatArray]]:
     """Runs image files through a network, in batches.
 
     Args:
         paths: the image files.
-        network: float32 [B, H, W, 3] → float32 [B, D].
+        network: gives the function float32 [B, H, W, 3] → float32 [B, D]; called while the first images are being decoded.
         spec: the network's input.
         failed: filled with the reason for each image that cannot be decoded, by its position in `paths`.
 
@@ -33,20 +35,42 @@ def run_network(
     """
     size = batch_size(spec)
     seen = np.zeros(len(paths), bool)
-    dataset = numbered_files(paths).map(
-        lambda place, path: (place, image_from_bytes(tf.io.read_file(path), spec)), num_parallel_calls=N_CORES
-    )
-    # What cannot be decoded here drops out alone, not its batch; it is tried again below, where its reason can be named.
-    for places, images in dataset.ignore_errors().batch(size).prefetch(2).as_numpy_iterator():
+    decoded = decoded_batches(numbered_files(paths), lambda path: image_from_bytes(tf.io.read_file(path), spec), size)
+    function = network()
+    for places, images in decoded:
         seen[places] = True
-        yield places.tolist(), run_padded(network, images, size)
+        yield places.tolist(), run_padded(function, images, size)
+    # What dropped out above is tried again in the way that can read more formats, and can name a reason.
     for place in np.flatnonzero(~seen).tolist():
         try:
             image = image_from_file(paths[place], spec)
         except ImageError as error:
             failed[place] = str(error)
             continue
-        yield [place], run_padded(network, image[np.newaxis], size)
+        yield [place], run_padded(function, image[np.newaxis], size)
+
+
+def decoded_batches(dataset: tf.data.Dataset, decode: Callable[..., tf.Tensor], size: int) -> Iterator[tuple[IndexArray, Any]]:
+    """Decodes a dataset of (position, …) on all cores, some batches ahead of whoever takes them; it begins at once.
+
+    Args:
+        dataset: its elements are a position, int64, and what `decode` takes.
+        decode: gives one image's tensor. An image at which it fails drops out alone, not its batch.
+        size: images in a batch; the last has what is left.
+
+    Returns:
+        An iterator of positions, int64 [B], and tensors stacked to [B, …].
+    """
+
+    def numbered(position: tf.Tensor, *inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return position, decode(*inputs)
+
+    # There is no Python control flow in it, and converting it would take longer than decoding a hundred images.
+    numbered = tf.autograph.experimental.do_not_convert(numbered)
+    options = tf.data.Options()
+    options.experimental_warm_start = True
+    batches = dataset.map(numbered, num_parallel_calls=N_CORES).ignore_errors().batch(size).prefetch(BATCHES_AHEAD)
+    return iter(batches.with_options(options).as_numpy_iterator())
 
 
 def run_padded(network: BatchFunction, images: FloatArray, size: int) -> FloatArray:
