@@ -1,4 +1,4 @@
-"""Draws a small set of flower pictures in five classes, so that a first training run needs no download of photos.
+"""Draws a small set of flower pictures in five classes, so that a first training needs no photos.
 
     python -m scripts.make_flowers --output_dir tf_files/flowers --images_per_class 60 --random_seed 1
 
@@ -6,24 +6,23 @@ A picture depends only on the seed, its class and its index: a larger set extend
 seed gives the same bytes on one machine with the same Pillow and NumPy.
 """
 
-import argparse
-import contextlib
 import dataclasses
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from retrain.errors import FlagError, RetrainError
+from retrain.command import run_command
 from retrain.files import write_atomically
+from retrain.flags import check, flag, parse_args
 
 Colour = tuple[int, int, int]
 Rng = np.random.Generator
+Form = tuple[float, float, float]
 # A point is x + 1j * y, y pointing down: to turn and to size a shape is then one product.
 Points = npt.NDArray[np.complex128]
 
@@ -39,10 +38,7 @@ _CIRCLE, _DOT = (np.exp(2j * np.pi * np.arange(corners) / corners) for corners i
 class Pen:
     """Draws shapes given in a flower's own units: its centre is 0, its radius is 1.
 
-    Attributes:
-        centre: the flower's centre in pixels.
-        turn: what a point is multiplied by: the radius in pixels and the rotation.
-        tilt: by how much y shrinks before that, for a flower that leans away; 1 is not at all.
+    In pixels it lies at `centre`; `turn` holds its radius and its rotation; `tilt` flattens it first.
     """
 
     draw: ImageDraw.ImageDraw
@@ -89,20 +85,18 @@ def pick(rng: Rng, colours: Sequence[Colour], spread: float = 8) -> Colour:
 
 
 def petal_shape(length: float, width: float, peak: float, sharpness: float) -> Points:
-    """A petal from 0 along x, shape (26,).
-
-    It is widest at the share 0.5 ** (1 / peak) of its length; a `sharpness` below 1 rounds its ends.
-    """
+    """A petal along x, shape (26,). A high `peak` is wide near the tip, a low `sharpness` rounds the ends."""
     half = 0.5j * width * np.sin(np.pi * _ALONG**peak).clip(0) ** sharpness
     return np.concatenate([length * _ALONG + half, (length * _ALONG - half)[::-1]])
 
 
 def _ring(rng: Rng, count: int, unevenness: float = 0.5) -> npt.NDArray[np.float64]:
     """The angles, shape (count,), of petals that stand around a centre."""
-    return np.asarray(rng.uniform(0, 7) + (2 * np.pi * np.arange(count) + rng.normal(0, unevenness, count)) / count)
+    steps = 2 * np.pi * np.arange(count) + rng.normal(0, unevenness, count)
+    return np.asarray(rng.uniform(0, 7) + steps / count)
 
 
-def _rays(pen: Pen, rng: Rng, count: int, reach: float, form: tuple[float, float, float], colour: Colour, edge: Colour) -> None:
+def _rays(pen: Pen, rng: Rng, count: int, reach: float, form: Form, colour: Colour, edge: Colour) -> None:
     """A ring of petals, each a little different, up to `reach` long; `form` is width, peak and sharpness."""
     width, peak, sharpness = form
     for angle in _ring(rng, count):
@@ -120,7 +114,8 @@ def _seeds(pen: Pen, rng: Rng, count: int, reach: float, size: float, colour: Co
 def daisy(pen: Pen, rng: Rng, colour: Colour) -> None:
     """Many slim round-tipped rays around a yellow disc."""
     count = int(rng.integers(13, 24))
-    edge, form = mix(colour, (110, 110, 150), rng.uniform(0.2, 0.35)), (5.2 / count, rng.uniform(1.3, 2), 0.55)
+    edge = mix(colour, (110, 110, 150), rng.uniform(0.2, 0.35))
+    form = (5.2 / count, rng.uniform(1.3, 2), 0.55)
     _rays(pen, rng, count, 1.0, form, mix(colour, BLACK, 0.1), edge)
     _rays(pen, rng, count, 0.93, form, colour, edge)
     disc, eye = rng.uniform(0.22, 0.34), vary(rng, YELLOW, 12)
@@ -131,12 +126,12 @@ def daisy(pen: Pen, rng: Rng, colour: Colour) -> None:
 def dandelion(pen: Pen, rng: Rng, colour: Colour) -> None:
     """A cushion of thin rays, or the globe of white seeds that follows it."""
     if rng.random() < 0.3:
-        return _seed_globe(pen, rng)
+        _seed_globe(pen, rng)
+        return
     heart, count = mix(colour, (214, 120, 0), rng.uniform(0.2, 0.6)), int(rng.integers(34, 48))
     for reach in np.linspace(1, 0.2, 5):
-        tone = mix(heart, mix(colour, WHITE, 0.1), reach)
-        _rays(pen, rng, round(count * (0.4 + 0.6 * reach)), reach, (0.1, 2.2, 0.6), tone, mix(tone, BROWN, 0.28))
-    return None
+        tone, rays = mix(heart, mix(colour, WHITE, 0.1), reach), round(count * (0.4 + 0.6 * reach))
+        _rays(pen, rng, rays, reach, (0.1, 2.2, 0.6), tone, mix(tone, BROWN, 0.28))
 
 
 def _seed_globe(pen: Pen, rng: Rng) -> None:
@@ -156,13 +151,8 @@ def rose(pen: Pen, rng: Rng, colour: Colour) -> None:
     dark = mix(colour, (80, 0, 24), rng.uniform(0.35, 0.55))
     for reach in np.linspace(1, 0.28, int(rng.integers(5, 8))):
         tone = mix(dark, colour, 0.45 + 0.55 * reach)
-        coats = {
-            1.0: mix(tone, dark, 0.7),
-            0.97: mix(tone, WHITE, 0.25),
-            0.91: tone,
-            0.8: mix(tone, dark, 0.2),
-            0.68: mix(tone, dark, 0.45),
-        }
+        soft, deep, deepest = (mix(tone, dark, share) for share in (0.2, 0.45, 0.7))
+        coats = {1.0: deepest, 0.97: mix(tone, WHITE, 0.25), 0.91: tone, 0.8: soft, 0.68: deep}
         for angle in _ring(rng, 5 if reach > 0.45 else 3, unevenness=0.9):
             size = reach * rng.uniform(0.84, 1)
             shape = petal_shape(size, 1.3 * size, 2.5, 0.45) * np.exp(1j * angle)
@@ -211,28 +201,22 @@ class Kind:
 
 
 # Classes share colours, so that colour alone does not tell them apart.
+RED, PINK, CREAM = (204, 22, 42), (240, 130, 164), (245, 238, 227)
+GOLD, ORANGE, LILAC = (249, 206, 48), (240, 130, 50), (206, 180, 230)
 KINDS: dict[str, Kind] = {
-    "daisy": Kind(daisy, 0.3, (WHITE, WHITE, WHITE, WHITE, (242, 186, 208), (250, 222, 110), (206, 180, 230))),
-    "dandelion": Kind(dandelion, 0.28, ((252, 214, 30), (248, 196, 20), (252, 226, 84))),
-    "roses": Kind(
-        rose,
-        0.5,
-        ((200, 20, 40), (190, 24, 60), (226, 84, 124), (242, 172, 188), (246, 238, 226), (246, 200, 70), (238, 130, 84)),
-    ),
-    "sunflowers": Kind(sunflower, 0.6, ((250, 200, 24), (246, 180, 16), (250, 214, 80), (214, 110, 30))),
-    "tulips": Kind(
-        tulip,
-        0.17,
-        ((208, 26, 44), (240, 120, 160), (250, 206, 40), (244, 238, 228), (124, 50, 146), (242, 130, 40)),
-        upright=True,
-    ),
+    "daisy": Kind(daisy, 0.3, (WHITE, WHITE, WHITE, CREAM, (242, 186, 208), (250, 222, 110), LILAC)),
+    "dandelion": Kind(dandelion, 0.28, (GOLD, (248, 196, 20), (252, 226, 84))),
+    "roses": Kind(rose, 0.5, (RED, (190, 24, 60), PINK, (226, 84, 124), CREAM, GOLD, (238, 130, 84))),
+    "sunflowers": Kind(sunflower, 0.6, (GOLD, GOLD, (250, 196, 20), (246, 180, 16), (214, 110, 30))),
+    "tulips": Kind(tulip, 0.17, (RED, PINK, CREAM, GOLD, ORANGE, (124, 50, 146)), upright=True),
 }
 
 
 def _background(rng: Rng, size: tuple[int, int]) -> Image.Image:
     """Grass, sky, soil, a gradient, blurred blobs or noise; `size` is (width, height) in pixels."""
     scene = str(rng.choice(["grass", "grass", "sky", "soil", "gradient", "blobs", "blobs", "noise"]))
-    green, dark, other = pick(rng, GREENS, 15), mix(pick(rng, GREENS), BLACK, 0.5), vary(rng, (120, 120, 110), 60)
+    green, dark = pick(rng, GREENS, 15), mix(pick(rng, GREENS), BLACK, 0.5)
+    other = vary(rng, (120, 120, 110), 60)
     few, many = (int(number) for number in rng.integers((1, 6), (3, 40)))
     first, second, cells = {
         "sky": (vary(rng, (96, 156, 222), 16), (226, 234, 242), (4, 3)),
@@ -247,16 +231,17 @@ def _background(rng: Rng, size: tuple[int, int]) -> Image.Image:
     draw = ImageDraw.Draw(image)
     for x, y in rng.uniform((0, 0), size, (160 if scene == "grass" else 30, 2)):
         if scene == "grass":
-            blade, tip = mix(pick(rng, GREENS, 20), BLACK, 0.15), (x + rng.normal(0, 25), y - rng.uniform(40, 140))
-            draw.line((x, y + 40, *tip), fill=blade, width=int(rng.integers(2, 7)))
+            blade = (x, y + 40, x + rng.normal(0, 25), y - rng.uniform(40, 140))
+            draw.line(blade, fill=mix(pick(rng, GREENS, 20), BLACK, 0.15), width=int(rng.integers(2, 7)))
         else:
             light = pick(rng, [WHITE, YELLOW, (190, 60, 80), BLACK])
-            draw.circle((x, y), rng.uniform(10, 60), fill=mix(pick(rng, GREENS, 20), light, rng.uniform(0, 0.5)))
+            blob = mix(pick(rng, GREENS, 20), light, rng.uniform(0, 0.5))
+            draw.circle((x, y), rng.uniform(10, 60), fill=blob)
     return image.filter(ImageFilter.BoxBlur(rng.uniform(0, 5) if scene == "grass" else rng.uniform(8, 16)))
 
 
 def _places(rng: Rng, size: tuple[int, int]) -> list[tuple[complex, float]]:
-    """One to four flowers as (centre, radius) in pixels, small ones first; each keeps away from the others."""
+    """One to four flowers as (centre, radius) in pixels, small ones first, well apart."""
     count = int(rng.choice([1, 2, 3, 4], p=[0.4, 0.27, 0.2, 0.13]))
     centres: list[complex] = []
     for _ in range(count):
@@ -268,9 +253,9 @@ def _places(rng: Rng, size: tuple[int, int]) -> list[tuple[complex, float]]:
 def _stem(pen: Pen, rng: Rng, kind: Kind) -> None:
     """A stem that leaves the picture at the bottom, with one to three leaves."""
     green, down = pick(rng, GREENS), np.linspace(0.4, 7, 20)
-    stem = rng.normal(0, 0.02) * (down - 0.8).clip(0) ** 2 + 1j * down
+    stem: Points = rng.normal(0, 0.02) * (down - 0.8).clip(0) ** 2 + 1j * down
     pen.line(stem, mix(green, BLACK, 0.3), 0.13)
-    pen.line(stem - 0.015, green, 0.08)
+    pen.line(stem - (0.015 + 0j), green, 0.08)
     foot, angle, length = (2.8j, (0.12, 0.45), (2, 3)) if kind.upright else (1.6j, (0.5, 1.6), (1.2, 2))
     for side in rng.choice([-1, 1], int(rng.integers(1, 4))):
         size, lean = rng.uniform(*length), side * rng.uniform(*angle) - np.pi / 2
@@ -298,16 +283,15 @@ def draw_flower(flower: str, rng: np.random.Generator) -> Image.Image:
     image = _background(rng, size)
     draw, colour = ImageDraw.Draw(image), pick(rng, kind.colours)
     # A tulip's stem and leaves tell as much as its cup, so the cup leaves them room.
-    scale = 0.75 if kind.upright else 1
-    pens = [Pen(draw, centre, scale * radius * np.exp(1j * rng.normal(0, 0.17))) for centre, radius in _places(rng, size)]
+    scale, places = 0.75 if kind.upright else 1, _places(rng, size)
+    pens = [Pen(draw, centre, scale * radius * np.exp(1j * rng.normal(0, 0.17))) for centre, radius in places]
     for pen in pens:
         if kind.upright or rng.random() < 0.7:
             _stem(pen, rng, kind)
     for pen in pens:
-        if not kind.upright:
-            turn = pen.turn * np.exp(1j * rng.uniform(-1, 1))
-            pen = dataclasses.replace(pen, turn=turn, tilt=rng.uniform(0.68, 1))
-        kind.paint(pen, rng, vary(rng, colour, 6))
+        turn, tilt = (0, 1) if kind.upright else (rng.uniform(-1, 1), rng.uniform(0.68, 1))
+        head = dataclasses.replace(pen, turn=pen.turn * np.exp(1j * turn), tilt=tilt)
+        kind.paint(head, rng, vary(rng, colour, 6))
     return _photograph(rng, image.resize((width, height), Image.Resampling.BOX))
 
 
@@ -319,61 +303,39 @@ def encode_picture(seed: int, flower: str, index: int) -> bytes:
     return file.getvalue()
 
 
-def make_flowers(output_dir: str, images_per_class: int, seed: int) -> None:
-    """Writes `<output_dir>/<class>/<class>_<index>.jpg`. Raises RetrainError where it cannot."""
-    try:
-        os.makedirs(output_dir, exist_ok=True)
-        for flower in KINDS:
-            folder = os.path.join(output_dir, flower)
-            os.makedirs(folder, exist_ok=True)
-            for index in range(images_per_class):
-                path = os.path.join(folder, f"{flower}_{index:04}.jpg")
-                write_atomically(path, encode_picture(seed, flower, index))
-    except OSError as error:
-        raise RetrainError(f"cannot write the pictures to {output_dir or repr('')}: {error}") from error
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlowersConfig:
+    """What to draw. Raises FlagError with one line for each field whose value is not allowed."""
+
+    output_dir: str = flag("Where to put a folder for each class.", "tf_files/flowers")
+    images_per_class: int = flag("How many pictures to draw for each class.", 60, low=1, high=10_000)
+    random_seed: int = flag("Decides what the pictures look like.", 1, low=0, high=2**32, high_open=True)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
-def _integer(name: str, allowed: range, range_text: str) -> Callable[[str], int]:
-    """What turns the text of the flag `name` into an integer, or raises FlagError."""
-
-    def parse(text: str) -> int:
-        with contextlib.suppress(ValueError):
-            if int(text) in allowed:
-                return int(text)
-        raise FlagError(f"--{name} must be an integer in {range_text}. Got {text or repr(text)}.")
-
-    return parse
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise FlagError(message)
+def make_flowers(config: FlowersConfig) -> None:
+    """Writes `<output_dir>/<class>/<class>_<index>.jpg`. Raises OSError where that cannot be."""
+    for flower in KINDS:
+        folder = os.path.join(config.output_dir, flower)
+        os.makedirs(folder, exist_ok=True)
+        for index in range(config.images_per_class):
+            picture = encode_picture(config.random_seed, flower, index)
+            write_atomically(os.path.join(folder, f"{flower}_{index:04}.jpg"), picture)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns 0, 1 where the pictures cannot be written, or 2 for a wrong flag."""
-    parser = _Parser(prog="make_flowers", description="Draws flower pictures in five classes.", allow_abbrev=False)
-    parser.add_argument("--output_dir", default="tf_files/flowers", help="where the folders go (%(default)s)")
-    parser.add_argument(
-        "--images_per_class",
-        default=60,
-        help="pictures in each folder (%(default)s)",
-        type=_integer("images_per_class", range(1, 10_001), "[1, 10000]"),
-    )
-    parser.add_argument(
-        "--random_seed",
-        default=1,
-        help="decides every picture (%(default)s)",
-        type=_integer("random_seed", range(2**32), "[0, 2**32)"),
-    )
-    try:
-        flags = parser.parse_args(argv)
-        make_flowers(flags.output_dir, flags.images_per_class, flags.random_seed)
-    except RetrainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{flags.images_per_class * len(KINDS)} pictures in {len(KINDS)} classes: {flags.output_dir}")
-    return 0
+    """Draws the pictures; returns 0, 1 where they cannot be written, or 2 for a wrong flag."""
+
+    def command() -> int:
+        texts = {"prog": "python -m scripts.make_flowers", "description": "Draws pictures to train on."}
+        config = parse_args(FlowersConfig, argv, **texts)
+        make_flowers(config)
+        print(f"{config.images_per_class * len(KINDS)} pictures in {len(KINDS)} classes: {config.output_dir}")
+        return 0
+
+    return run_command(command)
 
 
 if __name__ == "__main__":
