@@ -5,6 +5,7 @@ labels a picture that training has not seen, and ends with the command that show
 a package registry, nothing else; so this file imports nothing but the standard library.
 """
 
+import os
 import sys
 
 from scripts.environment import in_environment, run
@@ -23,7 +24,8 @@ def main() -> int:
     run(python, "-m", "scripts.make_flowers", "--output_dir", NEW_PICTURES, "--images_per_class", "1", "--random_seed", "7")
     run(python, "-m", "retrain", *training, *outputs, "--how_many_training_steps", "500", "--eval_step_interval", "100")
     run(python, "-m", "label_image", "--graph", GRAPH, "--image", f"{NEW_PICTURES}/sunflowers/sunflowers_0000.jpg")
-    print(f"\nTo see how it learnt:\n  {python} -m tensorboard.main --logdir {SUMMARIES}")
+    tensorboard = os.path.join(os.path.dirname(python), "tensorboard")
+    print(f"\nTo see how it learnt:\n  {tensorboard} --logdir {SUMMARIES}")
     return 0
 
 
