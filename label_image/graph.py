@@ -10,7 +10,8 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.backbones.frozen_graph import node_name, read_graph, tensor_name
+from retrain.backbones.frozen_graph import read_graph, tensor_name
+from retrain.backbones.rewrite import node_name
 from retrain.errors import GraphError
 from retrain.export.description import NODE_NAME, Description
 

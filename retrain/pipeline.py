@@ -65,6 +65,7 @@ def run(config: RetrainConfig) -> RetrainResult:
 
     with _timed(seconds, "export"):
         _export(config, exporter)
+    logger.info("Time: %s.", ", ".join(f"{phase} {spent:.3f} s" for phase, spent in seconds.items()))
 
     return RetrainResult(
         labels=images.labels,

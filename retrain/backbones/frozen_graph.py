@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.catalog import Architecture
+from retrain.backbones.rewrite import node_name, runnable_copy
 from retrain.errors import GraphError, ModelError
 
 
@@ -79,11 +79,6 @@ def parse_graph(data: bytes, source: str) -> GraphDef:
     return graph_def
 
 
-def node_name(tensor: str) -> str:
-    """`pool_3:0` → `pool_3`; also a node's input as written in a GraphDef, `^name` for a control dependency."""
-    return tensor.lstrip("^").split(":", 1)[0]
-
-
 def tensor_name(name: str) -> str:
     """`Mul` → `Mul:0`; a name with an output number stays."""
     return name if ":" in name else f"{name}:0"
@@ -121,7 +116,7 @@ def bytes_function(graph_def: GraphDef, feed: str, fetch: str) -> Callable[[byte
 
 
 def _wrap(graph_def: GraphDef, feed: str, fetch: str, spec: tf.TensorSpec) -> Callable[[tf.Tensor], tf.Tensor]:
-    runnable = runnable_copy(subgraph(graph_def, [node_name(fetch)]))
+    runnable = runnable_copy(subgraph(graph_def, [node_name(fetch)]), keep=node_name(feed))
 
     def body(value: tf.Tensor) -> tf.Tensor:
         return tf.graph_util.import_graph_def(runnable, input_map={feed: value}, return_elements=[fetch], name="")[0]
@@ -135,63 +130,3 @@ def _static_shape(graph_def: GraphDef, tensor: str) -> list[int | None]:
         if node.name == node_name(tensor) and node.op == "Placeholder":
             return [size.size if size.size > 0 else None for size in node.attr["shape"].shape.dim]
     return []
-
-
-def runnable_copy(graph_def: GraphDef) -> GraphDef:
-    """A copy that computes the same for one image, runs in TensorFlow 2, and takes batches.
-
-    Three things in graphs of 2015 stand in the way: an op that newer runtimes refuse (BatchNormWithGlobalNormalization), checks
-    that keep operations from being fused (CheckNumerics), and reshapes to a constant batch of one.
-    """
-    runnable = GraphDef(versions=graph_def.versions, library=graph_def.library)
-    checks = {f"^{node.name}" for node in graph_def.node if node.op == "CheckNumerics"}
-    reshape_shapes = {node_name(node.input[1]) for node in graph_def.node if node.op == "Reshape"}
-    for node in graph_def.node:
-        if node.op == "BatchNormWithGlobalNormalization":
-            runnable.node.extend(_batch_norm_nodes(node))
-            continue
-        copy = runnable.node.add()
-        copy.CopyFrom(node)
-        copy.input[:] = [text for text in node.input if text not in checks]
-        if node.op == "CheckNumerics":
-            copy.op = "Identity"
-            copy.attr.pop("message", None)
-        elif node.op == "Const" and node.name in reshape_shapes:
-            _free_batch(copy)
-    return runnable
-
-
-def _free_batch(node: NodeDef) -> None:
-    """A reshape's constant [1, n, …] → [-1, n, …]: the same for one image, since the count of values fixes the first size."""
-    sizes = tf.make_ndarray(node.attr["value"].tensor)
-    if sizes.ndim == 1 and len(sizes) > 1 and sizes[0] == 1 and (sizes[1:] > 0).all():
-        free = sizes.copy()
-        free[0] = -1
-        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(free))
-
-
-def _batch_norm_nodes(node: NodeDef) -> list[NodeDef]:
-    """`(t - m) / sqrt(v + epsilon) · gamma + beta`, the op's definition, as `t · scale + (beta - m · scale)`.
-
-    The runtime folds the constants, and the scale into the convolution before it.
-    """
-    t, mean, variance, beta, gamma = node.input[:5]
-    name, made = node.name, []
-
-    def add(op: str, suffix: str, *inputs: str) -> str:
-        new = NodeDef(name=name + suffix, op=op, input=inputs)
-        new.attr["T"].CopyFrom(node.attr["T"])
-        made.append(new)
-        return new.name
-
-    epsilon = NodeDef(name=f"{name}/epsilon", op="Const")
-    epsilon.attr["dtype"].CopyFrom(node.attr["T"])
-    value = tf.make_tensor_proto(node.attr["variance_epsilon"].f, dtype=node.attr["T"].type)
-    epsilon.attr["value"].tensor.CopyFrom(value)
-    made.append(epsilon)
-    scale = add("Rsqrt", "/rsqrt", add("Add", "/variance", variance, epsilon.name))
-    if node.attr["scale_after_normalization"].b:
-        scale = add("Mul", "/scale", scale, gamma)
-    offset = add("Sub", "/offset", beta, add("Mul", "/scaled_mean", mean, scale))
-    add("Add", "", add("Mul", "/scaled", t, scale), offset)
-    return made

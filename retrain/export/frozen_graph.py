@@ -14,7 +14,8 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import FloatArray
 from retrain.backbones.catalog import Architecture
-from retrain.backbones.frozen_graph import node_name, subgraph
+from retrain.backbones.frozen_graph import subgraph
+from retrain.backbones.rewrite import node_name
 from retrain.errors import FlagError
 from retrain.export.description import NODE_NAME, Description
 

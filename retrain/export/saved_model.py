@@ -5,7 +5,7 @@ import os
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
-from retrain.backbones.frozen_graph import runnable_copy
+from retrain.backbones.rewrite import node_name, runnable_copy
 from retrain.export.description import Description
 from retrain.files import write_atomically
 
@@ -27,7 +27,10 @@ def write_saved_model(folder: str, graph_def: GraphDef, description: Description
     with tf.Graph().as_default() as graph:
         image = tf.compat.v1.placeholder(tf.float32, shape, name="image")
         [prediction] = tf.graph_util.import_graph_def(
-            runnable_copy(graph_def), {description.input_tensor: image}, [description.output_tensor], name="retrained"
+            runnable_copy(graph_def, keep=node_name(description.input_tensor)),
+            {description.input_tensor: image},
+            [description.output_tensor],
+            name="retrained",
         )
         signature = tf.compat.v1.saved_model.predict_signature_def({"image": image}, {"prediction": prediction})
         if os.path.isdir(folder):

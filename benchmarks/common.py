@@ -1,0 +1,84 @@
+"""What the benchmarks share: timed subprocesses, ratios with their spread, tables."""
+
+import dataclasses
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+FLAG_HELP = {
+    "image_dir": "Folder that holds one folder of photos for each class.",
+    "model_dir": "Folder that holds the networks' archives.",
+    "work_dir": "Folder for everything that is written.",
+    "architecture": "The network.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of a command: its wall time in seconds, the seconds of its phases, and what it printed."""
+
+    wall: float
+    phases: dict[str, float]
+    output: str
+
+
+def run_original(**flags: Any) -> Run:
+    """Runs the plain version of the original."""
+    wall, output = timed([sys.executable, "-m", "benchmarks.original", *as_arguments(flags)])
+    return Run(wall, json.loads(output.splitlines()[-1]), output)
+
+
+def run_ours(**flags: Any) -> Run:
+    """Runs `python -m retrain`; the phases are those of its own last line of times."""
+    wall, output = timed([sys.executable, "-m", "retrain", *as_arguments(flags)])
+    phases = {name: float(seconds) for name, seconds in re.findall(r"(\w+) ([\d.]+) s", output.splitlines()[-1])}
+    return Run(wall, phases, output)
+
+
+def timed(command: Sequence[str]) -> tuple[float, str]:
+    """Wall time in seconds, and stdout and stderr together. Ends the program where the command fails."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    start = time.perf_counter()
+    done = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    wall = time.perf_counter() - start
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}")
+    return wall, done.stdout
+
+
+def as_arguments(flags: dict[str, Any]) -> list[str]:
+    """`{"steps": 5, "distort": True}` → `["--steps=5", "--distort"]`."""
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in flags.items()]
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """`median (least to most)`."""
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def ratios(originals: Sequence[float], ours: Sequence[float]) -> list[float]:
+    """How many times as fast, pair by pair."""
+    return [a / b for a, b in zip(originals, ours, strict=True)]
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def machine() -> str:
+    """The processor and the number of its cores."""
+    try:
+        model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    except OSError:
+        model = None
+    return f"{model.group(1) if model else 'unknown processor'}, {os.cpu_count()} cores"

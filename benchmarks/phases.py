@@ -1,0 +1,88 @@
+"""How fast the real command is beside the original's way of working, phase by phase, on the same photos in one go.
+
+    python -m benchmarks.phases --image_dir ../shared/flower_photos --model_dir models --architecture mobilenet_0.25_128
+
+prints a table in Markdown.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.common import FLAG_HELP, Run, machine, ratios, run_original, run_ours, spread, table
+from retrain.image_lists import create_image_lists
+
+DISTORTIONS = {"flip_left_right": True, "random_crop": 10, "random_scale": 10, "random_brightness": 10}
+
+
+def main() -> None:
+    """Runs the pairs and prints the table."""
+    parser = argparse.ArgumentParser()
+    for name in ("image_dir", "model_dir", "architecture"):
+        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    parser.add_argument("--runs", type=int, default=3, help="Pairs of runs.")
+    parser.add_argument("--steps", type=int, default=4000, help="Training steps.")
+    parser.add_argument("--distorted_steps", type=int, default=200, help="Training steps with distortions; 0 leaves them out.")
+    args = parser.parse_args()
+    lists = create_image_lists(args.image_dir, 10, 10)
+    common = {"image_dir": args.image_dir, "model_dir": args.model_dir, "architecture": args.architecture}
+    pairs: dict[str, list[tuple[float, float]]] = {}
+
+    def add(row: str, original: float, ours: float) -> None:
+        pairs.setdefault(row, []).append((original, ours))
+
+    for _ in range(args.runs):
+        with _folders() as (theirs, mine):
+            first = _pair(common, theirs, mine, args.steps)
+            add(f"bottlenecks, {len(lists.images)} photos", *_phase(first, "bottlenecks"))
+            add("whole command from nothing", first[0].wall, first[1].wall)
+            again = _pair(common, theirs, mine, args.steps)
+            add(f"{args.steps} training steps with evaluations and summaries", *_phase(again, "training"))
+            add("whole command, full cache", again[0].wall, again[1].wall)
+            if args.distorted_steps:
+                distorted = _pair(common, theirs, mine, args.distorted_steps, distort=True)
+                add(f"{args.distorted_steps} training steps with all distortions", *_phase(distorted, "training"))
+    rows = [
+        [row, spread([a for a, _ in seconds], 2), spread([b for _, b in seconds], 2), spread(ratios(*zip(*seconds, strict=True)))]
+        for row, seconds in pairs.items()
+    ]
+    print(f"{args.architecture} on {machine()}; medians of {args.runs} pairs of runs, least and most in brackets.\n")
+    print(table(["work", "the original's way, s", "this project, s", "times as fast"], rows))
+
+
+def _pair(common: dict[str, str], theirs: Path, mine: Path, steps: int, distort: bool = False) -> tuple[Run, Run]:
+    original = run_original(**common, work_dir=theirs, steps=steps, **({"distort": True} if distort else {}))
+    ours = run_ours(
+        **common,
+        how_many_training_steps=steps,
+        bottleneck_dir=mine / "bottlenecks",
+        summaries_dir=mine / "summaries",
+        output_graph=mine / "graph.pb",
+        output_labels=mine / "labels.txt",
+        checkpoint_path=mine / "checkpoint",
+        **(DISTORTIONS if distort else {}),
+    )
+    return original, ours
+
+
+def _phase(pair: tuple[Run, Run], phase: str) -> tuple[float, float]:
+    return pair[0].phases[phase], pair[1].phases[phase]
+
+
+@contextmanager
+def _folders() -> Iterator[tuple[Path, Path]]:
+    work = Path(tempfile.mkdtemp(prefix="retrain-benchmark-"))
+    try:
+        for name in ("theirs", "mine"):
+            os.makedirs(work / name)
+        yield work / "theirs", work / "mine"
+    finally:
+        shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    main()

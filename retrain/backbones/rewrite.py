@@ -1,0 +1,168 @@
+"""Makes a frozen graph of any age run fast in TensorFlow 2, over batches, with the same results.
+
+Works on copies: what is exported is always the graph as it was read.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+Array = npt.NDArray[Any]
+
+# Operations on constants that are computed here. TensorFlow would do it too, but importing a node takes it longer the more there
+# are, and batch normalisation alone makes ten for each convolution.
+FOLDED: dict[str, Callable[..., Array]] = {
+    "Identity": lambda value: value,
+    "Add": np.add,
+    "AddV2": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Rsqrt": lambda value: (1 / np.sqrt(value)).astype(value.dtype),
+}
+
+
+def node_name(tensor: str) -> str:
+    """`pool_3:0` → `pool_3`; also a node's input as written in a GraphDef, `^name` for a control dependency."""
+    return tensor.lstrip("^").split(":", 1)[0]
+
+
+def runnable_copy(graph_def: GraphDef, keep: str = "") -> GraphDef:
+    """A copy that computes the same, runs in TensorFlow 2, takes batches, and has its batch normalisation folded.
+
+    Args:
+        graph_def: is not changed.
+        keep: a node that has to stay, since it will be fed.
+    """
+    runnable = _modernised(graph_def)
+    _fold_constants(runnable, keep)
+    _fold_scales_into_convolutions(runnable, keep)
+    return runnable
+
+
+def _modernised(graph_def: GraphDef) -> GraphDef:
+    """Three things in graphs of 2015 stand in the way: an op that newer runtimes refuse (BatchNormWithGlobalNormalization),
+    checks that keep operations from being fused (CheckNumerics), and reshapes to a constant batch of one.
+    """
+    modern = GraphDef(versions=graph_def.versions, library=graph_def.library)
+    checks = {f"^{node.name}" for node in graph_def.node if node.op == "CheckNumerics"}
+    reshape_shapes = {node_name(node.input[1]) for node in graph_def.node if node.op == "Reshape"}
+    for node in graph_def.node:
+        if node.op == "BatchNormWithGlobalNormalization":
+            modern.node.extend(_batch_norm_nodes(node))
+            continue
+        copy = modern.node.add()
+        copy.CopyFrom(node)
+        copy.input[:] = [text for text in node.input if text not in checks]
+        if node.op == "CheckNumerics":
+            copy.op = "Identity"
+            copy.attr.pop("message", None)
+        elif node.op == "Const" and node.name in reshape_shapes:
+            _free_batch(copy)
+    return modern
+
+
+def _free_batch(node: NodeDef) -> None:
+    """A reshape's constant [1, n, …] → [-1, n, …]: the same for one image, since the count of values fixes the first size."""
+    sizes = tf.make_ndarray(node.attr["value"].tensor)
+    if sizes.ndim == 1 and len(sizes) > 1 and sizes[0] == 1 and (sizes[1:] > 0).all():
+        free = sizes.copy()
+        free[0] = -1
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(free))
+
+
+def _batch_norm_nodes(node: NodeDef) -> list[NodeDef]:
+    """`(t - m) / sqrt(v + epsilon) · gamma + beta`, the op's definition, as `t · scale + (beta - m · scale)`."""
+    t, mean, variance, beta, gamma = node.input[:5]
+    name, kind, made = node.name, node.attr["T"], []
+
+    def add(op: str, suffix: str, *inputs: str) -> str:
+        made.append(NodeDef(name=name + suffix, op=op, input=inputs, attr={"T": kind}))
+        return name + suffix
+
+    made.append(_constant(f"{name}/epsilon", np.array(node.attr["variance_epsilon"].f, np.float32)))
+    scale = add("Rsqrt", "/rsqrt", add("Add", "/variance", variance, f"{name}/epsilon"))
+    if node.attr["scale_after_normalization"].b:
+        scale = add("Mul", "/scale", scale, gamma)
+    offset = add("Sub", "/offset", beta, add("Mul", "/scaled_mean", mean, scale))
+    add("Add", "", add("Mul", "/scaled", t, scale), offset)
+    return made
+
+
+def _fold_constants(graph_def: GraphDef, keep: str) -> None:
+    """Replaces each operation on nothing but constants by a constant, and removes those that nothing uses any more."""
+    constants = {node.name: tf.make_ndarray(node.attr["value"].tensor) for node in graph_def.node if node.op == "Const"}
+    for node in graph_def.node:
+        inputs = [constants.get(text) for text in node.input]
+        if node.op in FOLDED and node.name != keep and inputs and all(value is not None for value in inputs):
+            constants[node.name] = FOLDED[node.op](*inputs)
+            node.CopyFrom(_constant(node.name, constants[node.name]))
+    _remove_unused_constants(graph_def)
+
+
+def _fold_scales_into_convolutions(graph_def: GraphDef, keep: str) -> None:
+    """`convolution(x, w) · s` → `convolution(x, w · s)`, and `… + b` → BiasAdd, which TensorFlow fuses with what follows."""
+    nodes = {node.name: node for node in graph_def.node}
+    uses = Counter(node_name(text) for node in graph_def.node for text in node.input)
+    for node in graph_def.node:
+        if len(node.input) != 2 or node.op not in ("Mul", "Add", "AddV2") or keep in (node.name, *node.input):
+            continue
+        convolution, vector = (nodes.get(text) for text in node.input)
+        if not convolution or not vector or vector.op != "Const" or not _is_vector(vector):
+            continue
+        if node.op == "Mul" and convolution.op in ("Conv2D", "DepthwiseConv2dNative") and uses[convolution.name] == 1:
+            weights = nodes[node_name(convolution.input[1])]
+            if weights.op == "Const" and uses[weights.name] == 1:
+                scaled = _scaled(_value(weights), _value(vector), convolution.op)
+                weights.CopyFrom(_constant(weights.name, scaled))
+                node.CopyFrom(NodeDef(name=node.name, op="Identity", input=[convolution.name], attr={"T": node.attr["T"]}))
+        elif node.op in ("Add", "AddV2"):
+            node.op = "BiasAdd"
+    _bypass_identities(graph_def, keep)
+    _remove_unused_constants(graph_def)
+
+
+def _scaled(weights: Array, scale: Array, op: str) -> Array:
+    """Kernels [h, w, in, out], or depthwise [h, w, in, multiplier] whose outputs are ordered by `in`, then `multiplier`."""
+    shape = weights.shape[2:] if op == "DepthwiseConv2dNative" else (weights.shape[3],)
+    return weights * scale.reshape(shape)
+
+
+def _bypass_identities(graph_def: GraphDef, keep: str) -> None:
+    sources = {
+        node.name: node.input[0]
+        for node in graph_def.node
+        if node.op == "Identity" and len(node.input) == 1 and node.name != keep
+    }
+    for node in graph_def.node:
+        for place, source in enumerate(node.input):
+            while source in sources:
+                source = sources[source]  # noqa: PLW2901 - following a chain is what the variable is for.
+            node.input[place] = source
+
+
+def _remove_unused_constants(graph_def: GraphDef) -> None:
+    used = {node_name(text) for node in graph_def.node for text in node.input}
+    kept = [node for node in graph_def.node if node.op != "Const" or node.name in used]
+    del graph_def.node[:]
+    graph_def.node.extend(kept)
+
+
+def _is_vector(node: NodeDef) -> bool:
+    return len(node.attr["value"].tensor.tensor_shape.dim) == 1
+
+
+def _value(node: NodeDef) -> Array:
+    return tf.make_ndarray(node.attr["value"].tensor)
+
+
+def _constant(name: str, value: Array) -> NodeDef:
+    tensor = tf.make_tensor_proto(value)
+    attributes = {"dtype": AttrValue(type=tensor.dtype), "value": AttrValue(tensor=tensor)}
+    return NodeDef(name=name, op="Const", attr=attributes)
