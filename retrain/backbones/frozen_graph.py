@@ -4,8 +4,8 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -104,24 +104,25 @@ def batch_function(graph_def: GraphDef, feed: str, fetch: str) -> BatchFunction:
 
     A graph whose batch is frozen at one image takes batches too.
     """
-    feed_shape = [None, *_static_shape(graph_def, feed)[1:]] if _static_shape(graph_def, feed) else None
-    function = _wrap(graph_def, feed, fetch, tf.TensorSpec(feed_shape, tf.float32))
-    return lambda images: np.asarray(function(tf.constant(images)), dtype=np.float32)
+    shape = _static_shape(graph_def, feed)
+    return _callable(graph_def, feed, fetch, tf.float32, [None, *shape[1:]] if shape else None)
 
 
 def bytes_function(graph_def: GraphDef, feed: str, fetch: str) -> Callable[[bytes], FloatArray]:
     """The graph as a function of one image file's bytes, for graphs that decode by themselves (`DecodeJpeg/contents`)."""
-    function = _wrap(graph_def, feed, fetch, tf.TensorSpec([], tf.string))
-    return lambda contents: np.asarray(function(tf.constant(contents)), dtype=np.float32)
+    return _callable(graph_def, feed, fetch, tf.string, [])
 
 
-def _wrap(graph_def: GraphDef, feed: str, fetch: str, spec: tf.TensorSpec) -> Callable[[tf.Tensor], tf.Tensor]:
+def _callable(
+    graph_def: GraphDef, feed: str, fetch: str, kind: tf.DType, shape: list[int | None] | None
+) -> Callable[[Any], FloatArray]:
+    """A session rather than a tf.function: a frozen graph has nothing to trace, and a function copies its weights five times."""
     runnable = runnable_copy(subgraph(graph_def, [node_name(fetch)]), keep=node_name(feed))
-
-    def body(value: tf.Tensor) -> tf.Tensor:
-        return tf.graph_util.import_graph_def(runnable, input_map={feed: value}, return_elements=[fetch], name="")[0]
-
-    return tf.compat.v1.wrap_function(body, [spec])
+    with tf.Graph().as_default() as graph:
+        placeholder = tf.compat.v1.placeholder(kind, shape)
+        [output] = tf.graph_util.import_graph_def(runnable, {feed: placeholder}, [fetch], name="")
+    function: Callable[[Any], FloatArray] = tf.compat.v1.Session(graph=graph).make_callable(output, [placeholder])
+    return function
 
 
 def _static_shape(graph_def: GraphDef, tensor: str) -> list[int | None]:
