@@ -95,7 +95,7 @@ class BottleneckCache:
             ) from error
 
     def _check_record(self, image: LabelledImage) -> Stale | None:
-        record = self._index(image.folder).get(image.file_name)
+        record = self._index(image.folder).get(_json_name(image.file_name))
         if record is None:
             return None
         if record.network != self._fingerprint:
@@ -112,7 +112,7 @@ class BottleneckCache:
         if status.st_mtime_ns != mtime_ns:
             mtime_ns = -1  # Edited while it was decoded: a time that fits no file has the next run compare, and find out.
         record = Record(status.st_size, mtime_ns, sha256_of(image.path), self._fingerprint)
-        line = orjson.dumps([image.file_name, record.size, record.mtime_ns, record.sha256, record.network])
+        line = orjson.dumps([_json_name(image.file_name), record.size, record.mtime_ns, record.sha256, record.network])
         # The leading newline ends a line that a killed run left half-written, so that it costs itself and not this one.
         with open(self._index_path(image.folder), "ab") as file:
             file.write(b"\n" + line)
@@ -141,6 +141,11 @@ def parse_values(text: bytes) -> FloatArray | None:
         return np.array([float(part) for part in text.split(b",")], dtype=np.float32)
     except (ValueError, OverflowError):
         return None
+
+
+def _json_name(file_name: str) -> str:
+    """A name that JSON can hold: one that is not UTF-8 comes with its bytes escaped, as `caf\\udce9.jpg`."""
+    return file_name.encode("utf-8", "backslashreplace").decode()
 
 
 def sha256_of(path: str) -> str:

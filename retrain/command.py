@@ -25,6 +25,9 @@ def run_command(command: Callable[[], int], interrupted: str = "Stopped.") -> in
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         return RetrainError.exit_code
+    except MemoryError as error:
+        print(f"error: there is not enough memory ({error}). Lower the batch sizes.", file=sys.stderr)
+        return RetrainError.exit_code
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from retrain.backbones.catalog import find_architecture
 from retrain.errors import FlagError
 from retrain.flags import check, flag
 
@@ -77,6 +78,8 @@ class RetrainConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.architecture is not None:
+            find_architecture(self.architecture)
         if self.testing_percentage + self.validation_percentage >= 100:
             raise FlagError(
                 "--testing_percentage and --validation_percentage must leave images to train on: their sum must be "

@@ -6,7 +6,7 @@ or tuple[str, ...] (several values), each but the switch also `| None`, where No
 
 import argparse
 import dataclasses
-import math
+import sys
 import types
 import typing
 from collections.abc import Sequence
@@ -97,7 +97,7 @@ def _is_allowed(config_class: type, name: str, value: Any) -> bool:
     if value is None:
         return config_class.__dataclass_fields__[name].default is None  # type: ignore[attr-defined]
     if kind is tuple:
-        return len(value) > 0 and all(_is_text(part) for part in value)
+        return isinstance(value, tuple) and len(value) > 0 and all(_is_text(part) for part in value)
     if kind in (int, float):
         is_number = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
         return is_number and (value == flag.also or _is_within(flag, value))
@@ -109,7 +109,7 @@ def _is_allowed(config_class: type, name: str, value: Any) -> bool:
 def _is_within(flag: Flag, value: float) -> bool:
     above = flag.low is None or (value > flag.low if flag.low_open else value >= flag.low)
     below = flag.high is None or (value < flag.high if flag.high_open else value <= flag.high)
-    return math.isfinite(value) and above and below
+    return abs(value) <= sys.float_info.max and above and below  # Neither infinite nor NaN, nor an integer beyond all floats.
 
 
 def _is_text(value: Any) -> bool:

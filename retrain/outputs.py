@@ -7,7 +7,7 @@ from retrain.errors import OutputError
 
 def prepare_file(flag: str, path: str) -> None:
     """Makes the folder of the file `path`. Raises OutputError where the file could not be written, naming the flag."""
-    if os.path.isdir(path):
+    if os.path.isdir(path) or not os.path.basename(path):
         raise OutputError(f"--{flag} must be a file. Got {path}, which is a folder.")
     prepare_folder(flag, os.path.dirname(path) or ".")
 

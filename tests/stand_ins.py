@@ -240,7 +240,7 @@ def serve_folder(folder: Path) -> Iterator[FolderServer]:
             """Tests print no access log."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         try:
             yield FolderServer(f"http://127.0.0.1:{server.server_port}/", requests)

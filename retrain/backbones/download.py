@@ -1,5 +1,6 @@
 """A network's graph file: from the model folder, from the archive there, or downloaded into it."""
 
+import gzip
 import hashlib
 import http.client
 import logging
@@ -59,8 +60,12 @@ def _download(url: str, archive_path: str) -> None:
                 file.write(chunk)
             if expected not in (-1, received):
                 raise OSError(f"the connection ended after {received} of {expected} bytes")
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            if received == 0:
+                raise OSError("nothing came")
+            file.flush()
+            _check_whole(file.name)
+    except (OSError, EOFError, zlib.error, ValueError, http.client.HTTPException) as error:
+        reason = error.reason if type(error) is urllib.error.URLError else error  # An HTTPError's own text has its code.
         folder, name = os.path.split(archive_path)
         raise ModelUnavailableError(
             f"The network cannot be downloaded from {url} ({reason}). Get {name} by hand, put it into {folder} (--model_dir), "
@@ -83,15 +88,23 @@ def _check_digest(archive_path: str) -> None:
 
 def _read_member(archive_path: str, member_name: str) -> bytes:
     try:
+        _check_whole(archive_path)
         with tarfile.open(archive_path, "r:gz") as archive:
             for member in archive:
                 if os.path.normpath(member.name) == os.path.normpath(member_name):
                     return _read_regular(archive, member)
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
         raise ModelError(
             f"The archive {archive_path} cannot be unpacked ({error}). Delete it, and run again to download it."
         ) from error
     raise ModelError(f"The archive {archive_path} holds no {member_name}. Delete it, and run again to download it.")
+
+
+def _check_whole(archive_path: str) -> None:
+    """Reads to the end of a gzip file, where its checksum stands. Raises OSError, EOFError or zlib.error where it is damaged."""
+    with gzip.open(archive_path) as archive:
+        while archive.read(CHUNK_BYTES):
+            pass
 
 
 def _read_regular(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

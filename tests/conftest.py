@@ -1,0 +1,160 @@
+"""What many tests share: the data beside the repository, photos to train on, and the commands as a user runs them."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before any test loads TensorFlow: it reads this while it is loaded.
+
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import hypothesis
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from retrain.image_lists import which_split
+
+# The same examples in every run, and none timed: machines differ.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA_VARIABLE = "RETRAIN_TEST_DATA"
+MOBILENET_ARCHIVE = "mobilenet_v1_0.25_128_frozen.tgz"
+# By class: background and shape. A linear head tells them apart from any network's bottlenecks.
+SMALL_CLASSES = {"blue stripes": (40, 60, 200), "green rings": (40, 170, 60), "red dots": (200, 40, 40)}
+# Of each class, for `--image_dir` as `small_photos` gives it and 10% + 10%.
+SMALL_SPLIT = {"training": 19, "validation": 3, "testing": 3}
+SMALL_SIZE = 48
+
+
+class RunCli(Protocol):
+    """Runs `python -m ARGS…` from `cwd`, with `env` on top of the environment."""
+
+    def __call__(
+        self, *args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with the photos, archives and reference results that are not part of the repository."""
+    folder = Path(os.environ.get(DATA_VARIABLE, ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"there is no folder {folder}: set {DATA_VARIABLE} to the folder of flower_photos, models and reference")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flower_photos(data_dir: Path) -> Path:
+    """600 photos of 5 flowers. Read only."""
+    return data_dir / "flower_photos"
+
+
+@pytest.fixture(scope="session")
+def reference_dir(data_dir: Path) -> Path:
+    """What the original tool made of `flower_photos` under TensorFlow 1.15. Read only."""
+    return data_dir / "reference"
+
+
+@pytest.fixture(scope="session")
+def mobilenet_model_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `--model_dir` that holds the archive of mobilenet_0.25_128, a copy: runs unpack into it."""
+    folder = tmp_path_factory.mktemp("models")
+    shutil.copy(data_dir / "models" / MOBILENET_ARCHIVE, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image folder of 3 × 25 small JPEGs, easy to learn; copy it before changing it.
+
+    The split depends on the path, which differs in each session; so names are chosen such that it always comes out as
+    `SMALL_SPLIT` for each class, when the folder is given as it is returned here, and 10% go to each set.
+    """
+    folder = tmp_path_factory.mktemp("photos")
+    for label in SMALL_CLASSES:
+        (folder / label).mkdir()
+        for seed, name in enumerate(_names_by_split(folder / label)):
+            draw_photo(label, seed).save(folder / label / name, quality=90)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_cli() -> RunCli:
+    """Runs one of the project's commands as a user does, in a process of its own."""
+
+    def run(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+        return subprocess.run(
+            [sys.executable, "-m", *map(str, args)],
+            cwd=cwd,
+            env={**inherited, "PYTHONPATH": str(ROOT), **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def logger_as_before() -> Iterator[None]:
+    """Commands run within the tests set up the project's log for their own stderr, which ends with the test."""
+    logger = logging.getLogger("retrain")
+    before = logger.handlers, logger.level, logger.propagate
+    yield
+    logger.handlers, logger.level, logger.propagate = before
+
+
+@pytest.fixture
+def logged(logger_as_before: None) -> Iterator[list[str]]:
+    """What the project logs, as `WARNING: …`, at any level; fills while the test runs."""
+    found: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(f"{record.levelname}: {record.getMessage()}")
+
+    logger = logging.getLogger("retrain")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(keeper := Keeper())
+    yield found
+    logger.removeHandler(keeper)
+
+
+def draw_photo(label: str, seed: int) -> Image.Image:
+    """A picture of a class of `SMALL_CLASSES`; the same for the same seed."""
+    rng = np.random.default_rng([list(SMALL_CLASSES).index(label), seed])
+    noise = rng.normal(0, 12, (SMALL_SIZE, SMALL_SIZE, 3))
+    grey_levels = np.clip(np.array(SMALL_CLASSES[label]) + rng.normal(0, 15, 3) + noise, 0, 255)
+    picture = Image.fromarray(grey_levels.astype(np.uint8))
+    pen, phase = ImageDraw.Draw(picture), int(rng.integers(8))
+    for start in range(phase, SMALL_SIZE, 12):
+        if label == "blue stripes":
+            pen.line([(start, 0), (start, SMALL_SIZE)], fill="white", width=4)
+        elif label == "green rings":
+            pen.ellipse([start / 2, start / 2, SMALL_SIZE - start / 2, SMALL_SIZE - start / 2], outline="yellow", width=2)
+        else:
+            x, y = rng.integers(SMALL_SIZE - 8, size=2).tolist()
+            pen.ellipse([x, y, x + 8, y + 8], fill="black")
+    return picture
+
+
+def _names_by_split(folder: Path) -> list[str]:
+    wanted, names = dict(SMALL_SPLIT), []
+    for number in range(100_000):
+        name = f"photo_{number:04d}.jpg"
+        split = which_split(os.path.join(folder, name), 10, 10)
+        if wanted[split]:
+            wanted[split] -= 1
+            names.append(name)
+        if not any(wanted.values()):
+            return names
+    raise AssertionError("no names were found for each set")

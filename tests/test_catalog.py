@@ -1,0 +1,138 @@
+"""The architectures by name, and what an unknown name is told."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from retrain.backbones.catalog import BUNDLED_FILE, KNOWN_DIGESTS, Architecture, all_names, find_architecture
+from retrain.cli import main
+from retrain.errors import FlagError
+from retrain.input_spec import InputSpec
+from tests.conftest import MOBILENET_ARCHIVE
+
+SIZES = ["1.0", "0.75", "0.50", "0.25"]
+RESOLUTIONS = [224, 192, 160, 128]
+# Written out a second time from the description of the original: 4 sizes × 4 resolutions, each as float and quantized graph.
+MOBILENETS = [
+    (f"mobilenet_{size}_{resolution}{ending}", f"mobilenet_v1_{size}_{resolution}", resolution, graph_file)
+    for size in SIZES
+    for resolution in RESOLUTIONS
+    for ending, graph_file in (("", "frozen_graph.pb"), ("_quantized", "quantized_graph.pb"))
+]
+
+
+def test_all_names_are_known() -> None:
+    names = all_names()
+    assert len(MOBILENETS) == 32
+    assert len(names) == len(set(names)) == 34
+    assert set(names) == {"inception_v3", "tiny_resnet_128", *(name for name, *_ in MOBILENETS)}
+    assert [find_architecture(name).name for name in names] == names
+
+
+def test_inception_v3() -> None:
+    assert find_architecture("inception_v3") == Architecture(
+        name="inception_v3",
+        input_tensor="Mul:0",
+        bottleneck_tensor="pool_3/_reshape:0",
+        batch_tensor="pool_3:0",  # the other one is frozen at one image
+        bottleneck_size=2048,
+        input_height=299,
+        input_width=299,
+        input_mean=128,
+        input_std=128,
+        graph_file="classify_image_graph_def.pb",
+        archive="inception-2015-12-05.tgz",
+        url="http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
+    )
+
+
+@pytest.mark.parametrize(("name", "folder", "resolution", "graph_file"), MOBILENETS)
+def test_mobilenets(name: str, folder: str, resolution: int, graph_file: str) -> None:
+    assert find_architecture(name) == Architecture(
+        name=name,
+        input_tensor="input:0",
+        bottleneck_tensor="MobilenetV1/Predictions/Reshape:0",
+        batch_tensor="MobilenetV1/Predictions/Reshape:0",
+        bottleneck_size=1001,
+        input_height=resolution,
+        input_width=resolution,
+        input_mean=127.5,
+        input_std=127.5,
+        graph_file=f"{folder}/{graph_file}",
+        archive=f"{folder}_frozen.tgz",
+        url=f"http://download.tensorflow.org/models/{folder}_frozen.tgz",
+    )
+
+
+def test_the_bundled_network_comes_with_the_package() -> None:
+    found = find_architecture("tiny_resnet_128")
+    assert (found.archive, found.url, found.graph_file) == ("", "", str(BUNDLED_FILE))
+    assert BUNDLED_FILE.is_file()
+
+
+def test_the_input_in_one_piece() -> None:
+    assert find_architecture("mobilenet_1.0_160").input_spec == InputSpec(height=160, width=160, mean=127.5, std=127.5)
+
+
+@pytest.mark.parametrize("typed", ["Inception_V3", "MOBILENET_0.25_128", "MobileNet_1.0_224_Quantized", "Tiny_ResNet_128"])
+def test_names_are_known_in_any_case(typed: str) -> None:
+    assert find_architecture(typed) == find_architecture(typed.lower())
+
+
+FORMAT = "mobilenet_<size>_<resolution>[_quantized]"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("resnet_50", f"--architecture must be inception_v3, tiny_resnet_128 or {FORMAT}. Got resnet_50."),
+        ("inception", f"--architecture must be inception_v3, tiny_resnet_128 or {FORMAT}. Got inception."),
+        ("mobilenet", f"--architecture must be inception_v3, tiny_resnet_128 or {FORMAT}. Got mobilenet."),
+        ("mobilenet_1.0", f"--architecture must be {FORMAT}. Got mobilenet_1.0."),
+        ("mobilenet_1.0_224_quantized_", f"--architecture must be {FORMAT}. Got mobilenet_1.0_224_quantized_."),
+        ("mobilenet_0.30_128", "--architecture mobilenet_0.30_128: the size must be one of 1.0, 0.75, 0.50, 0.25. Got 0.30."),
+        ("mobilenet_0.5_128", "--architecture mobilenet_0.5_128: the size must be one of 1.0, 0.75, 0.50, 0.25. Got 0.5."),
+        ("mobilenet__128", "--architecture mobilenet__128: the size must be one of 1.0, 0.75, 0.50, 0.25. Got nothing."),
+        ("mobilenet_1.0_96", "--architecture mobilenet_1.0_96: the resolution must be one of 224, 192, 160, 128. Got 96."),
+        ("mobilenet_1.0_", "--architecture mobilenet_1.0_: the resolution must be one of 224, 192, 160, 128. Got nothing."),
+        ("mobilenet_1.0_224_float", "--architecture mobilenet_1.0_224_float: the ending must be one of quantized. Got float."),
+        ("mobilenet_1.0_224_", "--architecture mobilenet_1.0_224_: the ending must be one of quantized. Got nothing."),
+        ("mobilenet_9_9", "--architecture mobilenet_9_9: the size must be one of 1.0, 0.75, 0.50, 0.25. Got 9."),
+    ],
+)
+def test_a_wrong_name_is_told_which_part_is_wrong_and_what_is_allowed(name: str, sentence: str) -> None:
+    with pytest.raises(FlagError) as caught:
+        find_architecture(name)
+    assert str(caught.value) == sentence
+    assert caught.value.exit_code == 2
+
+
+def test_a_wrong_name_on_the_command_line(small_photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places = {
+        "output_graph": "graph.pb",
+        "output_labels": "labels.txt",
+        "checkpoint_path": "checkpoint",
+        "summaries_dir": "summaries",
+        "bottleneck_dir": "bottlenecks",
+        "model_dir": "models",
+    }
+    flags = [f"--{flag}={tmp_path / place}" for flag, place in places.items()]
+    assert main([f"--image_dir={small_photos}", "--architecture=mobilenet_1.0_96", *flags]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "error: --architecture mobilenet_1.0_96: the resolution must be one of 224, 192, 160, 128. Got 96.\n",
+    )
+    assert not (tmp_path / "graph.pb").exists()
+
+
+def test_digests_are_those_of_the_archives(data_dir: Path) -> None:
+    found = hashlib.sha256((data_dir / "models" / MOBILENET_ARCHIVE).read_bytes()).hexdigest()
+    assert KNOWN_DIGESTS[MOBILENET_ARCHIVE] == found
+    assert f"{found}  {MOBILENET_ARCHIVE}" in (data_dir / "models" / "SHA256SUMS").read_text().splitlines()
+
+
+def test_digests_are_of_archives_of_the_catalog() -> None:
+    archives = {find_architecture(name).archive for name in all_names()}
+    assert set(KNOWN_DIGESTS) <= archives
+    assert all(len(digest) == 64 and int(digest, 16) for digest in KNOWN_DIGESTS.values())

@@ -1,0 +1,293 @@
+"""The two configurations: their flags, defaults and legal values, as a user of the command line meets them."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, get_type_hints
+
+import pytest
+
+from label_image.cli import main as label_main
+from label_image.config import LabelConfig
+from retrain.cli import main as retrain_main
+from retrain.config import RetrainConfig
+from retrain.errors import FlagError
+from retrain.flags import flags_of
+
+N_RETRAIN_FLAGS = 28
+N_LABEL_FLAGS = 11
+
+# Name: type and default, from the table of the original's flags; its lineage B's handle of a hub module is not a flag here.
+ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
+    "image_dir": (str, dataclasses.MISSING),
+    "output_graph": (str, "/tmp/output_graph.pb"),
+    "intermediate_output_graphs_dir": (str, "/tmp/intermediate_graph/"),
+    "intermediate_store_frequency": (int, 0),
+    "output_labels": (str, "/tmp/output_labels.txt"),
+    "summaries_dir": (str, "/tmp/retrain_logs"),
+    "how_many_training_steps": (int, 4000),
+    "learning_rate": (float, 0.01),
+    "testing_percentage": (int, 10),
+    "validation_percentage": (int, 10),
+    "eval_step_interval": (int, 10),
+    "train_batch_size": (int, 100),
+    "test_batch_size": (int, -1),
+    "validation_batch_size": (int, 100),
+    "print_misclassified_test_images": (bool, False),
+    "model_dir": (str, "/tmp/imagenet"),
+    "bottleneck_dir": (str, "/tmp/bottleneck"),
+    "final_tensor_name": (str, "final_result"),
+    "flip_left_right": (bool, False),
+    "random_crop": (int, 0),
+    "random_scale": (int, 0),
+    "random_brightness": (int, 0),
+    "logging_verbosity": (str, "INFO"),
+    "checkpoint_path": (str, "/tmp/_retrain_checkpoint"),
+}
+# Flags that the original does not have, or whose default is found out during the run, which None stands for.
+OWN_FLAGS: dict[str, tuple[object, object]] = {
+    "architecture": (str | None, None),
+    "saved_model_dir": (str | None, None),
+    "model_url_base": (str | None, None),
+    "random_seed": (int | None, None),
+}
+# The original's defaults are those of one network; here None stands for what the graph says.
+LABEL_FLAGS: dict[str, tuple[object, object]] = {
+    "image": (tuple[str, ...], dataclasses.MISSING),
+    "graph": (str, "tf_files/retrained_graph.pb"),
+    "labels": (str | None, None),
+    "input_height": (int | None, None),
+    "input_width": (int | None, None),
+    "input_mean": (float | None, None),
+    "input_std": (float | None, None),
+    "input_layer": (str | None, None),
+    "output_layer": (str | None, None),
+    "top_k": (int, 5),
+    "output_format": (str, "text"),
+}
+
+TEXT = "a text that is not empty"
+PERCENTAGE = "an integer in [0, 100)"
+BATCH_SIZE = "-1 or an integer in [1, inf)"
+SWITCH = "argument --{name}: ignored explicit argument 'yes'. --help lists the flags."
+
+# Flag: what it must be, and for each wrong value on the command line how the error shows it.
+WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
+    "image_dir": (TEXT, {"": "''"}),
+    "output_graph": (TEXT, {"": "''"}),
+    "intermediate_output_graphs_dir": (TEXT, {"": "''"}),
+    "intermediate_store_frequency": ("an integer in [0, inf)", {"-1": "-1", "often": "often", "1.5": "1.5", "": "''"}),
+    "output_labels": (TEXT, {"": "''"}),
+    "summaries_dir": (TEXT, {"": "''"}),
+    "how_many_training_steps": ("an integer in [0, 1000000000]", {"-1": "-1", "1000000001": "1000000001", "1e3": "1e3"}),
+    "learning_rate": ("a number in (0, inf)", {"0": "0.0", "-0.1": "-0.1", "nan": "nan", "1e999": "inf", "fast": "fast"}),
+    "testing_percentage": (PERCENTAGE, {"-1": "-1", "100": "100", "120": "120", "10.5": "10.5", "10%": "10%"}),
+    "validation_percentage": (PERCENTAGE, {"-1": "-1", "100": "100", "120": "120", "10.5": "10.5", "ten": "ten"}),
+    "eval_step_interval": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "x": "x"}),
+    "train_batch_size": (BATCH_SIZE, {"0": "0", "-2": "-2", "1.0": "1.0"}),
+    "test_batch_size": (BATCH_SIZE, {"0": "0", "-2": "-2", "all": "all"}),
+    "validation_batch_size": (BATCH_SIZE, {"0": "0", "-2": "-2", " ": "' '"}),
+    "print_misclassified_test_images": (SWITCH, {"yes": ""}),
+    "model_dir": (TEXT, {"": "''"}),
+    "model_url_base": (TEXT, {"": "''"}),
+    "bottleneck_dir": (TEXT, {"": "''"}),
+    "final_tensor_name": (TEXT, {"": "''"}),
+    "flip_left_right": (SWITCH, {"yes": ""}),
+    "random_crop": (PERCENTAGE, {"-1": "-1", "100": "100", "0.1": "0.1"}),
+    "random_scale": ("an integer in [0, 1000]", {"-1": "-1", "1001": "1001", "0.1": "0.1"}),
+    "random_brightness": ("an integer in [0, 100]", {"-1": "-1", "101": "101", "0.1": "0.1"}),
+    "architecture": (TEXT, {"": "''"}),
+    "saved_model_dir": (TEXT, {"": "''"}),
+    "logging_verbosity": ("one of DEBUG, INFO, WARN, ERROR, FATAL", {"LOUD": "LOUD", "WARNING": "WARNING", "": "''"}),
+    "checkpoint_path": (TEXT, {"": "''"}),
+    "random_seed": ("an integer in [0, 4294967296)", {"-1": "-1", "4294967296": "4294967296", "dice": "dice"}),
+}
+WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
+    "image": (TEXT, {"": "('',)"}),
+    "graph": (TEXT, {"": "''"}),
+    "labels": (TEXT, {"": "''"}),
+    "input_height": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "224.0": "224.0"}),
+    "input_width": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "wide": "wide"}),
+    "input_mean": ("a number in (-inf, inf)", {"nan": "nan", "-inf": "-inf", "grey": "grey"}),
+    "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
+    "input_layer": (TEXT, {"": "''"}),
+    "output_layer": (TEXT, {"": "''"}),
+    "top_k": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "5.0": "5.0", "five": "five"}),
+    "output_format": ("one of text, json, csv", {"xml": "xml", "": "''"}),
+}
+# The least and the greatest legal values, or the only ones; with those above, both sides of each bound are tested.
+LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
+    "intermediate_store_frequency": [0, 10**9],
+    "how_many_training_steps": [0, 1_000_000_000],
+    "learning_rate": [1e-30, 1e30, 1],
+    "testing_percentage": [0, 89],
+    "validation_percentage": [0, 89],
+    "eval_step_interval": [1, 10**9],
+    "train_batch_size": [-1, 1],
+    "test_batch_size": [-1, 1],
+    "validation_batch_size": [-1, 1],
+    "flip_left_right": [True, False],
+    "random_crop": [0, 99],
+    "random_scale": [0, 1000],
+    "random_brightness": [0, 100],
+    "architecture": [None, "inception_v3"],
+    "logging_verbosity": ["DEBUG", "INFO", "WARN", "ERROR", "FATAL"],
+    "random_seed": [None, 0, 4294967295],
+}
+LEGAL_LABEL_VALUES: dict[str, list[Any]] = {
+    "input_height": [None, 1],
+    "input_mean": [None, 0.0, -1.0, 0],
+    "input_std": [None, 1e-30],
+    "top_k": [1, 10**9],
+    "output_format": ["text", "json", "csv"],
+}
+
+Table = dict[str, tuple[str, dict[str, str]]]
+Main = Callable[[Sequence[str] | None], int]
+
+
+def wrong_values(table: Table) -> list[tuple[str, str, str]]:
+    """Flag, wrong text, and the sentence to expect, for each of the table."""
+    cases = []
+    for name, (legal, values) in table.items():
+        for text, shown in values.items():
+            sentence = legal.format(name=name) if legal is SWITCH else f"--{name} must be {legal}. Got {shown}."
+            cases.append((name, text, sentence))
+    return cases
+
+
+def argv_of(required: str, name: str, text: str) -> list[str]:
+    """A command line that is right but for one flag."""
+    others = [] if name == required else [f"--{required}", "photos"]
+    return [*others, f"--{name}={text}"]
+
+
+def assert_refused(main: Main, argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a user sees of a mistake: the one sentence, nothing else, and exit code 2."""
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"error: {sentence}\n")
+
+
+def test_every_flag_has_a_wrong_value_tested() -> None:
+    assert list(WRONG_RETRAIN_VALUES) == list(flags_of(RetrainConfig))
+    assert list(WRONG_LABEL_VALUES) == list(flags_of(LabelConfig))
+    assert (len(WRONG_RETRAIN_VALUES), len(WRONG_LABEL_VALUES)) == (N_RETRAIN_FLAGS, N_LABEL_FLAGS)
+    assert all(values for _, values in [*WRONG_RETRAIN_VALUES.values(), *WRONG_LABEL_VALUES.values()])
+
+
+@pytest.mark.parametrize(("name", "text", "sentence"), wrong_values(WRONG_RETRAIN_VALUES))
+def test_a_wrong_value_for_training_is_refused(name: str, text: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused(retrain_main, argv_of("image_dir", name, text), sentence, capsys)
+
+
+@pytest.mark.parametrize(("name", "text", "sentence"), wrong_values(WRONG_LABEL_VALUES))
+def test_a_wrong_value_for_labelling_is_refused(name: str, text: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused(label_main, argv_of("image", name, text), sentence, capsys)
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in LEGAL_RETRAIN_VALUES.items() for value in values])
+def test_a_legal_value_for_training_is_kept(name: str, value: Any) -> None:
+    assert getattr(RetrainConfig(**{"image_dir": "photos", name: value}), name) == value
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in LEGAL_LABEL_VALUES.items() for value in values])
+def test_a_legal_value_for_labelling_is_kept(name: str, value: Any) -> None:
+    assert getattr(LabelConfig(**{"image": ("photo.jpg",), name: value}), name) == value
+
+
+# From Python the type of a value can be wrong as well: a flag's name, a value, and how the error shows it.
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("image_dir", None, "--image_dir must be a text that is not empty. Got None."),
+        ("image_dir", b"photos", "--image_dir must be a text that is not empty. Got b'photos'."),
+        ("image_dir", "a\0b", "--image_dir must be a text that is not empty. Got a\0b."),
+        ("output_graph", None, "--output_graph must be a text that is not empty. Got None."),
+        ("learning_rate", "0.1", "--learning_rate must be a number in (0, inf). Got 0.1."),
+        ("learning_rate", True, "--learning_rate must be a number in (0, inf). Got True."),
+        ("learning_rate", None, "--learning_rate must be a number in (0, inf). Got None."),
+        ("train_batch_size", 1.0, "--train_batch_size must be -1 or an integer in [1, inf). Got 1.0."),
+        ("train_batch_size", True, "--train_batch_size must be -1 or an integer in [1, inf). Got True."),
+        ("flip_left_right", 1, "--flip_left_right must be True or False. Got 1."),
+        ("flip_left_right", None, "--flip_left_right must be True or False. Got None."),
+        ("random_seed", 0.5, "--random_seed must be an integer in [0, 4294967296). Got 0.5."),
+        ("logging_verbosity", "info", "--logging_verbosity must be one of DEBUG, INFO, WARN, ERROR, FATAL. Got info."),
+        ("logging_verbosity", 20, "--logging_verbosity must be one of DEBUG, INFO, WARN, ERROR, FATAL. Got 20."),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_refused(name: str, value: Any, sentence: str) -> None:
+    with pytest.raises(FlagError) as caught:
+        RetrainConfig(**{"image_dir": "photos", name: value})
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("images", ["photo.jpg", b"photo.jpg", 7, (), ("a.jpg", ""), ("a.jpg", 7)])
+def test_images_that_are_not_several_texts_are_refused(images: Any) -> None:
+    with pytest.raises(FlagError) as caught:
+        LabelConfig(image=images)
+    assert str(caught.value).startswith("--image must be ")
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400)], ids=["10**400", "-10**400"])
+@pytest.mark.parametrize("name", ["learning_rate", "train_batch_size", "random_seed"])
+def test_a_number_beyond_all_floats_is_refused_or_kept(name: str, value: Any) -> None:
+    """math.isfinite(10**400) raises OverflowError; the flag must not."""
+    try:
+        config = RetrainConfig(**{"image_dir": "photos", name: value})
+    except FlagError as error:
+        assert str(error).startswith(f"--{name} must be ")
+    else:
+        assert getattr(config, name) == value
+
+
+@pytest.mark.parametrize(("testing", "validation"), [(50, 50), (99, 1), (1, 99), (60, 70)])
+def test_percentages_that_leave_nothing_to_train_on_are_refused(
+    testing: int, validation: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--image_dir=photos", f"--testing_percentage={testing}", f"--validation_percentage={validation}"]
+    sentence = (
+        "--testing_percentage and --validation_percentage must leave images to train on: their sum must be below 100. "
+        f"Got {testing} + {validation}."
+    )
+    assert_refused(retrain_main, argv, sentence, capsys)
+
+
+@pytest.mark.parametrize(("testing", "validation"), [(0, 0), (99, 0), (49, 50)])
+def test_percentages_that_leave_something_are_kept(testing: int, validation: int) -> None:
+    config = RetrainConfig(image_dir="photos", testing_percentage=testing, validation_percentage=validation)
+    assert (config.testing_percentage, config.validation_percentage) == (testing, validation)
+
+
+def test_names_types_and_defaults_of_training_are_the_originals() -> None:
+    assert table_of(RetrainConfig) == {**ORIGINAL_FLAGS, **OWN_FLAGS}
+    assert len(ORIGINAL_FLAGS) + len(OWN_FLAGS) == N_RETRAIN_FLAGS
+
+
+def test_names_types_and_defaults_of_labelling() -> None:
+    assert table_of(LabelConfig) == LABEL_FLAGS
+    assert len(LABEL_FLAGS) == N_LABEL_FLAGS
+
+
+def table_of(config_class: type) -> dict[str, tuple[object, object]]:
+    hints = get_type_hints(config_class)
+    return {field.name: (hints[field.name], field.default) for field in dataclasses.fields(config_class)}
+
+
+def test_configurations_do_not_change() -> None:
+    config = RetrainConfig(image_dir="photos")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.learning_rate = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, False),
+        ({"flip_left_right": True}, True),
+        ({"random_crop": 1}, True),
+        ({"random_scale": 1}, True),
+        ({"random_brightness": 1}, True),
+    ],
+)
+def test_any_distortion_flag_turns_distorting_on(changed: dict[str, Any], expected: bool) -> None:
+    assert RetrainConfig(image_dir="photos", **changed).distorts is expected

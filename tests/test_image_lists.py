@@ -1,0 +1,328 @@
+"""Which classes and images a folder holds, and the set each image goes to."""
+
+import csv
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrain.cli import main
+from retrain.errors import ImageFolderError
+from retrain.image_lists import ImageLists, create_image_lists, label_of, which_split
+
+TO_FOLDERS = "Put the images (.jpg, .jpeg, .png) of each class into a folder of its own there."
+
+
+def make_class(image_dir: Path, folder: str, names: Iterable[str] | int) -> None:
+    """A class folder; its files need no content, for nothing is decoded here."""
+    (image_dir / folder).mkdir(parents=True)
+    for name in (f"{i:02d}.jpg" for i in range(names)) if isinstance(names, int) else names:
+        (image_dir / folder / name).touch()
+
+
+def make_classes(image_dir: Path, **sizes: int) -> str:
+    for folder, size in sizes.items():
+        make_class(image_dir, folder, size)
+    return str(image_dir)
+
+
+def names_of(lists: ImageLists, folder: str) -> list[str]:
+    return [image.file_name for image in lists.images if image.folder == folder]
+
+
+def error_of(image_dir: str | Path, testing: int = 0, validation: int = 0) -> str:
+    with pytest.raises(ImageFolderError) as caught:
+        create_image_lists(str(image_dir), testing, validation)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+# The split
+
+
+def reference_rows(reference_dir: Path) -> list[dict[str, str]]:
+    with open(reference_dir / "split.tsv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_all_photos_go_to_the_sets_the_original_puts_them_in(reference_dir: Path) -> None:
+    """The split depends on the path as typed, so the strings of the reference are compared, wherever the photos lie."""
+    rows = reference_rows(reference_dir)
+    found = [which_split(row["path"], 10, 10) for row in rows]
+    assert len(rows) == 600
+    assert found == [row["set"] for row in rows]
+    assert Counter(found) == {"training": 476, "validation": 64, "testing": 60}  # counted in split.tsv
+
+
+def test_the_lists_of_the_photos_are_the_originals(
+    reference_dir: Path, flower_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared").symlink_to(flower_photos.parent)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    lists = create_image_lists("../shared/flower_photos", 10, 10)
+    found = [(image.path, lists.labels[image.class_index], image.split) for image in lists.images]
+    assert found == sorted((row["path"], row["label"], row["set"]) for row in reference_rows(reference_dir))
+    assert lists.labels == lists.folders == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert [lists.count(split) for split in ("training", "validation", "testing")] == [476, 64, 60]
+
+
+# The SHA-1 (from the program sha1sum), modulo 2^27, as a percentage of 2^27 - 1: photos/a/4.jpg 9.21, photos/a/5.jpg 30.30,
+# ./photos/a/5.jpg 1.12.
+@pytest.mark.parametrize(
+    ("path", "testing", "validation", "expected"),
+    [
+        ("photos/a/4.jpg", 10, 10, "validation"),
+        ("photos/a/4.jpg", 10, 9, "testing"),
+        ("photos/a/4.jpg", 1, 9, "testing"),
+        ("photos/a/4.jpg", 0, 9, "training"),
+        ("photos/a/5.jpg", 10, 10, "training"),
+        ("photos/a/5.jpg", 31, 0, "testing"),
+        ("photos/a/5.jpg", 30, 0, "training"),
+        ("photos/a/5.jpg", 0, 31, "validation"),
+        ("./photos/a/5.jpg", 10, 10, "validation"),  # another string for the same file
+    ],
+)
+def test_the_split_compares_the_hash_with_the_percentages(path: str, testing: int, validation: int, expected: str) -> None:
+    assert which_split(path, testing, validation) == expected
+
+
+def test_the_hash_never_reaches_validation_or_testing_at_0_percent() -> None:
+    assert {which_split(f"photos/a/{i}.jpg", 0, 0) for i in range(1000)} == {"training"}
+
+
+def test_shares_come_out_near_the_percentages() -> None:
+    """10,000 names at 30% and 20%: the standard deviation of a share is below 0.5 points."""
+    counts = Counter(which_split(f"photos/a/{i}.jpg", 30, 20) for i in range(10_000))
+    assert counts["testing"] == pytest.approx(3000, abs=200)
+    assert counts["validation"] == pytest.approx(2000, abs=200)
+
+
+@given(path=st.text(), testing=st.integers(0, 99), validation=st.integers(0, 99))
+def test_the_split_follows_the_rule_for_any_path(path: str, testing: int, validation: int) -> None:
+    """The rule, written a second time from its description; lone surrogates stand for bytes that are not UTF-8."""
+    start = path.find("_nohash_")
+    hashed = os.fsencode(path if start < 0 else path[:start])
+    percentage = int.from_bytes(hashlib.sha1(hashed).digest(), "big") % 2**27 * (100 / (2**27 - 1))
+    expected = "validation" if percentage < validation else "testing" if percentage < validation + testing else "training"
+    assert which_split(path, testing, validation) == expected
+
+
+@pytest.mark.parametrize("ending", ["_nohash_1.jpg", "_nohash_.png", "_nohash_2_nohash_3.jpg"])
+def test_what_follows_nohash_does_not_matter(ending: str) -> None:
+    for number in range(50):
+        assert which_split(f"p/a/{number}{ending}", 30, 30) == which_split(f"p/a/{number}", 30, 30)
+
+
+def test_nohash_in_a_folder_name_cuts_there_too() -> None:
+    assert len({which_split(f"p_nohash_x/a/{i}.jpg", 30, 30) for i in range(50)}) == 1
+
+
+# Classes and labels
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [
+        ("daisy", "daisy"),
+        ("Common Daisy", "common daisy"),
+        ("common_daisy--2", "common daisy 2"),
+        ("_daisy_", " daisy "),  # the original keeps the spaces at the ends
+        ("Gänse-Blümchen", "g nse bl mchen"),
+        ("日本", " "),
+        ("ROSES", "roses"),
+    ],
+)
+def test_the_label_of_a_folder(folder: str, label: str) -> None:
+    assert label_of(folder) == label
+
+
+def test_classes_and_images_are_sorted(tmp_path: Path) -> None:
+    make_class(tmp_path, "b", ["2.jpg", "10.jpg", "B.jpg", "a.jpg"])
+    make_class(tmp_path, "C", 3)
+    make_class(tmp_path, "a", 3)
+    lists = create_image_lists(str(tmp_path), 0, 0)
+    assert lists.folders == ("C", "a", "b")  # as the codes of characters are ordered
+    assert lists.labels == ("c", "a", "b")
+    assert names_of(lists, "b") == ["10.jpg", "2.jpg", "B.jpg", "a.jpg"]
+    assert [image.class_index for image in lists.images] == [0] * 3 + [1] * 3 + [2] * 4
+    assert lists.images[0].path == os.path.join(str(tmp_path), "C", "00.jpg")
+
+
+def test_paths_are_built_from_the_folder_as_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_classes(tmp_path / "photos", a=1, b=1)
+    monkeypatch.chdir(tmp_path)
+    for typed in ("photos", "./photos", "photos/", "../" + tmp_path.name + "/photos"):
+        expected = "photos/a/00.jpg" if typed == "photos/" else f"{typed}/a/00.jpg"
+        assert create_image_lists(typed, 0, 0).images[0].path == expected
+
+
+@pytest.mark.parametrize("ending", ["jpg", "jpeg", "JPG", "JPEG", "png", "PNG", "Jpg"])
+def test_endings_of_images(tmp_path: Path, ending: str) -> None:
+    make_classes(tmp_path, a=1)
+    make_class(tmp_path, "b", [f"photo.{ending}"])
+    assert names_of(create_image_lists(str(tmp_path), 0, 0), "b") == [f"photo.{ending}"]
+
+
+def test_what_is_no_image_is_ignored(tmp_path: Path) -> None:
+    make_classes(tmp_path, a=1)
+    make_class(tmp_path, "b", ["1.jpg", "2.gif", "3.txt", "jpg", "4.jpg.part", "Thumbs.db"])
+    (tmp_path / "b" / "folder.jpg").mkdir()
+    (tmp_path / "b" / "below").mkdir()
+    (tmp_path / "b" / "below" / "5.jpg").touch()
+    (tmp_path / "LICENSE.txt").touch()
+    assert names_of(create_image_lists(str(tmp_path), 0, 0), "b") == ["1.jpg"]
+
+
+def test_positions_and_counts_of_each_set(tmp_path: Path) -> None:
+    lists = create_image_lists(make_classes(tmp_path, a=60, b=60), 30, 20)
+    sets = {split: lists.indices(split) for split in ("training", "validation", "testing")}
+    assert sorted(position for positions in sets.values() for position in positions) == list(range(120))
+    for split, positions in sets.items():
+        assert {lists.images[position].split for position in positions} == {split}
+        assert lists.count(split) == len(positions)
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    make_classes(tmp_path, a=1)
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"  # Latin-1
+    os.mkdir(folder)
+    with open(folder + b"/\xff.jpg", "wb"):
+        pass
+    lists = create_image_lists(str(tmp_path), 0, 0)
+    assert lists.labels == ("a", "caf ")
+    assert os.fsencode(lists.images[1].path) == folder + b"/\xff.jpg"
+    assert os.path.exists(lists.images[1].path)
+
+
+def test_a_photo_whose_name_is_not_utf8_is_trained_on(
+    small_photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(small_photos, tmp_path / "photos")
+    photo = os.fsencode(next((tmp_path / "photos" / "red dots").iterdir()))
+    shutil.copy(photo, os.path.join(os.path.dirname(photo), b"caf\xe9.jpg"))
+    places = ["output_graph", "output_labels", "summaries_dir", "bottleneck_dir", "checkpoint_path"]
+    flags = [f"--{place}={tmp_path / place}" for place in places]
+    flags += [f"--image_dir={tmp_path / 'photos'}", "--architecture=tiny_resnet_128", "--how_many_training_steps=1"]
+    assert main(flags) == 0
+    assert "76 bottlenecks made, 0 read from" in capsys.readouterr().err  # 3 × 25 and the copy
+    assert main(flags) == 0
+    assert "0 bottlenecks made, 76 read from" in capsys.readouterr().err
+
+
+# Warnings
+
+
+def test_few_images_are_warned_of(tmp_path: Path, logged: list[str]) -> None:
+    create_image_lists(make_classes(tmp_path, few=19, enough=20), 0, 0)
+    assert logged == [f"WARNING: {tmp_path}/few has only 19 images; with less than 20 the result may be poor."]
+
+
+def test_an_empty_class_is_skipped_with_a_warning(tmp_path: Path, logged: list[str]) -> None:
+    lists = create_image_lists(make_classes(tmp_path, a=20, b=0, c=20), 0, 0)
+    assert lists.folders == ("a", "c")
+    assert {image.class_index for image in lists.images} == {0, 1}
+    assert logged == [f"WARNING: No images in {tmp_path}/b: the folder is skipped."]
+
+
+def names_in(image_dir: Path, folder: str, split: str, count: int) -> list[str]:
+    """File names that 10% and 10% put into a set, wherever the test runs."""
+    names = (f"{i}.jpg" for i in range(10_000))
+    found = (name for name in names if which_split(os.path.join(image_dir, folder, name), 10, 10) == split)
+    return [next(found) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("missing", "present"), [("validation", "testing"), ("testing", "validation")])
+def test_a_set_without_images_of_a_class_is_warned_of(tmp_path: Path, missing: str, present: str, logged: list[str]) -> None:
+    for folder in ("a", "b", "c"):
+        splits = {"training": 20, present: 1, missing: 1 if folder == "b" else 0}
+        make_class(tmp_path, folder, [name for split, n in splits.items() for name in names_in(tmp_path, folder, split, n)])
+    create_image_lists(str(tmp_path), 10, 10)
+    assert logged == [f"WARNING: The {missing} set has no image of a, c: add images to measure them."]
+
+
+def test_a_set_that_is_not_wanted_is_not_warned_of(tmp_path: Path, logged: list[str]) -> None:
+    create_image_lists(make_classes(tmp_path, a=20, b=20), 0, 0)
+    assert logged == []
+
+
+def test_of_many_classes_only_some_are_named(tmp_path: Path, logged: list[str]) -> None:
+    for number in range(8):
+        folder = f"class {number}"
+        make_class(tmp_path, folder, names_in(tmp_path, folder, "training", 20) + names_in(tmp_path, folder, "testing", 1))
+    create_image_lists(str(tmp_path), 10, 10)
+    listed = ", ".join(f"class {number}" for number in range(5))
+    assert logged == [f"WARNING: The validation set has no image of {listed} and 3 more: add images to measure them."]
+
+
+# Errors
+
+
+def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "nothing"
+    assert error_of(folder) == (
+        f"--image_dir cannot be read: {folder} (No such file or directory). Give a folder that holds one folder for each class."
+    )
+
+
+def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
+    file = tmp_path / "photos.zip"
+    file.touch()
+    assert error_of(file) == (
+        f"--image_dir cannot be read: {file} (Not a directory). Give a folder that holds one folder for each class."
+    )
+
+
+def test_no_class(tmp_path: Path) -> None:
+    assert error_of(tmp_path) == f"Training needs at least two classes. Found no folder of images, in {tmp_path}. {TO_FOLDERS}"
+
+
+def test_one_class(tmp_path: Path) -> None:
+    image_dir = make_classes(tmp_path, daisy=30, empty=0)
+    assert error_of(image_dir) == (
+        f"Training needs at least two classes. Found one folder of images, daisy, in {tmp_path}. {TO_FOLDERS}"
+    )
+
+
+def test_images_in_the_top_folder_are_named(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").touch()
+    beside = "and images beside the folders, where they belong to no class"
+    assert error_of(tmp_path) == (
+        f"Training needs at least two classes. Found no folder of images, {beside}, in {tmp_path}. {TO_FOLDERS}"
+    )
+    make_classes(tmp_path, daisy=30)
+    assert error_of(tmp_path) == (
+        f"Training needs at least two classes. Found one folder of images, daisy, {beside}, in {tmp_path}. {TO_FOLDERS}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "label"), [("Red-Rose", "red rose", "red rose"), ("a_1", "a__1", "a 1"), ("日", "本", " ")]
+)
+def test_two_folders_with_one_label(tmp_path: Path, first: str, second: str, label: str) -> None:
+    make_class(tmp_path, first, 20)
+    make_class(tmp_path, second, 20)
+    make_class(tmp_path, "other", 20)
+    assert error_of(tmp_path) == (
+        f'The folders {first!r} and {second!r} in {tmp_path} both give the label "{label}". Rename one, or merge them.'
+    )
+
+
+def test_an_empty_folder_takes_no_label(tmp_path: Path) -> None:
+    make_classes(tmp_path, rose=20, Rose=0, other=20)
+    assert create_image_lists(str(tmp_path), 0, 0).labels == ("other", "rose")
+
+
+def test_classes_without_training_images(tmp_path: Path) -> None:
+    for folder, split in (("a", "testing"), ("b", "training"), ("c", "validation")):
+        make_class(tmp_path, folder, names_in(tmp_path, folder, split, 20))
+    assert error_of(tmp_path, 10, 10) == (
+        f"No training image is left in a, c of {tmp_path}: the split sent all of them to validation and testing. "
+        "Add images, or lower --testing_percentage and --validation_percentage."
+    )
