@@ -76,7 +76,7 @@ class BottleneckCache:
         if values is None or len(values) != self._size or not np.isfinite(values).all():
             logger.warning("The bottleneck %s does not hold %d numbers; it is made again.", self.path(image), self._size)
             return Stale.UNREADABLE
-        return self._check_record(image) or values
+        return self.check_record(image) or values
 
     def write(self, image: LabelledImage, values: FloatArray, mtime_ns: int) -> None:
         """Keeps a bottleneck, float32 [D]. `mtime_ns` is the image's modification time as it was before it was decoded.
@@ -94,24 +94,31 @@ class BottleneckCache:
                 "make room, or give another --bottleneck_dir, and run again."
             ) from error
 
-    def _check_record(self, image: LabelledImage) -> Stale | None:
+    def check_record(self, image: LabelledImage) -> Stale | None:
+        """Why an existing bottleneck must not be used, as far as the index knows: its image or network has changed."""
         record = self._index(image.folder).get(_json_name(image.file_name))
         if record is None:
             return None
         if record.network != self._fingerprint:
             return Stale.NETWORK_CHANGED
-        status = os.stat(image.path)
-        if (status.st_size, status.st_mtime_ns) == (record.size, record.mtime_ns):
-            return None
-        if status.st_size != record.size or sha256_of(image.path) != record.sha256:
-            return Stale.IMAGE_CHANGED
+        try:
+            status = os.stat(image.path)
+            if (status.st_size, status.st_mtime_ns) == (record.size, record.mtime_ns):
+                return None
+            if status.st_size != record.size or sha256_of(image.path) != record.sha256:
+                return Stale.IMAGE_CHANGED
+        except OSError:
+            pass  # The image has just vanished; this is what it gave.
         return None  # Only touched or copied: the same content.
 
     def _remember(self, image: LabelledImage, mtime_ns: int) -> None:
-        status = os.stat(image.path)
+        try:
+            status, sha256 = os.stat(image.path), sha256_of(image.path)
+        except OSError:
+            return  # The image has just vanished: nothing can be said of it.
         if status.st_mtime_ns != mtime_ns:
             mtime_ns = -1  # Edited while it was decoded: a time that fits no file has the next run compare, and find out.
-        record = Record(status.st_size, mtime_ns, sha256_of(image.path), self._fingerprint)
+        record = Record(status.st_size, mtime_ns, sha256, self._fingerprint)
         line = orjson.dumps([_json_name(image.file_name), record.size, record.mtime_ns, record.sha256, record.network])
         # The leading newline ends a line that a killed run left half-written, so that it costs itself and not this one.
         with open(self._index_path(image.folder), "ab") as file:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain.backbones.catalog import find_architecture
+from retrain.backbones.precision import FLOAT32, PRECISIONS
 from retrain.errors import FlagError
 from retrain.flags import check, flag
 
@@ -67,6 +68,14 @@ class RetrainConfig:
     )
     logging_verbosity: str = flag("Least severe message to print.", "INFO", choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
     checkpoint_path: str = flag("Prefix of the checkpoint files that hold the trained head.", "/tmp/_retrain_checkpoint")
+    precision: str = flag(
+        "Number format of the network's computation; other than float32 is faster on processors with AMX, and less exact.",
+        FLOAT32,
+        choices=PRECISIONS,
+    )
+    bottleneck_batch_size: int | None = flag(
+        "How many images go through the network together.", None, low=1, shown_default="chosen to suit the network"
+    )
     random_seed: int | None = flag(
         "Makes the run repeatable, bit for bit on one machine.",
         None,

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.inference import batch_size, decoded_batches, numbered_files, run_padded
+from retrain.inference import decoded_batches, numbered_files, run_padded, suitable_batch_size
 from retrain.input_spec import InputSpec
 from retrain.preprocess import decode, normalise, resize
 
@@ -60,6 +60,7 @@ def distorted_bottlenecks(
     rng: np.random.Generator,
     network: BatchFunction,
     spec: InputSpec,
+    batch_size: int | None = None,
 ) -> Iterator[tuple[IndexArray, FloatArray]]:
     """Draws, decodes and distorts images and runs them through the network, without end; what comes next is prepared meanwhile.
 
@@ -70,9 +71,10 @@ def distorted_bottlenecks(
         rng: the source of the random changes.
         network: float32 [n, H, W, 3] → float32 [n, D].
         spec: the network's input.
+        batch_size: how many images go through the network together; None chooses.
 
     Yields:
-        Positions, int64 [n], and bottlenecks, float32 [n, D]; n suits the network, whatever the size of the training batch.
+        Positions, int64 [n], and bottlenecks, float32 [n, D]; n is the network's batch, whatever the size of the training batch.
     """
 
     def draws() -> Iterator[tuple[IndexArray, FloatArray]]:
@@ -80,7 +82,7 @@ def distorted_bottlenecks(
             positions = draw_positions()
             yield positions, distortion.draw(len(positions), rng)
 
-    all_paths, size = tf.constant([os.fsencode(path) for path in paths]), batch_size(spec)
+    all_paths, size = tf.constant([os.fsencode(path) for path in paths]), batch_size or suitable_batch_size(spec)
     signature = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, N_DRAWS], tf.float32))
     drawn = tf.data.Dataset.from_generator(draws, output_signature=signature).unbatch()
     numbered = drawn.map(lambda position, draw: (position, all_paths[position], draw))

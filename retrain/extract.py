@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -10,14 +10,16 @@ import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.bottlenecks import BottleneckCache, Stale
+from retrain.cache_reader import read_rows
 from retrain.image_lists import LabelledImage
-from retrain.inference import run_network
+from retrain.inference import N_CORES, run_network
 from retrain.input_spec import InputSpec
 
 logger = logging.getLogger("retrain")
 
 
 LOG_EVERY = 100
+MANY = 5000  # Bottlenecks from which on it pays to start processes to read them.
 
 
 @dataclass
@@ -43,6 +45,7 @@ def cached_bottlenecks(
     network: Callable[[], BatchFunction],
     spec: InputSpec,
     bottleneck_size: int,
+    batch_size: int | None = None,
 ) -> Bottlenecks:
     """Reads the bottlenecks at `positions` from the cache, and makes and keeps those that are missing or stale.
 
@@ -53,23 +56,47 @@ def cached_bottlenecks(
         network: gives float32 [B, H, W, 3] → float32 [B, D]; called only if a bottleneck has to be made.
         spec: the network's input.
         bottleneck_size: D.
+        batch_size: how many images go through the network together; None chooses.
     """
     result = Bottlenecks(np.empty((len(images), bottleneck_size), np.float32))
     stale: dict[Stale, list[int]] = {reason: [] for reason in Stale}
-    for position in positions:
-        found = cache.read(images[position])
+    for position, found in _read(images, positions, cache, result.values):
         if isinstance(found, Stale):
             stale[found].append(position)
         else:
-            result.values[position] = found
             result.n_read += 1
     for reason, of_reason in stale.items():
         if of_reason and reason is not Stale.MISSING:
             logger.info("%d bottlenecks are made again: %s.", len(of_reason), reason.value)
     waiting = sorted(position for of_reason in stale.values() for position in of_reason)
     if waiting:
-        _make(images, waiting, cache, network, spec, result)
+        _make(images, waiting, cache, network, spec, batch_size, result)
     return result
+
+
+def _read(
+    images: Sequence[LabelledImage], positions: Sequence[int], cache: BottleneckCache, values: FloatArray
+) -> Iterator[tuple[int, Stale | None]]:
+    """Fills `values`, float32 [N, D], at each position that has a usable bottleneck, and says why another has none."""
+    unread = list(positions)
+    if len(positions) >= MANY:
+        unread = []
+        for start, rows in read_rows([cache.path(images[p]) for p in positions], values.shape[1], N_CORES):
+            chosen = positions[start : start + len(rows)]
+            values[chosen] = rows
+            whole = np.isfinite(rows).all(axis=1)
+            for position, is_whole in zip(chosen, whole.astype(bool).tolist(), strict=True):
+                if is_whole:
+                    yield position, cache.check_record(images[position])
+                else:
+                    unread.append(position)
+    for position in unread:
+        found = cache.read(images[position])
+        if isinstance(found, Stale):
+            yield position, found
+        else:
+            values[position] = found
+            yield position, None
 
 
 def _make(
@@ -78,6 +105,7 @@ def _make(
     cache: BottleneckCache,
     network: Callable[[], BatchFunction],
     spec: InputSpec,
+    batch_size: int | None,
     result: Bottlenecks,
 ) -> None:
     """Fills `result` at `positions`, and keeps each bottleneck as soon as its batch is through the network."""
@@ -89,7 +117,7 @@ def _make(
 
     with ThreadPoolExecutor(max_workers=1) as writer:
         written: Future[None] | None = None
-        for chosen, outputs in run_network([images[p].path for p in positions], network, spec, result.failed):
+        for chosen, outputs in run_network([images[p].path for p in positions], network, spec, result.failed, batch_size):
             if written:
                 written.result()  # One batch may wait to be written, no more: memory stays bounded, errors show early.
             written = writer.submit(keep, chosen, outputs)

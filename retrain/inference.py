@@ -20,7 +20,11 @@ N_CORES = os.cpu_count() or 1
 
 
 def run_network(
-    paths: Sequence[str], network: Callable[[], BatchFunction], spec: InputSpec, failed: dict[int, str]
+    paths: Sequence[str],
+    network: Callable[[], BatchFunction],
+    spec: InputSpec,
+    failed: dict[int, str],
+    batch_size: int | None = None,
 ) -> Iterator[tuple[list[int], FloatArray]]:
     """Runs image files through a network, in batches.
 
@@ -29,11 +33,12 @@ def run_network(
         network: gives the function float32 [B, H, W, 3] → float32 [B, D]; called while the first images are being decoded.
         spec: the network's input.
         failed: filled with the reason for each image that cannot be decoded, by its position in `paths`.
+        batch_size: how many images go through the network together; None chooses.
 
     Yields:
         Positions in `paths`, and their outputs, float32 [len(positions), D].
     """
-    size = batch_size(spec)
+    size = batch_size or suitable_batch_size(spec)
     seen = np.zeros(len(paths), bool)
     decoded = decoded_batches(numbered_files(paths), lambda path: image_from_bytes(tf.io.read_file(path), spec), size)
     function = network()
@@ -86,8 +91,8 @@ def run_padded(network: BatchFunction, images: FloatArray, size: int) -> FloatAr
     return network(padded)[: len(images)]
 
 
-def batch_size(spec: InputSpec) -> int:
-    """How many images go through the network together."""
+def suitable_batch_size(spec: InputSpec) -> int:
+    """How many images to put through the network together."""
     return max(1, min(MAX_BATCH_SIZE, BATCH_BYTES // (spec.height * spec.width * 3 * 4)))
 
 

@@ -15,6 +15,7 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, load_backbone
+from retrain.backbones.precision import FLOAT32, cache_name, prepare_precision, processor_gains
 from retrain.bottlenecks import BottleneckCache
 from retrain.config import RetrainConfig
 from retrain.dataset import Dataset
@@ -43,9 +44,12 @@ def run(config: RetrainConfig) -> RetrainResult:
     seconds: dict[str, float] = {}
     head_rng, *split_rngs, distortion_rng = _random_generators(config.random_seed, 2 + len(SPLITS))
 
+    prepare_precision(config.precision)
+    if config.precision != FLOAT32 and not processor_gains():
+        logger.warning("This processor has no AMX: --precision=%s will hardly be faster than float32.", config.precision)
     _prepare_outputs(config)
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
-    backbone, note = choose_backbone(config.architecture, config.model_dir, config.model_url_base)
+    backbone, note = choose_backbone(config.architecture, config.model_dir, config.model_url_base, config.precision)
     check_final_tensor_name(config.final_tensor_name, backbone.graph_def)
     clear_summaries_dir(config.summaries_dir)
 
@@ -86,7 +90,9 @@ def run(config: RetrainConfig) -> RetrainResult:
     )
 
 
-def choose_backbone(architecture: str | None, model_dir: str, model_url_base: str | None) -> tuple[Backbone, str]:
+def choose_backbone(
+    architecture: str | None, model_dir: str, model_url_base: str | None, precision: str = FLOAT32
+) -> tuple[Backbone, str]:
     """The network asked for; or, if none was named, Inception v3, or where that cannot be had the bundled network and a note.
 
     Raises:
@@ -103,7 +109,7 @@ def choose_backbone(architecture: str | None, model_dir: str, model_url_base: st
         logger.warning("%s\nGoing on with the bundled network %s; name it to be without this warning.", error, BUNDLED)
         chosen = find_architecture(BUNDLED)
         graph_bytes = read_graph_file(chosen, model_dir)
-    return load_backbone(chosen, graph_bytes), note
+    return load_backbone(chosen, graph_bytes, precision), note
 
 
 def _random_generators(seed: int | None, count: int) -> list[np.random.Generator]:
@@ -124,11 +130,19 @@ def _prepare_outputs(config: RetrainConfig) -> None:
 def _bottlenecks(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> Bottlenecks:
     """With distortions only validation and testing images have bottlenecks: each step makes its training images' afresh."""
     chosen = backbone.architecture
-    cache = BottleneckCache(config.bottleneck_dir, chosen.name, chosen.bottleneck_size, backbone.fingerprint)
+    cache = BottleneckCache(
+        config.bottleneck_dir, cache_name(chosen.name, config.precision), chosen.bottleneck_size, backbone.fingerprint
+    )
     training = images.indices("training") if config.distorts else []
     wanted = sorted(set(range(len(images.images))).difference(training))
     bottlenecks = cached_bottlenecks(
-        images.images, wanted, cache, lambda: backbone.run, chosen.input_spec, chosen.bottleneck_size
+        images.images,
+        wanted,
+        cache,
+        lambda: backbone.run,
+        chosen.input_spec,
+        chosen.bottleneck_size,
+        config.bottleneck_batch_size,
     )
     for place in undecodable([images.images[position].path for position in training]):
         bottlenecks.failed[training[place]] = "TensorFlow cannot decode it, which distorting needs"
@@ -157,6 +171,7 @@ def _training_batches(
         rng,
         backbone.run,
         backbone.architecture.input_spec,
+        config.bottleneck_batch_size,
     )
     batch_size = len(sampler) if config.train_batch_size == -1 else config.train_batch_size
     for positions, values in itertools.islice(rebatch(chunks, batch_size), config.how_many_training_steps):

@@ -9,9 +9,11 @@ from typing import Any
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.catalog import Architecture
+from retrain.backbones.precision import BFLOAT16, FLOAT32
 from retrain.backbones.rewrite import node_name, runnable_copy
 from retrain.errors import GraphError, ModelError
 
@@ -23,22 +25,24 @@ class Backbone:
     Attributes:
         architecture: its tensors and its input.
         graph_def: as read from its file; never changed.
-        fingerprint: SHA-256 over everything a bottleneck depends on but the image: the file, the tensors, the input.
+        fingerprint: SHA-256 over all that a bottleneck depends on but the image: the file, the tensors, the input, the precision.
+        precision: of its computation, one of `precision.PRECISIONS`.
     """
 
     architecture: Architecture
     graph_def: GraphDef
     fingerprint: str
+    precision: str = FLOAT32
 
     @functools.cached_property
     def run(self) -> BatchFunction:
         """float32 [N, H, W, 3], normalised → bottlenecks, float32 [N, D]. Made at the first use: a full cache needs none."""
         chosen = self.architecture
-        function = batch_function(self.graph_def, chosen.input_tensor, chosen.batch_tensor)
+        function = batch_function(self.graph_def, chosen.input_tensor, chosen.batch_tensor, self.precision)
         return lambda images: function(images).reshape(len(images), chosen.bottleneck_size)
 
 
-def load_backbone(architecture: Architecture, graph_bytes: bytes) -> Backbone:
+def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str = FLOAT32) -> Backbone:
     """Parses the network's file and checks that it has the tensors of its architecture.
 
     Raises:
@@ -53,8 +57,9 @@ def load_backbone(architecture: Architecture, graph_bytes: bytes) -> Backbone:
                 "file, and run again to get it anew."
             )
     digest = hashlib.sha256(graph_bytes)
-    digest.update(repr(architecture).encode())
-    return Backbone(architecture, graph_def, digest.hexdigest())
+    spec = architecture.input_spec
+    digest.update(repr((architecture.input_tensor, architecture.batch_tensor, spec, precision)).encode())
+    return Backbone(architecture, graph_def, digest.hexdigest(), precision)
 
 
 def read_graph(path: str) -> GraphDef:
@@ -99,29 +104,32 @@ def subgraph(graph_def: GraphDef, outputs: Iterable[str]) -> GraphDef:
     return cut
 
 
-def batch_function(graph_def: GraphDef, feed: str, fetch: str) -> BatchFunction:
+def batch_function(graph_def: GraphDef, feed: str, fetch: str, precision: str = FLOAT32) -> BatchFunction:
     """The graph as a function from a batch of what `feed` takes to what `fetch` gives; both are names of tensors.
 
     A graph whose batch is frozen at one image takes batches too.
     """
     shape = _static_shape(graph_def, feed)
-    return _callable(graph_def, feed, fetch, tf.float32, [None, *shape[1:]] if shape else None)
+    return _callable(graph_def, feed, fetch, tf.float32, [None, *shape[1:]] if shape else None, precision)
 
 
 def bytes_function(graph_def: GraphDef, feed: str, fetch: str) -> Callable[[bytes], FloatArray]:
     """The graph as a function of one image file's bytes, for graphs that decode by themselves (`DecodeJpeg/contents`)."""
-    return _callable(graph_def, feed, fetch, tf.string, [])
+    return _callable(graph_def, feed, fetch, tf.string, [], FLOAT32)
 
 
 def _callable(
-    graph_def: GraphDef, feed: str, fetch: str, kind: tf.DType, shape: list[int | None] | None
+    graph_def: GraphDef, feed: str, fetch: str, kind: tf.DType, shape: list[int | None] | None, precision: str
 ) -> Callable[[Any], FloatArray]:
     """A session rather than a tf.function: a frozen graph has nothing to trace, and a function copies its weights five times."""
     runnable = runnable_copy(subgraph(graph_def, [node_name(fetch)]), keep=node_name(feed))
     with tf.Graph().as_default() as graph:
         placeholder = tf.compat.v1.placeholder(kind, shape)
         [output] = tf.graph_util.import_graph_def(runnable, {feed: placeholder}, [fetch], name="")
-    function: Callable[[Any], FloatArray] = tf.compat.v1.Session(graph=graph).make_callable(output, [placeholder])
+    config = tf.compat.v1.ConfigProto()
+    if precision == BFLOAT16:
+        config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = RewriterConfig.ON
+    function: Callable[[Any], FloatArray] = tf.compat.v1.Session(graph=graph, config=config).make_callable(output, [placeholder])
     return function
 
 

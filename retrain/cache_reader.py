@@ -1,0 +1,80 @@
+"""Reads many bottleneck files at once, with a process for each core: parsing numbers holds Python's lock.
+
+The processes are this module run as a program, and not those of `multiprocessing`, which would run the user's own program again.
+"""
+
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import BinaryIO
+
+import numpy as np
+
+from retrain.arrays import FloatArray
+from retrain.bottlenecks import parse_values
+
+CHUNK = 256  # Files; a few megabytes of numbers.
+
+
+def read_rows(paths: Sequence[str], bottleneck_size: int, n_processes: int) -> Iterator[tuple[int, FloatArray]]:
+    """Reads text files of bottlenecks, in order.
+
+    Args:
+        paths: the files.
+        bottleneck_size: D.
+        n_processes: how many processes share the work.
+
+    Yields:
+        The place of the first of some paths, and their values, float32 [n, D]; a row of NaN for a file that is missing or does
+        not hold D numbers.
+    """
+    with ExitStack() as stack:
+        names = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "names")
+        with open(names, "wb") as file:
+            file.write(b"\0".join(os.fsencode(path) for path in paths))
+        workers = [stack.enter_context(_worker(names, number, n_processes, bottleneck_size)) for number in range(n_processes)]
+        turns = itertools.cycle([worker.stdout for worker in workers if worker.stdout])
+        for start in range(0, len(paths), CHUNK):
+            rows = np.full((min(CHUNK, len(paths) - start), bottleneck_size), np.nan, np.float32)
+            received = next(turns).read(rows.nbytes)  # Less from a worker that died: the caller reads those files itself.
+            rows.reshape(-1)[: len(received) // rows.itemsize] = np.frombuffer(received, np.float32)
+            yield start, rows
+
+
+def _worker(names: str, number: int, n_processes: int, bottleneck_size: int) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "retrain.cache_reader", names, str(number), str(n_processes), str(bottleneck_size)]
+    package_parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+
+
+def _serve(names: str, number: int, n_processes: int, bottleneck_size: int, out: BinaryIO) -> None:
+    """Writes the values of every `n_processes`-th chunk of files, from chunk `number` on, as raw float32."""
+    with open(names, "rb") as file:
+        paths = file.read().split(b"\0")
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    for chunk in chunks[number::n_processes]:
+        rows = np.full((len(chunk), bottleneck_size), np.nan, np.float32)
+        for row, path in zip(rows, chunk, strict=True):
+            _read(path, row)
+        out.write(rows.data)
+        out.flush()
+
+
+def _read(path: bytes, row: FloatArray) -> None:
+    try:
+        with open(path, "rb") as file:
+            values = parse_values(file.read())
+    except OSError:
+        return
+    if values is not None and len(values) == len(row):
+        row[:] = values
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.stdout.buffer)
