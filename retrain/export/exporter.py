@@ -17,7 +17,11 @@ logger = logging.getLogger("retrain")
 
 
 class Exporter:
-    """A network and a head that is being trained."""
+    """A network and a head that is being trained.
+
+    Attributes:
+        description: what the exported graph says about itself.
+    """
 
     def __init__(self, backbone: Backbone, head: SoftmaxHead, labels: tuple[str, ...], final_tensor_name: str, note: str) -> None:
         """
@@ -30,7 +34,7 @@ class Exporter:
         """
         self._backbone, self._head, self._final_tensor_name = backbone, head, final_tensor_name
         chosen = backbone.architecture
-        self._description = Description(
+        self.description = Description(
             labels=labels,
             input_tensor=chosen.input_tensor,
             input_height=chosen.input_height,
@@ -50,7 +54,7 @@ class Exporter:
             self._head.weights,
             self._head.biases,
             self._final_tensor_name,
-            self._description,
+            self.description,
         )
 
     def write_graph(self, path: str) -> None:
@@ -65,7 +69,7 @@ class Exporter:
 
     def write_labels(self, path: str) -> None:
         """Writes the labels, one a line. Raises OSError."""
-        write_atomically(path, "".join(f"{label}\n" for label in self._description.labels).encode())
+        write_atomically(path, "".join(f"{label}\n" for label in self.description.labels).encode())
 
     def write_checkpoint(self, prefix: str, n_steps: int) -> None:
         """Writes the head's variables, and how many steps they were trained. Raises tf.errors.OpError."""
@@ -73,4 +77,4 @@ class Exporter:
 
     def write_saved_model(self, folder: str) -> None:
         """Writes a SavedModel. Raises OSError, tf.errors.OpError."""
-        write_saved_model(folder, self.graph(), self._description)
+        write_saved_model(folder, self.graph(), self.description)

@@ -1,0 +1,100 @@
+"""How near making bottlenecks, and labelling, come to what the machine can do.
+
+    python -m benchmarks.bounds --image_dir ../shared/flower_photos --model_dir models --architecture mobilenet_0.25_128
+
+Measures, in one process and several times in turn, the photos a second of decoding alone, of the network alone, and of both with
+the cache written. Decoding and the network share the same cores, so together they can reach 1 / (1 / decoding + 1 / network).
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.common import FLAG_HELP, machine, spread, table
+from retrain.command import load_tensorflow
+from retrain.image_lists import ImageLists, create_image_lists
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser()
+    for name in ("image_dir", "model_dir", "architecture"):
+        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    parser.add_argument("--runs", type=int, default=5, help="Runs of each part.")
+    parser.add_argument("--photos", type=int, default=600, help="At most so many photos.")
+    args = parser.parse_args()
+    load_tensorflow()
+    lists = create_image_lists(args.image_dir, 10, 10)
+    step = max(1, len(lists.images) // args.photos)
+    lists = ImageLists(lists.labels, lists.folders, lists.images[::step])
+    parts = _parts(lists, args.architecture, args.model_dir)
+    rates: dict[str, list[float]] = {name: [] for name in parts}
+    for part in parts.values():
+        part()  # The first time of everything costs more; the phases of benchmarks.phases count it, here it would blur the bound.
+    for _ in range(args.runs):
+        for name, part in parts.items():
+            start = time.perf_counter()
+            part()
+            rates[name].append(len(lists.images) / (time.perf_counter() - start))
+    decoding, network, making, labelling = rates.values()
+    bound = [1 / (1 / a + 1 / b) for a, b in zip(decoding, network, strict=True)]
+    rows = [[name, spread(values)] for name, values in rates.items()]
+    rows.insert(2, ["bound of both together", spread(bound)])
+    rows.append(["bottlenecks ÷ bound", spread([a / b for a, b in zip(making, bound, strict=True)], 2)])
+    rows.append(["labelling ÷ bottlenecks", spread([a / b for a, b in zip(labelling, making, strict=True)], 2)])
+    print(f"{args.architecture}, {len(lists.images)} photos, on {machine()}; median, least and most of {args.runs} runs.\n")
+    print(table(["part", "photos a second"], rows))
+
+
+def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Callable[[], None]]:
+    import tensorflow as tf
+
+    from label_image.classify import classify
+    from label_image.graph import LabelledGraph
+    from retrain.bottlenecks import BottleneckCache
+    from retrain.export.exporter import Exporter
+    from retrain.extract import cached_bottlenecks
+    from retrain.head import SoftmaxHead
+    from retrain.inference import decoded_batches, numbered_files, suitable_batch_size
+    from retrain.pipeline import choose_backbone
+    from retrain.preprocess import image_from_bytes
+
+    backbone, _ = choose_backbone(architecture, model_dir, None)
+    chosen, spec = backbone.architecture, backbone.architecture.input_spec
+    paths = [image.path for image in lists.images]
+    size = suitable_batch_size(spec)
+    batch = np.random.default_rng(0).uniform(-1, 1, (size, spec.height, spec.width, 3)).astype(np.float32)
+    head = SoftmaxHead(chosen.bottleneck_size, len(lists.labels), np.random.default_rng(0))
+    exporter = Exporter(backbone, head, lists.labels, "final_result", "")
+    graph = LabelledGraph(exporter.graph(), exporter.description)
+
+    def decoding() -> None:
+        for _ in decoded_batches(numbered_files(paths), lambda p: image_from_bytes(tf.io.read_file(p), spec), size):
+            pass
+
+    def network() -> None:
+        for start in range(0, len(paths), size):
+            backbone.run(batch[: len(paths) - start])
+
+    def making() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            cache = BottleneckCache(folder, chosen.name, chosen.bottleneck_size, backbone.fingerprint)
+            positions = range(len(lists.images))
+            cached_bottlenecks(lists.images, positions, cache, lambda: backbone.run, spec, chosen.bottleneck_size)
+
+    def labelling() -> None:
+        classify(graph, paths, 5, {})
+
+    return {
+        "decoding alone": decoding,
+        "network alone": network,
+        "bottlenecks, with the cache written": making,
+        "label_image": labelling,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""How loading the cache and training grow with the number of images.
+
+    python -m benchmarks.growth --counts 1000,10000,100000 --bottleneck_size 2048
+
+Writes bottleneck files of random numbers for each count, loads them, each count in a process of its own, and trains 4,000 steps.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NoReturn
+
+import numpy as np
+
+from benchmarks.common import ROOT, machine, table
+from retrain.image_lists import LabelledImage
+
+N_CLASSES = 5
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--counts", default="1000,3000,10000,30000,100000")
+    parser.add_argument("--bottleneck_size", type=int, default=2048)
+    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "COUNT"), help="Used by the program itself.")
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(_one(args.one[0], int(args.one[1]), args.bottleneck_size)))
+        return
+    rows = []
+    folder = tempfile.mkdtemp(prefix="retrain-growth-")
+    try:
+        for count in map(int, args.counts.split(",")):
+            _write_cache(folder, count, args.bottleneck_size)
+            command = [sys.executable, "-m", "benchmarks.growth", "--bottleneck_size", str(args.bottleneck_size)]
+            output = subprocess.run(
+                [*command, "--one", folder, str(count)], check=True, text=True, stdout=subprocess.PIPE, cwd=ROOT
+            ).stdout
+            rows.append(_row(count, **json.loads(output)))
+    finally:
+        shutil.rmtree(folder)
+    print(f"Bottlenecks of {args.bottleneck_size} values, {N_CLASSES} classes, on {machine()}.\n")
+    heads = ["images", "loading, s", "µs an image", "memory ÷ array", "4,000 steps, s"]
+    print(table(heads, rows))
+
+
+def _row(count: int, loading: float, memory: float, training: float) -> list[str]:
+    return [f"{count:,}", f"{loading:.2f}", f"{loading / count * 1e6:.0f}", f"{memory:.2f}", f"{training:.2f}"]
+
+
+def _image(folder: str, number: int) -> LabelledImage:
+    name = f"{number}.jpg"
+    split = ("training", "training", "training", "validation", "testing")[number // N_CLASSES % 5]
+    return LabelledImage(os.path.join(folder, name), f"class{number % N_CLASSES}", name, number % N_CLASSES, split)
+
+
+def _write_cache(folder: str, count: int, size: int) -> None:
+    """Adds the files that are missing. A thousand different ones are enough: no reader knows that they repeat."""
+    from retrain.bottlenecks import BottleneckCache, format_values
+
+    rng = np.random.default_rng(0)
+    texts = [format_values(rng.standard_normal(size, dtype=np.float32)) for _ in range(1000)]
+    cache = BottleneckCache(folder, "random", size, "")
+    for number in range(count):
+        path = cache.path(_image(folder, number))
+        if not os.path.exists(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(texts[number % len(texts)])
+
+
+def _one(folder: str, count: int, size: int) -> dict[str, float]:
+    """Seconds of loading and training; memory that loading added at its peak, over the array's size."""
+    from retrain.bottlenecks import BottleneckCache
+    from retrain.dataset import Dataset
+    from retrain.extract import cached_bottlenecks
+    from retrain.head import SoftmaxHead, train
+    from retrain.image_lists import SPLITS, ImageLists
+    from retrain.input_spec import InputSpec
+
+    images = [_image(folder, number) for number in range(count)]
+    cache = BottleneckCache(folder, "random", size, "")
+    before = _peak_bytes()
+    start = time.perf_counter()
+    bottlenecks = cached_bottlenecks(images, range(count), cache, _no_network, InputSpec(1, 1, 0, 1), size)
+    loading = time.perf_counter() - start
+    memory = (_peak_bytes() - before) / bottlenecks.values.nbytes
+    labels = tuple(f"class{number}" for number in range(N_CLASSES))
+    rngs = {split: np.random.default_rng(place) for place, split in enumerate(SPLITS)}
+    data = Dataset(ImageLists(labels, labels, tuple(images)), bottlenecks, rngs)
+    head = SoftmaxHead(size, N_CLASSES, np.random.default_rng(0))
+    start = time.perf_counter()
+    train(head, (data.batch("training", 100) for _ in range(4000)), 0.01, lambda *_: None)
+    return {"loading": loading, "memory": memory, "training": time.perf_counter() - start}
+
+
+def _no_network() -> NoReturn:
+    raise AssertionError("every bottleneck is in the cache")
+
+
+def _peak_bytes() -> int:
+    """The most memory this process has had."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    main()
