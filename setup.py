@@ -25,6 +25,7 @@ setup(
         "numpy>=1.26",
         "pillow>=10",
         "orjson>=3.9",
+        "threadpoolctl>=3.1",
     ],
     extras_require={"dev": ["pytest>=8", "hypothesis>=6", "mypy>=1.15", "ruff>=0.9", "selenium>=4"]},
     entry_points={"console_scripts": ["retrain = retrain.cli:main", "label_image = label_image.cli:main"]},

@@ -6,10 +6,12 @@ Written in numpy: a step is two small matrix products, so that calls into a heav
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from retrain.arrays import FloatArray, IndexArray
 
 INITIAL_STDDEV = 0.001
+LARGE_HEAD = 2**18  # Weights from which on several threads multiply faster than one.
 
 
 class SoftmaxHead:
@@ -48,9 +50,12 @@ def train(
     after_step: Callable[[int, FloatArray, IndexArray], None],
 ) -> None:
     """Runs a training step for each batch (float32 [B, D], int64 [B]), then calls `after_step(step, bottlenecks, classes)`."""
-    for step, (bottlenecks, classes) in enumerate(batches):
-        head.train_step(bottlenecks, classes, learning_rate)
-        after_step(step, bottlenecks, classes)
+    # On small products BLAS threads wait for each other longer than they compute, many times longer where other programs run too.
+    threads = 1 if head.weights.size < LARGE_HEAD else None
+    with threadpool_limits(threads, user_api="blas"):
+        for step, (bottlenecks, classes) in enumerate(batches):
+            head.train_step(bottlenecks, classes, learning_rate)
+            after_step(step, bottlenecks, classes)
 
 
 def softmax(logits: FloatArray) -> FloatArray:
