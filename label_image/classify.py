@@ -12,7 +12,7 @@ from label_image.graph import LabelledGraph
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.frozen_graph import batch_function, bytes_function
 from retrain.errors import GraphError, ImageError
-from retrain.inference import run_network
+from retrain.inference import run_network, suitable_batch_size
 from retrain.input_spec import InputSpec
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
@@ -122,7 +122,8 @@ def _pixel_outputs(
         return timed
 
     reasons: dict[int, str] = {}
-    for places, scores in run_network(paths, timed_network, spec, reasons):
+    size = min(len(paths), suitable_batch_size(spec))  # For one photo it would be a waste to fill a batch.
+    for places, scores in run_network(paths, timed_network, spec, reasons, size):
         yield places, scores, last[0]
     failed.update({paths[place]: reason for place, reason in reasons.items()})
 

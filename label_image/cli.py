@@ -1,5 +1,6 @@
 """`python -m label_image`: flags → labels on stdout; errors → `error: …` and an exit code."""
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -45,6 +46,8 @@ def _label(config: LabelConfig) -> int:
     )
     failed: dict[str, str] = {}
     answers = classify(graph, find_images(config.image), config.top_k, failed)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # The name of a file need not be Unicode.
     if answers or config.output_format != "text":
         sys.stdout.write(FORMATS[config.output_format](answers))
         sys.stdout.flush()

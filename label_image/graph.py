@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
@@ -75,7 +74,7 @@ def open_graph(path: str, overrides: Overrides) -> LabelledGraph:
 def _stated_description(graph_def: GraphDef) -> Description | None:
     for node in graph_def.node:
         if node.name == NODE_NAME and node.op == "Const":
-            return Description.from_json(tf.make_ndarray(node.attr["value"].tensor).item())
+            return Description.from_json(b"".join(node.attr["value"].tensor.string_val))
     return None
 
 
@@ -139,7 +138,7 @@ def _input_numbers(graph_def: GraphDef, input_tensor: str, described: Descriptio
 def _placeholder_size(node: NodeDef) -> Sequence[int | None]:
     if node.name == "Mul":
         return INCEPTION_SIZE, INCEPTION_SIZE
-    sizes = [size.size for size in node.attr["shape"].shape.dim]
+    sizes = [size.size for size in node.attr["shape"].shape.dim] if "shape" in node.attr else []  # Asking would add it.
     return [size if size > 0 else None for size in sizes[1:3]] if len(sizes) == 4 else (None, None)
 
 

@@ -117,7 +117,7 @@ class BottleneckCache:
         except OSError:
             return  # The image has just vanished: nothing can be said of it.
         if status.st_mtime_ns != mtime_ns:
-            mtime_ns = -1  # Edited while it was decoded: a time that fits no file has the next run compare, and find out.
+            mtime_ns, sha256 = -1, ""  # Edited while it was decoded: what fits no file has the next run make it again.
         record = Record(status.st_size, mtime_ns, sha256, self._fingerprint)
         line = orjson.dumps([_json_name(image.file_name), record.size, record.mtime_ns, record.sha256, record.network])
         # The leading newline ends a line that a killed run left half-written, so that it costs itself and not this one.
@@ -141,13 +141,16 @@ def format_values(values: FloatArray) -> bytes:
 def parse_values(text: bytes) -> FloatArray | None:
     """Numbers joined by commas → float32 [D]; None where a part is no number."""
     try:
-        return np.array(orjson.loads(b"[" + text + b"]"), dtype=np.float32)
-    except (orjson.JSONDecodeError, ValueError, TypeError, OverflowError):
-        pass
-    try:  # What Python's float() takes and JSON does not, such as `1.` or `nan`: the original's parser accepts it.
-        return np.array([float(part) for part in text.split(b",")], dtype=np.float32)
-    except (ValueError, OverflowError):
-        return None
+        numbers = orjson.loads(b"[" + text + b"]")
+        if not set(map(type, numbers)) <= {int, float}:
+            return None
+    except orjson.JSONDecodeError:
+        try:  # What Python's float() takes and JSON does not, such as `1.` or `nan`: the original's parser accepts it.
+            numbers = [float(part) for part in text.split(b",")]
+        except ValueError:
+            return None
+    with np.errstate(over="ignore"):  # A number beyond float32 becomes infinite, which the cache refuses in its own words.
+        return np.array(numbers, dtype=np.float32)
 
 
 def _json_name(file_name: str) -> str:

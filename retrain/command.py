@@ -4,11 +4,15 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 from retrain.errors import RetrainError
+from retrain.interruption import watch_for_interrupts
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
+# 128 + SIGINT and 128 + SIGPIPE, as shells report them.
+INTERRUPTED = 130
+BROKEN_PIPE = 141
 
 
 def run_command(command: Callable[[], int], interrupted: str = "Stopped.") -> int:
@@ -17,10 +21,16 @@ def run_command(command: Callable[[], int], interrupted: str = "Stopped.") -> in
     `interrupted` is printed at Ctrl-C.
     """
     try:
+        if threading.current_thread() is threading.main_thread():
+            watch_for_interrupts()
         return command()
     except RetrainError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # Whoever read the output has enough, as `head` has. What Python still holds back must not fail at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
@@ -53,6 +63,7 @@ def load_tensorflow() -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     with _silenced_stderr():
         import tensorflow  # noqa: F401
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # Its warnings are about its own interfaces.
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from retrain.cache_reader import read_rows
 from retrain.image_lists import LabelledImage
 from retrain.inference import N_CORES, run_network
 from retrain.input_spec import InputSpec
+from retrain.interruption import raise_if_interrupted
 
 logger = logging.getLogger("retrain")
 
@@ -61,6 +62,7 @@ def cached_bottlenecks(
     result = Bottlenecks(np.empty((len(images), bottleneck_size), np.float32))
     stale: dict[Stale, list[int]] = {reason: [] for reason in Stale}
     for position, found in _read(images, positions, cache, result.values):
+        raise_if_interrupted()
         if isinstance(found, Stale):
             stale[found].append(position)
         else:

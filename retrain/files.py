@@ -14,16 +14,18 @@ def atomic_writer(path: str) -> Iterator[BinaryIO]:
     The temporary name is random and opened exclusively, so a link planted under a predictable name is never followed.
 
     Raises:
-        OSError: the folder does not exist, is read-only or full.
+        OSError: the folder does not exist, is read-only or full; its file name is `path`.
     """
     temporary = os.path.join(os.path.dirname(path), f".tmp-{secrets.token_hex(8)}")
     try:
         with open(temporary, "xb") as file:
             yield file
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):
+            raise OSError(error.errno, error.strerror, path) from error  # The temporary name would tell a user nothing.
         raise
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from retrain.arrays import FloatArray, IndexArray
+from retrain.interruption import raise_if_interrupted
 
 INITIAL_STDDEV = 0.001
 LARGE_HEAD = 2**18  # Weights from which on several threads multiply faster than one.
@@ -54,6 +55,7 @@ def train(
     threads = 1 if head.weights.size < LARGE_HEAD else None
     with threadpool_limits(threads, user_api="blas"):
         for step, (bottlenecks, classes) in enumerate(batches):
+            raise_if_interrupted()
             head.train_step(bottlenecks, classes, learning_rate)
             after_step(step, bottlenecks, classes)
 

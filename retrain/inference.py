@@ -10,6 +10,7 @@ import tensorflow as tf
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
+from retrain.interruption import raise_if_interrupted
 from retrain.preprocess import image_from_bytes, image_from_file
 
 # float32 pixels of one batch: large enough to keep the processor's cores busy, small enough to stay near its caches.
@@ -43,6 +44,7 @@ def run_network(
     decoded = decoded_batches(numbered_files(paths), lambda path: image_from_bytes(tf.io.read_file(path), spec), size)
     function = network()
     for places, images in decoded:
+        raise_if_interrupted()
         seen[places] = True
         yield places.tolist(), run_padded(function, images, size)
     # What dropped out above is tried again in the way that can read more formats, and can name a reason.

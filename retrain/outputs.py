@@ -9,6 +9,8 @@ def prepare_file(flag: str, path: str) -> None:
     """Makes the folder of the file `path`. Raises OutputError where the file could not be written, naming the flag."""
     if os.path.isdir(path) or not os.path.basename(path):
         raise OutputError(f"--{flag} must be a file. Got {path}, which is a folder.")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OutputError(f"--{flag} must be a file. Got {path}, which is a device.")
     prepare_folder(flag, os.path.dirname(path) or ".")
 
 

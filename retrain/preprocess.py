@@ -18,9 +18,16 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: the bytes are none of these formats, or are cut off.
     """
-    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    with tf.control_dependencies([tf.debugging.Assert(~_has_bmp_palette(contents), ["a BMP with a palette"])]):
+        image = tf.io.decode_image(contents, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image
+
+
+def _has_bmp_palette(contents: tf.Tensor) -> tf.Tensor:
+    """Whether it is a BMP of 8 bits a pixel: TensorFlow takes the places in its palette for grey levels, and says nothing."""
+    head = tf.strings.substr(contents, 0, 30) + bytes(30)  # Filled up, since a place beyond the end would be an error.
+    return (tf.strings.substr(head, 0, 2) == b"BM") & (tf.strings.substr(head, 28, 2) == b"\x08\x00")
 
 
 def resize(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:

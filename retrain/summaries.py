@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import socket
 import time
 from collections.abc import Mapping
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray
@@ -33,9 +34,10 @@ def clear_summaries_dir(summaries_dir: str) -> None:
                     f"{os.path.join(folder, name)}. Give another folder."
                 )
     try:
-        if os.path.isdir(summaries_dir):
-            shutil.rmtree(summaries_dir)
-        os.makedirs(summaries_dir)
+        os.makedirs(summaries_dir, exist_ok=True)
+        with os.scandir(summaries_dir) as entries:
+            for entry in entries:
+                (shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.unlink)(entry.path)
     except OSError as error:
         raise OutputError(f"--summaries_dir {summaries_dir} cannot be emptied and made ({error.strerror}).") from error
 
@@ -44,13 +46,17 @@ class SummaryWriter:
     """Writes the summaries of one set (`train` or `validation`)."""
 
     def __init__(self, folder: str) -> None:
-        """`folder` is created if needed."""
-        self._writer = EventFileWriter(folder)
+        """`folder` is created if needed. Raises OSError, as the other methods do, where it cannot be written to."""
+        os.makedirs(folder, exist_ok=True)
+        # Files of one folder are read in the order of their names; TensorBoard knows them by "tfevents".
+        name = f"events.out.tfevents.{time.time_ns() // 10**6}.{socket.gethostname()}.{os.getpid()}"
+        self._records = RecordWriter(open(os.path.join(folder, name), "xb"))  # noqa: SIM115 - closed by close().
+        self._add(Event(file_version="brain.Event:2"))
 
     def add_graph(self, graph_def: GraphDef) -> None:
         """Shows the graph, without the values of its weights."""
         graph = without_large_constants(graph_def).SerializeToString()
-        self._writer.add_event(Event(wall_time=time.time(), graph_def=graph))
+        self._add(Event(graph_def=graph))
 
     def add_step(self, step: int, measures: Mapping[str, float], head: Mapping[str, HistogramProto], logits: FloatArray) -> None:
         """Writes one step.
@@ -68,11 +74,17 @@ class SummaryWriter:
         }
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in measures.items()]
         values += [Summary.Value(tag=tag, histo=value) for tag, value in histograms.items()]
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+        self._add(Event(step=step, summary=Summary(value=values)))
 
     def close(self) -> None:
-        """Writes what is still waiting."""
-        self._writer.close()
+        """Closes the file."""
+        self._records.close()
+
+    def _add(self, event: Event) -> None:
+        """Writes an event through to the file, so that TensorBoard shows the training while it runs."""
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+        self._records.flush()
 
 
 def head_measures(head: SoftmaxHead) -> dict[str, float]:
@@ -96,9 +108,14 @@ def head_histograms(head: SoftmaxHead) -> dict[str, HistogramProto]:
 
 
 def histogram(values: FloatArray) -> HistogramProto:
-    """Counts of the values, of any shape, in buckets of equal width."""
-    flat = values.ravel().astype(np.float64)
-    counts, edges = np.histogram(flat, bins=HISTOGRAM_BUCKETS)
+    """Counts of the values, of any shape, in buckets of equal width; values that are not finite are left out."""
+    flat = values[np.isfinite(values)].astype(np.float64)
+    if not flat.size:
+        return HistogramProto(bucket_limit=[0], bucket=[0])
+    if flat.min() == flat.max():  # There may be no room for edges between neighbours of a large number.
+        counts, edges = np.array([len(flat)]), flat[[0, 0]]
+    else:
+        counts, edges = np.histogram(flat, bins=HISTOGRAM_BUCKETS)
     return HistogramProto(
         min=flat.min(),
         max=flat.max(),

@@ -13,7 +13,7 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.flags import flags_of
 
-N_RETRAIN_FLAGS = 28
+N_RETRAIN_FLAGS = 30
 N_LABEL_FLAGS = 11
 
 # Name: type and default, from the table of the original's flags; its lineage B's handle of a hub module is not a flag here.
@@ -48,6 +48,8 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "architecture": (str | None, None),
     "saved_model_dir": (str | None, None),
     "model_url_base": (str | None, None),
+    "precision": (str, "float32"),
+    "bottleneck_batch_size": (int | None, None),
     "random_seed": (int | None, None),
 }
 # The original's defaults are those of one network; here None stands for what the graph says.
@@ -99,6 +101,8 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "saved_model_dir": (TEXT, {"": "''"}),
     "logging_verbosity": ("one of DEBUG, INFO, WARN, ERROR, FATAL", {"LOUD": "LOUD", "WARNING": "WARNING", "": "''"}),
     "checkpoint_path": (TEXT, {"": "''"}),
+    "precision": ("one of float32, bfloat16_products, bfloat16", {"float16": "float16"}),
+    "bottleneck_batch_size": ("an integer in [1, inf)", {"0": "0", "many": "many"}),
     "random_seed": ("an integer in [0, 4294967296)", {"-1": "-1", "4294967296": "4294967296", "dice": "dice"}),
 }
 WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
@@ -131,6 +135,8 @@ LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "random_brightness": [0, 100],
     "architecture": [None, "inception_v3"],
     "logging_verbosity": ["DEBUG", "INFO", "WARN", "ERROR", "FATAL"],
+    "precision": ["float32", "bfloat16_products", "bfloat16"],
+    "bottleneck_batch_size": [None, 1, 1000],
     "random_seed": [None, 0, 4294967295],
 }
 LEGAL_LABEL_VALUES: dict[str, list[Any]] = {

@@ -136,6 +136,6 @@ def _callable(
 def _static_shape(graph_def: GraphDef, tensor: str) -> list[int | None]:
     """The shape a placeholder declares, -1 as None; empty where the tensor is no placeholder or declares none."""
     for node in graph_def.node:
-        if node.name == node_name(tensor) and node.op == "Placeholder":
+        if node.name == node_name(tensor) and node.op == "Placeholder" and "shape" in node.attr:  # Asking for it would add it.
             return [size.size if size.size > 0 else None for size in node.attr["shape"].shape.dim]
     return []

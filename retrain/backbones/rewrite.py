@@ -116,6 +116,8 @@ def _fold_scales_into_convolutions(graph_def: GraphDef, keep: str) -> None:
         convolution, vector = (nodes.get(text) for text in node.input)
         if not convolution or not vector or vector.op != "Const" or not _is_vector(vector):
             continue
+        if _n_channels(convolution, nodes) != len(_value(vector)):
+            continue  # Spread over the channels, or unknown: TensorFlow does as it is written.
         if node.op == "Mul" and convolution.op in ("Conv2D", "DepthwiseConv2dNative") and uses[convolution.name] == 1:
             weights = nodes[node_name(convolution.input[1])]
             if weights.op == "Const" and uses[weights.name] == 1:
@@ -126,6 +128,17 @@ def _fold_scales_into_convolutions(graph_def: GraphDef, keep: str) -> None:
             node.op = "BiasAdd"
     _bypass_identities(graph_def, keep)
     _remove_unused_constants(graph_def)
+
+
+def _n_channels(node: NodeDef, nodes: dict[str, NodeDef]) -> int | None:
+    """How many channels the node gives, where its constant weights tell."""
+    if node.op == "Identity":  # A scaled convolution.
+        node = nodes[node_name(node.input[0])]
+    weights = nodes.get(node.input[1]) if node.op in ("Conv2D", "DepthwiseConv2dNative", "MatMul") else None
+    if not weights or weights.op != "Const" or ("transpose_b" in node.attr and node.attr["transpose_b"].b):
+        return None
+    sizes = [size.size for size in weights.attr["value"].tensor.tensor_shape.dim]
+    return sizes[-2] * sizes[-1] if node.op == "DepthwiseConv2dNative" else sizes[-1]
 
 
 def _scaled(weights: Array, scale: Array, op: str) -> Array:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 from retrain.errors import GraphError
 
@@ -48,9 +49,16 @@ class Description:
             values = json.loads(text)
             known = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
             description = cls(**{**known, "labels": tuple(str(label) for label in values["labels"])})
-            sizes = (description.input_height, description.input_width, description.input_mean, description.input_std)
-            if not all(isinstance(size, int | float) for size in sizes) or description.input_std == 0:
-                raise ValueError("a size, the mean or the standard deviation is not a usable number")
+            sizes = description.input_height, description.input_width
+            levels = description.input_mean, description.input_std
+            if not all(isinstance(size, int) and size > 0 for size in sizes):
+                raise ValueError("the height or the width is no number of pixels")
+            if not all(isinstance(level, int | float) and math.isfinite(level) for level in levels) or description.input_std == 0:
+                raise ValueError("the mean or the standard deviation is not a usable number")
+            if not isinstance(values["labels"], list):
+                raise ValueError("the labels are no list")
+            if not all(isinstance(name, str) and name for name in (description.input_tensor, description.output_tensor)):
+                raise ValueError("the input or the output is no name")
         except (ValueError, TypeError, KeyError) as error:
             raise GraphError(f"The graph's description of itself cannot be read ({error}).") from error
         return description

@@ -72,9 +72,9 @@ class Exporter:
         write_atomically(path, "".join(f"{label}\n" for label in self.description.labels).encode())
 
     def write_checkpoint(self, prefix: str, n_steps: int) -> None:
-        """Writes the head's variables, and how many steps they were trained. Raises tf.errors.OpError."""
+        """Writes the head's variables, and how many steps they were trained. Raises OutputError."""
         write_checkpoint(prefix, self._head, n_steps)
 
     def write_saved_model(self, folder: str) -> None:
-        """Writes a SavedModel. Raises OSError, tf.errors.OpError."""
+        """Writes a SavedModel. Raises OutputError."""
         write_saved_model(folder, self.graph(), self.description)

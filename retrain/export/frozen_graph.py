@@ -20,7 +20,7 @@ from retrain.errors import FlagError
 from retrain.export.description import NODE_NAME, Description
 
 # TensorFlow's own rule for names of operations.
-NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/-]*")
+NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
 
 
 def check_final_tensor_name(name: str, network: GraphDef) -> None:
@@ -30,7 +30,7 @@ def check_final_tensor_name(name: str, network: GraphDef) -> None:
         raise FlagError(
             f"--final_tensor_name must be letters, digits and _ . - / and begin with a letter, a digit or a dot. Got {name}."
         )
-    if name in taken:
+    if name in taken or name.startswith(("final_training_ops/", "input/", "input_1/")):
         raise FlagError(f"--final_tensor_name must be a name that the network does not use itself. Got {name}.")
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.backbones.rewrite import node_name, runnable_copy
+from retrain.errors import OutputError
 from retrain.export.description import Description
 from retrain.files import write_atomically
 
@@ -21,8 +22,17 @@ def write_saved_model(folder: str, graph_def: GraphDef, description: Description
         description: names its tensors; kept in `assets.extra/retrain_description.json` too.
 
     Raises:
-        OSError, tf.errors.OpError: the files cannot be written.
+        OutputError: the files cannot be written.
     """
+    try:
+        _write(folder, graph_def, description)
+        os.makedirs(os.path.join(folder, os.path.dirname(DESCRIPTION_FILE)), exist_ok=True)
+        write_atomically(os.path.join(folder, DESCRIPTION_FILE), description.to_json().encode())
+    except (OSError, tf.errors.OpError) as error:
+        raise OutputError(f"--saved_model_dir {folder} cannot be written ({error}). Give another place.") from error
+
+
+def _write(folder: str, graph_def: GraphDef, description: Description) -> None:
     shape = [None, description.input_height, description.input_width, 3]
     with tf.Graph().as_default() as graph:
         image = tf.compat.v1.placeholder(tf.float32, shape, name="image")
@@ -44,5 +54,3 @@ def write_saved_model(folder: str, graph_def: GraphDef, description: Description
                 strip_default_attrs=True,
             )
             builder.save()
-    os.makedirs(os.path.join(folder, os.path.dirname(DESCRIPTION_FILE)), exist_ok=True)
-    write_atomically(os.path.join(folder, DESCRIPTION_FILE), description.to_json().encode())

@@ -1,0 +1,27 @@
+"""Ctrl-C, made reliable: in about one case of three TensorFlow swallows Python's KeyboardInterrupt, and the run goes on.
+
+So the signal is remembered too, and the loops that take long ask for it at each turn.
+"""
+
+import signal
+import threading
+from types import FrameType
+
+_interrupted = threading.Event()
+
+
+def watch_for_interrupts() -> None:
+    """From now on Ctrl-C is remembered, besides raising KeyboardInterrupt. For the main thread of a program of its own."""
+    _interrupted.clear()
+    signal.signal(signal.SIGINT, _remember)
+
+
+def raise_if_interrupted() -> None:
+    """Raises KeyboardInterrupt if Ctrl-C was pressed, whoever may have swallowed it."""
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+def _remember(number: int, frame: FrameType | None) -> None:
+    _interrupted.set()
+    raise KeyboardInterrupt

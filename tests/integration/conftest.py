@@ -1,0 +1,89 @@
+"""Runs that several tests look at. Each is made once, by the first test that asks for it."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunCli
+from tests.integration.commands import DIRECT, FLOWERS, MOBILENET, Outputs, TrainingRun, assert_succeeded
+from tests.stand_ins import serve_folder, tiny_inception_graph, write_inception_archive
+
+
+@dataclasses.dataclass(frozen=True)
+class InceptionRun:
+    """A training with the stand-in of the 2015 archive, the same command once more, and what it asked the server for."""
+
+    training: TrainingRun
+    again: TrainingRun
+    model_dir: Path
+    url: str
+    requests: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def flowers_cwd(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder from which the photos' path is `../shared/flower_photos`, wherever they are."""
+    folder = tmp_path_factory.mktemp("flowers")
+    (folder / "shared").symlink_to(data_dir.resolve())
+    (folder / "work").mkdir()
+    return folder / "work"
+
+
+@pytest.fixture(scope="session")
+def mobilenet_run(
+    run_cli: RunCli, flowers_cwd: Path, mobilenet_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TrainingRun:
+    """The original's defaults on the 600 photos: 4,000 steps, nothing cached before; and every kind of output."""
+    outputs = Outputs(tmp_path_factory.mktemp("mobilenet"))
+    process = run_cli(
+        "retrain",
+        f"--image_dir={FLOWERS}",
+        f"--architecture={MOBILENET}",
+        f"--model_dir={mobilenet_model_dir}",
+        f"--saved_model_dir={outputs.folder / 'saved_model'}",
+        f"--intermediate_output_graphs_dir={outputs.folder / 'intermediate'}",
+        "--intermediate_store_frequency=1500",
+        "--print_misclassified_test_images",
+        "--random_seed=1",
+        *outputs.flags(),
+        cwd=flowers_cwd,
+    )
+    assert_succeeded(process)
+    return TrainingRun(process, outputs)
+
+
+@pytest.fixture(scope="session")
+def tiny_resnet_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
+    """The bundled network on 75 easy pictures."""
+    outputs = Outputs(tmp_path_factory.mktemp("tiny_resnet"))
+    process = run_cli(
+        "retrain",
+        f"--image_dir={small_photos}",
+        "--architecture=tiny_resnet_128",
+        "--how_many_training_steps=100",
+        *outputs.flags(),
+    )
+    assert_succeeded(process)
+    return TrainingRun(process, outputs)
+
+
+@pytest.fixture(scope="session")
+def inception_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> InceptionRun:
+    """The default architecture, from a mirror that holds a small network under the archive's name."""
+    served = tmp_path_factory.mktemp("mirror")
+    write_inception_archive(served, tiny_inception_graph())
+    model_dir = tmp_path_factory.mktemp("inception_models")
+    first, second = (Outputs(tmp_path_factory.mktemp("inception")) for _ in range(2))
+
+    def train(outputs: Outputs, url: str) -> TrainingRun:
+        flags = [f"--image_dir={small_photos}", f"--model_dir={model_dir}", f"--model_url_base={url}"]
+        # So slow a rate that the accuracy is seen to rise.
+        training = ["--how_many_training_steps=25", "--learning_rate=0.001", "--random_seed=3"]
+        process = run_cli("retrain", *flags, *training, *outputs.flags(), env=DIRECT)
+        assert_succeeded(process)
+        return TrainingRun(process, outputs)
+
+    with serve_folder(served) as server:
+        training, again = train(first, server.url), train(second, server.url)
+        return InceptionRun(training, again, model_dir, server.url, tuple(server.requests))

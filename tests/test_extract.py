@@ -1,0 +1,246 @@
+"""Images to bottlenecks: what is made, what is read, and what the log says of it."""
+
+import dataclasses
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from retrain.arrays import BatchFunction, FloatArray
+from retrain.backbones.catalog import find_architecture
+from retrain.backbones.download import read_graph_file
+from retrain.backbones.frozen_graph import load_backbone
+from retrain.bottlenecks import BottleneckCache
+from retrain.errors import OutputError
+from retrain.extract import Bottlenecks, cached_bottlenecks
+from retrain.image_lists import LabelledImage
+from retrain.input_spec import InputSpec
+
+SPEC = InputSpec(8, 8, 0.0, 1.0)
+SIZE = 3
+N_REFERENCES = 30  # In `reference/bottlenecks`, says its README.
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """Catches the project's log, also after a command has taken it for itself."""
+    monkeypatch.setattr(logging.getLogger("retrain"), "propagate", True)
+    caplog.set_level(logging.INFO, "retrain")
+    return caplog
+
+
+def colour_of(i: int) -> tuple[int, int, int]:
+    return i % 256, 255 - i % 256, 3 * i % 256
+
+
+def write_images(folder: Path, count: int) -> list[LabelledImage]:
+    """Pictures of one colour each, in two class folders."""
+    images = []
+    for i in range(count):
+        class_folder, name = ("even", "odd")[i % 2], f"{i:03d}.png"
+        (folder / class_folder).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), colour_of(i)).save(folder / class_folder / name)
+        images.append(LabelledImage(str(folder / class_folder / name), class_folder, name, i % 2, "training"))
+    return images
+
+
+def mean_colour(images: FloatArray) -> FloatArray:
+    """A network whose bottleneck is the image's mean colour, float32 [B, 3]."""
+    return images.mean(axis=(1, 2))
+
+
+def mean_colour_network() -> BatchFunction:
+    return mean_colour
+
+
+def no_network() -> BatchFunction:
+    raise AssertionError("the network was made, though nothing has to go through it")
+
+
+class Extraction:
+    """Runs over one image folder and one cache, as runs of the command do."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.images = write_images(folder / "photos", count)
+        self.cache_dir = folder / "cache"
+
+    def run(
+        self,
+        positions: Sequence[int] | None = None,
+        network: Callable[[], BatchFunction] = mean_colour_network,
+        fingerprint: str = "network 1",
+    ) -> Bottlenecks:
+        cache = BottleneckCache(str(self.cache_dir), "colours", SIZE, fingerprint)
+        wanted = range(len(self.images)) if positions is None else positions
+        return cached_bottlenecks(self.images, wanted, cache, network, SPEC, SIZE)
+
+    def text_files(self) -> list[str]:
+        return sorted(path.name for path in self.cache_dir.glob("*/*.txt"))
+
+    def edit(self, position: int, colour: tuple[int, int, int]) -> None:
+        path, status = self.images[position].path, os.stat(self.images[position].path)
+        Image.new("RGB", (4, 4), colour).save(path)
+        os.utime(path, ns=(status.st_mtime_ns + 10**9, status.st_mtime_ns + 10**9))
+
+
+def colours(positions: Sequence[int]) -> FloatArray:
+    return np.array([colour_of(i) for i in positions], np.float32)
+
+
+def test_all_are_made_then_all_are_read_without_a_network(tmp_path: Path) -> None:
+    extraction = Extraction(tmp_path, 10)
+    made = extraction.run()
+    assert (made.n_made, made.n_read, made.failed) == (10, 0, {})
+    np.testing.assert_array_equal(made.values, colours(range(10)))
+    read = extraction.run(network=no_network)
+    assert (read.n_made, read.n_read, read.failed) == (0, 10, {})
+    np.testing.assert_array_equal(read.values, made.values)
+
+
+def test_only_what_is_missing_is_made(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    extraction = Extraction(tmp_path, 10)
+    extraction.run()
+    for name in ("even/004.png", "odd/007.png"):
+        os.unlink(extraction.cache_dir / f"{name}_colours.txt")
+    log.clear()
+    result = extraction.run()
+    assert (result.n_made, result.n_read) == (2, 8)
+    np.testing.assert_array_equal(result.values, colours(range(10)))
+    assert log.messages == [], "what was never made is no news"
+
+
+def test_only_what_was_asked_for_is_made(tmp_path: Path) -> None:
+    extraction = Extraction(tmp_path, 10)
+    result = extraction.run([7, 2, 5])
+    assert (result.n_made, result.n_read) == (3, 0)
+    assert result.values.shape == (10, SIZE)
+    np.testing.assert_array_equal(result.values[[2, 5, 7]], colours([2, 5, 7]))
+    assert extraction.text_files() == ["002.png_colours.txt", "005.png_colours.txt", "007.png_colours.txt"]
+
+
+def test_nothing_asked_for_makes_nothing(tmp_path: Path) -> None:
+    extraction = Extraction(tmp_path, 2)
+    result = extraction.run([], network=no_network)
+    assert (result.n_made, result.n_read, result.failed) == (0, 0, {})
+
+
+def test_images_that_fail_are_named_by_their_position_and_not_kept(tmp_path: Path) -> None:
+    extraction = Extraction(tmp_path, 10)
+    extraction.run([0, 1, 2])  # So that positions among all images and among those to be made differ.
+    Path(extraction.images[4].path).write_bytes(b"some text")
+    Path(extraction.images[9].path).write_bytes(b"")
+    result = extraction.run()
+    assert result.failed == {4: "it is no image in a known format", 9: "the file is empty"}
+    assert (result.n_made, result.n_read) == (5, 3)
+    good = [0, 1, 2, 3, 5, 6, 7, 8]
+    np.testing.assert_array_equal(result.values[good], colours(good))
+    assert len(extraction.text_files()) == len(good)
+
+
+def test_a_failed_image_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    extraction = Extraction(tmp_path, 3)
+    Path(extraction.images[1].path).write_bytes(b"some text")
+    assert list(extraction.run().failed) == [1]
+    extraction.edit(1, (9, 8, 7))
+    mended = extraction.run()
+    assert (mended.n_made, mended.n_read, mended.failed) == (1, 2, {})
+    assert mended.values[1].tolist() == [9, 8, 7]
+
+
+def test_edited_images_are_made_again_and_the_log_says_why(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    extraction = Extraction(tmp_path, 6)
+    extraction.run()
+    extraction.edit(2, (100, 50, 25))
+    extraction.edit(3, (1, 2, 3))
+    log.clear()
+    result = extraction.run()
+    assert (result.n_made, result.n_read) == (2, 4)
+    assert result.values[[2, 3]].tolist() == [[100, 50, 25], [1, 2, 3]]
+    assert log.messages == ["2 bottlenecks are made again: the image has changed."]
+    log.clear()
+    assert extraction.run(network=no_network).values[3].tolist() == [1, 2, 3]
+    assert log.messages == []
+
+
+def test_another_network_makes_all_again_and_the_log_says_why(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    extraction = Extraction(tmp_path, 4)
+    extraction.run()
+    log.clear()
+    result = extraction.run(network=lambda: lambda images: mean_colour(images) + 1, fingerprint="network 2")
+    assert (result.n_made, result.n_read) == (4, 0)
+    np.testing.assert_array_equal(result.values, colours(range(4)) + 1)
+    assert log.messages == ["4 bottlenecks are made again: made by another network."]
+
+
+def test_a_damaged_file_is_made_again_with_two_lines_in_the_log(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    extraction = Extraction(tmp_path, 4)
+    extraction.run()
+    damaged = extraction.cache_dir / "even" / "002.png_colours.txt"
+    damaged.write_bytes(damaged.read_bytes()[:3])
+    log.clear()
+    result = extraction.run()
+    assert (result.n_made, result.n_read) == (1, 3)
+    np.testing.assert_array_equal(result.values, colours(range(4)))
+    assert log.messages == [
+        f"The bottleneck {damaged} does not hold 3 numbers; it is made again.",
+        "1 bottlenecks are made again: unreadable.",
+    ]
+
+
+def test_the_log_counts_in_hundreds(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    assert Extraction(tmp_path, 230).run().n_made == 230
+    # Batches are of 64 images: the first counts beyond 100 and beyond 200 are 128 and, at the end, 230.
+    assert log.messages == ["128 of 230 bottlenecks made.", "230 of 230 bottlenecks made."]
+
+
+def test_a_cache_that_cannot_be_written_ends_the_run_and_says_so(tmp_path: Path) -> None:
+    extraction = Extraction(tmp_path, 3)
+    extraction.cache_dir.mkdir()
+    (extraction.cache_dir / "odd").write_bytes(b"")
+    with pytest.raises(OutputError) as caught:
+        extraction.run()
+    assert str(caught.value).startswith(
+        f"The bottleneck {extraction.cache_dir}/odd/001.png_colours.txt cannot be written (File exists)."
+    )
+    assert "000.png_colours.txt" in extraction.text_files(), "those made before it are kept"
+
+
+def reference_images(reference_dir: Path, photos: Path) -> tuple[list[LabelledImage], FloatArray]:
+    """The photos whose bottlenecks the original wrote, and these, float32 [30, 1001]."""
+    paths = sorted((reference_dir / "bottlenecks").glob("*/*_mobilenet_0.25_128.txt"))
+    images, rows = [], []
+    for path in paths:
+        name = path.name.removesuffix("_mobilenet_0.25_128.txt")
+        images.append(LabelledImage(str(photos / path.parent.name / name), path.parent.name, name, 0, "training"))
+        rows.append([float(number) for number in path.read_text().split(",")])
+    assert len(images) == N_REFERENCES
+    return images, np.array(rows, np.float32)
+
+
+def test_mobilenets_bottlenecks_are_the_originals(
+    reference_dir: Path, flower_photos: Path, mobilenet_model_dir: Path, tmp_path: Path
+) -> None:
+    images, expected = reference_images(reference_dir, flower_photos)
+    architecture = find_architecture("mobilenet_0.25_128")
+    backbone = load_backbone(architecture, read_graph_file(architecture, str(mobilenet_model_dir)))
+    cache = BottleneckCache(str(tmp_path), architecture.name, architecture.bottleneck_size, backbone.fingerprint)
+    result = cached_bottlenecks(
+        images, range(len(images)), cache, lambda: backbone.run, architecture.input_spec, architecture.bottleneck_size
+    )
+    assert (result.n_made, result.failed) == (N_REFERENCES, {})
+    np.testing.assert_allclose(result.values, expected, rtol=0, atol=1e-4)
+
+
+def test_a_cache_of_the_originals_is_used_as_it_is(reference_dir: Path, flower_photos: Path, tmp_path: Path) -> None:
+    images, expected = reference_images(reference_dir, flower_photos)
+    shutil.copytree(reference_dir / "bottlenecks", tmp_path / "cache")
+    cache = BottleneckCache(str(tmp_path / "cache"), "mobilenet_0.25_128", 1001, "any")
+    moved = [dataclasses.replace(image, path=str(tmp_path / "moved.jpg")) for image in images]  # The photos need not be there.
+    result = cached_bottlenecks(moved, range(len(images)), cache, no_network, InputSpec(128, 128, 127.5, 127.5), 1001)
+    assert (result.n_made, result.n_read) == (0, N_REFERENCES)
+    np.testing.assert_array_equal(result.values, expected)

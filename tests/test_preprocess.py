@@ -1,0 +1,219 @@
+"""From an image file to what the network sees: formats, TensorFlow 1's pixel grid, and files that are no images."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from retrain.errors import ImageError
+from retrain.input_spec import InputSpec
+from retrain.preprocess import decode, decode_with_pillow, image_from_bytes, image_from_file, resize
+
+Pixels = npt.NDArray[np.uint8]
+GREY = InputSpec(40, 50, 0.0, 1.0)  # Grey levels as they are.
+MOBILENET = InputSpec(128, 128, 127.5, 127.5)
+
+
+def noise(height: int, width: int, seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def soft(height: int, width: int) -> Pixels:
+    """A smooth picture, which lossy formats hardly change."""
+    rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
+    return np.stack([40 + 170 * rows, 200 - 150 * columns, 60 + 90 * (rows + columns)], axis=-1).astype(np.uint8)
+
+
+def encoded(pixels: Pixels | Image.Image, file_format: str, **options: Any) -> bytes:
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def tf1_resize(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[np.float64]:
+    """TensorFlow 1's ResizeBilinear with align_corners=False, by its definition.
+
+    Output pixel i lies at i · (old size / new size), without the half-pixel shift of newer kernels; it mixes the two pixels
+    around that place, the last pixel standing in for those beyond the edge.
+    """
+
+    def along(values: npt.NDArray[np.float64], axis: int, size: int) -> npt.NDArray[np.float64]:
+        old = values.shape[axis]
+        places = np.arange(size, dtype=np.float32) * (np.float32(old) / np.float32(size))
+        lower = np.floor(places).astype(int)
+        upper = np.minimum(lower + 1, old - 1)
+        share = (places - lower).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+        return np.asarray(values.take(lower, axis) * (1 - share) + values.take(upper, axis) * share)
+
+    return along(along(image.astype(np.float64), 0, height), 1, width)
+
+
+def expected_input(pixels: npt.NDArray[Any], spec: InputSpec) -> npt.NDArray[np.float64]:
+    return (tf1_resize(pixels, spec.height, spec.width) - spec.mean) / spec.std
+
+
+SIZES = [
+    pytest.param((37, 53), (128, 128), id="larger"),
+    pytest.param((301, 233), (128, 128), id="smaller"),
+    pytest.param((64, 48), (64, 48), id="as it is"),
+    pytest.param((7, 500), (299, 299), id="long"),
+    pytest.param((1, 1), (4, 6), id="one pixel"),
+    pytest.param((100, 90), (1, 1), id="to one pixel"),
+]
+
+
+@pytest.mark.parametrize(("size", "new_size"), SIZES)
+@pytest.mark.parametrize(("mean", "std"), [(127.5, 127.5), (128.0, 128.0), (0.0, 255.0)])
+def test_the_whole_way_agrees_with_numpy(size: tuple[int, int], new_size: tuple[int, int], mean: float, std: float) -> None:
+    contents, spec = encoded(noise(*size), "PNG"), InputSpec(*new_size, mean, std)
+    with Image.open(io.BytesIO(contents)) as image:
+        pixels = np.asarray(image)
+    found = image_from_bytes(tf.constant(contents), spec).numpy()
+    assert found.dtype == np.float32
+    assert found.shape == (*new_size, 3)
+    np.testing.assert_allclose(found, expected_input(pixels, spec), rtol=0, atol=1e-4)
+
+
+def test_tensorflow_2s_own_grid_would_not_pass() -> None:
+    pixels = noise(301, 233)
+    newer = tf.image.resize(pixels, (128, 128)).numpy()
+    assert np.abs(newer - tf1_resize(pixels, 128, 128)).max() > 10
+    np.testing.assert_allclose(resize(tf.constant(pixels), 128, 128), tf1_resize(pixels, 128, 128), rtol=0, atol=1e-2)
+
+
+def test_resize_takes_uint8_and_float32_alike() -> None:
+    pixels = noise(61, 45)
+    of_bytes, of_floats = resize(tf.constant(pixels), 32, 40), resize(tf.constant(pixels, tf.float32), 32, 40)
+    np.testing.assert_array_equal(of_bytes, of_floats)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+def test_a_pipeline_gives_the_same_bits_as_an_eager_call(file_format: str) -> None:
+    contents = encoded(noise(150, 111), file_format)
+    eager = image_from_bytes(tf.constant(contents), MOBILENET).numpy()
+    dataset = tf.data.Dataset.from_tensors(contents).map(lambda each: image_from_bytes(each, MOBILENET), num_parallel_calls=2)
+    (piped,) = dataset.as_numpy_iterator()
+    np.testing.assert_array_equal(piped, eager)
+
+
+def test_a_jpeg_is_decoded_bit_for_bit_as_by_the_originals_operation() -> None:
+    contents = encoded(noise(90, 70), "JPEG", quality=80)
+    np.testing.assert_array_equal(decode(tf.constant(contents)), tf.raw_ops.DecodeJpeg(contents=contents, channels=3))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "jpeg", "JPG", "png", "gif", "bmp", "txt", ""])
+@pytest.mark.parametrize("file_format", ["PNG", "GIF", "BMP", "WEBP", "TIFF"])
+def test_lossless_files_are_known_by_their_content(file_format: str, ending: str, tmp_path: Path) -> None:
+    picture = Image.fromarray(noise(40, 50)).convert("P" if file_format == "GIF" else "RGB")
+    path = tmp_path / f"photo.{ending}"
+    path.write_bytes(encoded(picture, file_format, **({"lossless": True} if file_format == "WEBP" else {})))
+    np.testing.assert_array_equal(image_from_file(str(path), GREY), np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "gif"])
+def test_a_jpeg_is_known_by_its_content(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"photo.{ending}"
+    path.write_bytes(encoded(soft(40, 50), "JPEG", quality=95))
+    assert np.abs(image_from_file(str(path), GREY) - soft(40, 50)).mean() < 4
+
+
+def test_of_an_animated_gif_the_first_frame_is_taken() -> None:
+    first, second = (Image.fromarray(noise(40, 50, seed)).convert("P") for seed in (1, 2))
+    contents = encoded(first, "GIF", save_all=True, append_images=[second], duration=100)
+    np.testing.assert_array_equal(decode(tf.constant(contents)), np.asarray(first.convert("RGB")))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP"])
+def test_a_grey_image_gets_three_equal_channels(file_format: str, tmp_path: Path) -> None:
+    grey = Image.fromarray(soft(40, 50)).convert("L")
+    (tmp_path / "grey.jpg").write_bytes(encoded(grey, file_format))
+    found = image_from_file(str(tmp_path / "grey.jpg"), GREY)
+    assert found.shape == (40, 50, 3)
+    assert (found == found[..., :1]).all()
+    assert np.abs(found[..., 0] - np.asarray(grey)).mean() < 4
+
+
+def test_a_palette_with_transparency_gives_its_colours() -> None:
+    picture = Image.fromarray(soft(40, 50)).convert("P")
+    contents = encoded(picture, "PNG", transparency=bytes(range(256)))
+    np.testing.assert_array_equal(decode(tf.constant(contents)), np.asarray(picture.convert("RGB")))
+
+
+def test_an_alpha_channel_is_left_out() -> None:
+    pixels = np.dstack([noise(40, 50), noise(40, 50, seed=1)[..., :1]])
+    found = decode(tf.constant(encoded(Image.fromarray(pixels), "PNG")))
+    np.testing.assert_array_equal(found, pixels[..., :3])
+
+
+def test_sixteen_bits_become_eight() -> None:
+    levels = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    contents = encoded(Image.fromarray(levels * 257), "PNG")  # 257 = 65535 / 255: white is white in both
+    np.testing.assert_array_equal(decode(tf.constant(contents))[..., 0], levels)
+
+
+@pytest.mark.parametrize("reader", ["tensorflow", "pillow"])
+def test_a_cmyk_jpeg_keeps_its_colours(reader: str) -> None:
+    contents = encoded(Image.fromarray(soft(40, 50)).convert("CMYK"), "JPEG", quality=95)
+    found = decode(tf.constant(contents)).numpy() if reader == "tensorflow" else decode_with_pillow(contents)
+    assert np.abs(found.astype(int) - soft(40, 50)).mean() < 4
+
+
+def test_what_only_pillow_reads_goes_the_same_way_afterwards(tmp_path: Path) -> None:
+    pixels = noise(91, 77)
+    contents = encoded(pixels, "TIFF")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode(tf.constant(contents))
+    (tmp_path / "scan.jpg").write_bytes(contents)
+    found = image_from_file(str(tmp_path / "scan.jpg"), MOBILENET)
+    np.testing.assert_allclose(found, expected_input(pixels, MOBILENET), rtol=0, atol=1e-4)
+    (tmp_path / "scan.png").write_bytes(encoded(pixels, "PNG"))
+    np.testing.assert_array_equal(found, image_from_file(str(tmp_path / "scan.png"), MOBILENET))
+
+
+def test_a_bmp_with_a_palette_gives_its_colours(tmp_path: Path) -> None:
+    picture = Image.fromarray(soft(40, 50)).convert("P")
+    (tmp_path / "old.bmp").write_bytes(encoded(picture, "BMP"))
+    np.testing.assert_array_equal(image_from_file(str(tmp_path / "old.bmp"), GREY), np.asarray(picture.convert("RGB")))
+
+
+def reason_for(path: Path) -> str:
+    with pytest.raises(ImageError) as caught:
+        image_from_file(str(path), MOBILENET)
+    reason = str(caught.value)
+    assert path.name not in reason, "whoever asked knows the path, and puts it in front"
+    assert " object at 0x" not in reason
+    return reason
+
+
+@pytest.mark.parametrize(
+    ("contents", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"no image, but some text\n", "it is no image in a known format"),
+        (b"\xff\xd8\xff\xe0", "it is no image in a known format"),
+        (bytes(1000), "it is no image in a known format"),
+    ],
+)
+def test_the_reason_for_a_file_that_is_no_image(contents: bytes, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(contents)
+    assert reason_for(tmp_path / "photo.jpg") == reason
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_the_reason_for_an_image_that_was_cut_off(file_format: str, share: float, tmp_path: Path) -> None:
+    contents = encoded(noise(150, 111), file_format)
+    (tmp_path / "photo.jpg").write_bytes(contents[: int(len(contents) * share)])
+    assert "truncated" in reason_for(tmp_path / "photo.jpg").lower()
+
+
+def test_the_reason_for_a_missing_file_and_for_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder.jpg").mkdir()
+    assert reason_for(tmp_path / "nowhere.jpg") == "No such file or directory"
+    assert reason_for(tmp_path / "folder.jpg") == "Is a directory"
