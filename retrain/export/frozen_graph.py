@@ -53,6 +53,9 @@ def retrained_graph(
         description: is put into the graph as JSON.
     """
     graph = subgraph(network, [node_name(architecture.bottleneck_tensor)])
+    for node in graph.node:
+        for note in [key for key in node.attr if key.startswith("_")]:
+            del node.attr[note]  # The runtime's own, such as what was to be placed together in the training of the network.
     taken = {node.name.split("/", 1)[0] for node in graph.node}
     scope = "input" if "input" not in taken else "input_1"
     bottleneck = f"{scope}/BottleneckInputPlaceholder"
