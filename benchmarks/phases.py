@@ -25,7 +25,7 @@ def main() -> None:
     for name in ("image_dir", "model_dir", "architecture"):
         parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
     parser.add_argument("--runs", type=int, default=3, help="Pairs of runs.")
-    parser.add_argument("--steps", type=int, default=4000, help="Training steps.")
+    parser.add_argument("--steps", type=int, default=4000, help="Training steps; 0 leaves them out.")
     parser.add_argument("--distorted_steps", type=int, default=200, help="Training steps with distortions; 0 leaves them out.")
     args = parser.parse_args()
     lists = create_image_lists(args.image_dir, 10, 10)
@@ -37,12 +37,13 @@ def main() -> None:
 
     for _ in range(args.runs):
         with _folders() as (theirs, mine):
-            first = _pair(common, theirs, mine, args.steps)
-            add(f"bottlenecks, {len(lists.images)} photos", *_phase(first, "bottlenecks"))
-            add("whole command from nothing", first[0].wall, first[1].wall)
-            again = _pair(common, theirs, mine, args.steps)
-            add(f"{args.steps} training steps with evaluations and summaries", *_phase(again, "training"))
-            add("whole command, full cache", again[0].wall, again[1].wall)
+            if args.steps:
+                first = _pair(common, theirs, mine, args.steps)
+                add(f"bottlenecks, {len(lists.images)} photos", *_phase(first, "bottlenecks"))
+                add("whole command from nothing", first[0].wall, first[1].wall)
+                again = _pair(common, theirs, mine, args.steps)
+                add(f"{args.steps} training steps with evaluations and summaries", *_phase(again, "training"))
+                add("whole command, full cache", again[0].wall, again[1].wall)
             if args.distorted_steps:
                 distorted = _pair(common, theirs, mine, args.distorted_steps, distort=True)
                 add(f"{args.distorted_steps} training steps with all distortions", *_phase(distorted, "training"))

@@ -1,0 +1,14 @@
+"""Writes an archive like that of Inception of 2015, of real size, with random weights.
+
+python -m benchmarks.inception_stand_in FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+from tests.stand_ins import full_size_inception_graph, write_inception_archive
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    print(write_inception_archive(folder, full_size_inception_graph()))

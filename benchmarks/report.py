@@ -1,0 +1,77 @@
+"""Runs all benchmarks and writes docs/performance.md; about half an hour on two cores.
+
+    python -m benchmarks.report --image_dir ../shared/flower_photos --model_dir models
+
+`models` holds mobilenet_v1_0.25_128_frozen.tgz and inception-2015-12-05.tgz, or the stand-in of real size that
+`python -m benchmarks.inception_stand_in models` writes.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.common import FLAG_HELP, ROOT
+
+PAGE = ROOT / "docs" / "performance.md"
+INTRODUCTION = """# Performance
+
+Made by `python -m benchmarks.report`: each table is the output of the command above it. Times are only comparable within a table,
+whose rows were measured in turn on one machine. "The original's way" is [benchmarks/original.py](../benchmarks/original.py), written
+plainly after what the original does, and run with the same TensorFlow: one photo per session call, a text file per photo, and a
+training step that reads its hundred text files again and writes all summaries. Its phases leave out loading TensorFlow, as this
+project's do; "whole command" is the wall time of the process.
+
+"bound" is what decoding and the network, which share the same cores, allow together: 1 / (1 / decoding + 1 / network).
+"""
+MOBILENET, INCEPTION = "mobilenet_0.25_128", "inception_v3"
+PARTS = {
+    "MobileNet, phase by phase": ["phases", "--architecture", MOBILENET, "--distorted_steps=0"],
+    "MobileNet, with distortions": ["phases", "--architecture", MOBILENET, "--steps=0", "--runs=2"],
+    "MobileNet, against the bound": ["bounds", "--architecture", MOBILENET],
+    "Inception v3, phase by phase": ["phases", "--architecture", INCEPTION, "--steps=100", "--distorted_steps=0", "--runs=2"],
+    "Inception v3, against the bound": ["bounds", "--architecture", INCEPTION, "--photos=150", "--runs=3"],
+    "Growth": ["growth"],
+    "Number formats": ["precision", "--architecture", MOBILENET],
+}
+REMARKS = {
+    "Inception v3, phase by phase": "The network is a stand-in of real size: the architecture, tensors and operations of the\n"
+    "published graph, with random weights. Its accuracy means nothing, its speed does.",
+    "Number formats": "bfloat16 is faster only on processors with AMX; elsewhere the command says so.",
+}
+
+
+def main() -> None:
+    """Writes the page, part by part, so that what was measured is kept."""
+    parser = argparse.ArgumentParser()
+    for name in ("image_dir", "model_dir"):
+        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    parser.add_argument("--only", help="Measure only the part of this title, and keep the others as they stand.")
+    args = parser.parse_args()
+    sections = _read(PAGE)
+    for title, (program, *flags) in PARTS.items():
+        if args.only in (None, title):
+            data = [] if program == "growth" else ["--image_dir", args.image_dir, "--model_dir", args.model_dir]
+            sections[title] = _section(title, ["python", "-m", f"benchmarks.{program}", *data, *flags])
+            text = "\n".join([INTRODUCTION, *(sections[title] for title in PARTS if title in sections)])
+            PAGE.write_text(text, encoding="utf-8")
+
+
+def _section(title: str, command: list[str]) -> str:
+    output = subprocess.run(
+        [sys.executable, *command[1:]], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ).stdout
+    remark = [REMARKS[title], ""] if title in REMARKS else []
+    return "\n".join([f"## {title}", "", *remark, "```", " ".join(command), "```", "", output])
+
+
+def _read(page: Path) -> dict[str, str]:
+    """The sections of the page as it stands, by title."""
+    if not page.exists():
+        return {}
+    _, *sections = page.read_text(encoding="utf-8").split("\n## ")
+    return {section.split("\n", 1)[0]: f"## {section}" for section in sections}
+
+
+if __name__ == "__main__":
+    main()
