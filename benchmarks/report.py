@@ -18,9 +18,9 @@ INTRODUCTION = """# Performance
 
 Made by `python -m benchmarks.report`: each table is the output of the command above it. Times are only comparable within a table,
 whose rows were measured in turn on one machine. "The original's way" is [benchmarks/original.py](../benchmarks/original.py),
-written plainly after what the original does, and run with the same TensorFlow: one photo per session call, a text file per photo, and a
-training step that reads its hundred text files again and writes all summaries. Its phases leave out loading TensorFlow, as this
-project's do; "whole command" is the wall time of the process.
+written plainly after what the original does, and run with the same TensorFlow: one photo per session call, a text file per photo,
+and a training step that reads its hundred text files again and writes all summaries. Its phases leave out loading TensorFlow, as
+this project's do; "whole command" is the wall time of the process.
 
 "bound" is what decoding and the network, which share the same cores, allow together: 1 / (1 / decoding + 1 / network).
 """
