@@ -1,6 +1,6 @@
 """How near making bottlenecks, and labelling, come to what the machine can do.
 
-    python -m benchmarks.bounds --image_dir ../shared/flower_photos --model_dir models --architecture mobilenet_0.25_128
+    python -m benchmarks.bounds --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 
 Measures, in one process and several times in turn, the photos a second of decoding alone, of the network alone, and of both with
 the cache written. Decoding and the network share the same cores, so together they can reach 1 / (1 / decoding + 1 / network).

@@ -1,6 +1,6 @@
 """How fast the real command is beside the original's way of working, phase by phase, on the same photos in one go.
 
-    python -m benchmarks.phases --image_dir ../shared/flower_photos --model_dir models --architecture mobilenet_0.25_128
+    python -m benchmarks.phases --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 
 prints a table in Markdown.
 """
@@ -27,9 +27,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="Pairs of runs.")
     parser.add_argument("--steps", type=int, default=4000, help="Training steps; 0 leaves them out.")
     parser.add_argument("--distorted_steps", type=int, default=200, help="Training steps with distortions; 0 leaves them out.")
+    parser.add_argument("--repeat", type=int, default=1, help="Have each photo so many times, as links.")
     args = parser.parse_args()
-    lists = create_image_lists(args.image_dir, 10, 10)
-    common = {"image_dir": args.image_dir, "model_dir": args.model_dir, "architecture": args.architecture}
+    with _repeated(args.image_dir, args.repeat) as image_dir:
+        _measure(args, image_dir)
+
+
+def _measure(args: argparse.Namespace, image_dir: str) -> None:
+    lists = create_image_lists(image_dir, 10, 10)
+    common = {"image_dir": image_dir, "model_dir": args.model_dir, "architecture": args.architecture}
     pairs: dict[str, list[tuple[float, float]]] = {}
 
     def add(row: str, original: float, ours: float) -> None:
@@ -72,6 +78,21 @@ def _pair(common: dict[str, str], theirs: Path, mine: Path, steps: int, distort:
 
 def _phase(pair: tuple[Run, Run], phase: str) -> tuple[float, float]:
     return pair[0].phases[phase], pair[1].phases[phase]
+
+
+@contextmanager
+def _repeated(image_dir: str, times: int) -> Iterator[str]:
+    """The folder itself, or one in which each photo is linked `times` times."""
+    if times == 1:
+        yield image_dir
+        return
+    with tempfile.TemporaryDirectory(prefix="retrain-photos-") as folder:
+        for photo in Path(image_dir).glob("*/*"):
+            for number in range(times):
+                link = Path(folder, photo.parent.name, f"{number}_{photo.name}")
+                link.parent.mkdir(exist_ok=True)
+                link.symlink_to(photo.resolve())
+        yield folder
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What --precision costs in drift and accuracy, and what it gains in speed.
 
-    python -m benchmarks.precision --image_dir ../shared/flower_photos --model_dir models --architecture mobilenet_0.25_128
+    python -m benchmarks.precision --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 
 Drift is the mean over the photos of |bottleneck - float32's| / |float32's|.
 """

@@ -11,7 +11,7 @@ import tensorflow as tf
 from label_image.graph import LabelledGraph
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.frozen_graph import batch_function, bytes_function
-from retrain.errors import GraphError, ImageError
+from retrain.errors import FlagError, GraphError
 from retrain.inference import run_network, suitable_batch_size
 from retrain.input_spec import InputSpec
 
@@ -38,13 +38,13 @@ def find_images(paths: Sequence[str]) -> list[str]:
     """The files themselves, and of each folder every image below it, sorted.
 
     Raises:
-        ImageError: a path does not exist, or a folder holds no image.
+        FlagError: a path does not exist, or a folder holds no image.
     """
     found: list[str] = []
     for path in paths:
         if not os.path.isdir(path):
             if not os.path.exists(path):
-                raise ImageError(f"--image {path} does not exist.")
+                raise FlagError(f"--image {path} does not exist.")
             found.append(path)
             continue
         below = [
@@ -54,7 +54,7 @@ def find_images(paths: Sequence[str]) -> list[str]:
             if name.lower().endswith(IMAGE_ENDINGS)
         ]
         if not below:
-            raise ImageError(f"--image {path} holds no image ({', '.join(IMAGE_ENDINGS)}).")
+            raise FlagError(f"--image {path} holds no image ({', '.join(IMAGE_ENDINGS)}).")
         found.extend(sorted(below))
     return found
 
@@ -99,7 +99,7 @@ def score_images(
         for places, scores, seconds in outputs(graph, paths, failed):
             _check_labels(graph, scores)
             yield places, scores, seconds
-    except (tf.errors.InvalidArgumentError, ValueError) as error:
+    except (tf.errors.OpError, ValueError) as error:
         raise GraphError(f"The graph does not run with the input {graph.description.input_tensor}: {error}") from error
 
 

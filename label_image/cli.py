@@ -35,13 +35,14 @@ def _label(config: LabelConfig) -> int:
     graph = open_graph(
         config.graph,
         Overrides(
-            config.input_layer,
-            config.input_height,
-            config.input_width,
-            config.input_mean,
-            config.input_std,
-            config.output_layer,
-            config.labels,
+            input_layer=config.input_layer,
+            input_height=config.input_height,
+            input_width=config.input_width,
+            input_mean=config.input_mean,
+            input_std=config.input_std,
+            output_layer=config.output_layer,
+            labels=config.labels,
+            allow_file_ops=config.allow_file_ops,
         ),
     )
     failed: dict[str, str] = {}

@@ -26,6 +26,7 @@ class LabelConfig:
     input_std: float | None = flag("Grey levels that the input has as 1.", None, low=0, low_open=True, shown_default=FROM_GRAPH)
     input_layer: str | None = flag("Name of the input in the graph.", None, shown_default=FROM_GRAPH)
     output_layer: str | None = flag("Name of the output in the graph.", None, shown_default=FROM_GRAPH)
+    allow_file_ops: bool = flag("Run a graph even if it has operations that read or write files.", False)
     top_k: int = flag("How many labels to print for each image.", 5, low=1)
     output_format: str = flag("How to print them.", "text", choices=("text", "json", "csv"))
 

@@ -3,13 +3,14 @@
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.backbones.frozen_graph import read_graph, tensor_name
+from retrain.backbones.frozen_graph import read_graph, subgraph, tensor_name
 from retrain.backbones.rewrite import node_name
 from retrain.errors import GraphError
 from retrain.export.description import NODE_NAME, Description
@@ -19,6 +20,11 @@ JPEG_CONTENTS = "DecodeJpeg/contents"
 KNOWN_INPUTS = {"Mul": (128.0, 128.0), "input": (127.5, 127.5), "Placeholder": (0.0, 255.0)}
 INCEPTION_SIZE = 299  # `Mul` is no placeholder and states no size; only Inception v3 has it.
 DEFAULT_OUTPUT = "final_result"
+# Kinds of operations that reach outside the graph: files, checkpoints, event files, datasets, other processes, Python itself.
+FILE_OPS = re.compile(
+    r"File|Record|Save|Restore|Checkpoint|PyFunc|Reader|Print|Debug|Summary|Dataset|LMDB|Rpc"
+    r"|ImmutableConst|LoadAndRemap|VocabRemapping|DecodeProto|EncodeProto"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Overrides:
     input_std: float | None = None
     output_layer: str | None = None
     labels: str | None = None
+    allow_file_ops: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +63,33 @@ def open_graph(path: str, overrides: Overrides) -> LabelledGraph:
     """Reads a graph and its labels.
 
     Raises:
-        ModelError: the file holds no graph.
-        GraphError: the file is missing; a named layer is not in the graph; the input, the output or the labels are not known.
+        GraphError: the file is missing or holds no graph; a named layer is not in the graph; the input, the output or the
+            labels are not known; the graph reaches for files.
     """
     graph_def = read_graph(path)
     stated = _stated_description(graph_def)
     input_tensor = _layer("input_layer", overrides.input_layer or _stated(stated, "input_tensor"), graph_def)
     output_tensor = _layer("output_layer", overrides.output_layer or _stated(stated, "output_tensor"), graph_def)
     described = stated if stated and input_tensor == tensor_name(stated.input_tensor) else None
+    if not overrides.allow_file_ops:
+        _refuse_file_ops(graph_def, output_tensor)
     numbers = _input_numbers(graph_def, input_tensor, described, overrides)
     labels = _labels(path, overrides.labels, stated)
     architecture, note = (stated.architecture, stated.note) if stated else ("", "")
     description = Description(labels, input_tensor, **numbers, output_tensor=output_tensor, architecture=architecture, note=note)
     return LabelledGraph(graph_def, description)
+
+
+def _refuse_file_ops(graph_def: GraphDef, output_tensor: str) -> None:
+    """A graph is a program. What of a stranger's would run should not reach for files or for Python unless the user trusts it."""
+    running = subgraph(graph_def, [node_name(output_tensor)])
+    nodes = [*running.node, *(node for function in running.library.function for node in function.node_def)]
+    reaching = sorted({node.op for node in nodes if FILE_OPS.search(node.op)})
+    if reaching:
+        raise GraphError(
+            f"The graph has operations that can read or write files: {', '.join(reaching)}. If you trust whoever made it, "
+            "add --allow_file_ops."
+        )
 
 
 def _stated_description(graph_def: GraphDef) -> Description | None:
@@ -162,7 +183,7 @@ def _labels(graph_path: str, labels_path: str | None, stated: Description | None
 
 def _without_blank_end(lines: Iterable[str]) -> tuple[str, ...]:
     labels = list(lines)
-    while labels and not labels[-1].strip():
+    while labels and not labels[-1]:
         labels.pop()
     return tuple(labels)
 

@@ -1,6 +1,6 @@
 """Reads many bottleneck files at once, with a process for each core: parsing numbers holds Python's lock.
 
-The processes are this module run as a program, and not those of `multiprocessing`, which would run the user's own program again.
+The processes are Pythons of their own, and not those of `multiprocessing`, which would run the user's own program again.
 """
 
 import itertools
@@ -10,13 +10,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import BinaryIO
 
 import numpy as np
 
 from retrain.arrays import FloatArray
 from retrain.bottlenecks import parse_values
 
+PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CHUNK = 256  # Files; a few megabytes of numbers.
 
 
@@ -46,15 +46,15 @@ def read_rows(paths: Sequence[str], bottleneck_size: int, n_processes: int) -> I
 
 
 def _worker(names: str, number: int, n_processes: int, bottleneck_size: int) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "retrain.cache_reader", names, str(number), str(n_processes), str(bottleneck_size)]
-    package_parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+    # A file retrain.py in the current folder, such as the original's, must not stand before this package.
+    program = f"import sys; sys.path.insert(0, {PACKAGE_PARENT!r}); from retrain.cache_reader import serve; serve()"
+    command = [sys.executable, "-c", program, names, str(number), str(n_processes), str(bottleneck_size)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
-def _serve(names: str, number: int, n_processes: int, bottleneck_size: int, out: BinaryIO) -> None:
-    """Writes the values of every `n_processes`-th chunk of files, from chunk `number` on, as raw float32."""
+def serve() -> None:
+    """What a worker does: writes the values of every `n_processes`-th chunk of files, as raw float32, to stdout."""
+    names, (number, n_processes, bottleneck_size) = sys.argv[1], map(int, sys.argv[2:])
     with open(names, "rb") as file:
         paths = file.read().split(b"\0")
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
@@ -62,8 +62,8 @@ def _serve(names: str, number: int, n_processes: int, bottleneck_size: int, out:
         rows = np.full((len(chunk), bottleneck_size), np.nan, np.float32)
         for row, path in zip(rows, chunk, strict=True):
             _read(path, row)
-        out.write(rows.data)
-        out.flush()
+        sys.stdout.buffer.write(rows.data)
+        sys.stdout.buffer.flush()
 
 
 def _read(path: bytes, row: FloatArray) -> None:
@@ -74,7 +74,3 @@ def _read(path: bytes, row: FloatArray) -> None:
         return
     if values is not None and len(values) == len(row):
         row[:] = values
-
-
-if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.stdout.buffer)

@@ -1,5 +1,6 @@
 """The configuration of a training run: its fields are the flags of `python -m retrain`."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,17 @@ from retrain.errors import FlagError
 from retrain.flags import check, flag
 
 MAX_STEPS = 1_000_000_000
+MAX_BATCH = 1_000_000
+# TensorFlow's own rule for names of operations, but for the backslash, which it refuses when the graph is loaded.
+NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
 
 
 def _percentage(help_text: str) -> Any:
     return flag(help_text, 10, low=0, high=100, high_open=True)
+
+
+def _batch_size(help_text: str, default: int) -> Any:
+    return flag(help_text, default, low=1, high=MAX_BATCH, also=-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +46,11 @@ class RetrainConfig:
     testing_percentage: int = _percentage("Percentage of the images to keep apart as the testing set.")
     validation_percentage: int = _percentage("Percentage of the images to keep apart as the validation set.")
     eval_step_interval: int = flag("Evaluate, log and write summaries every this many steps.", 10, low=1)
-    train_batch_size: int = flag("How many images a training step draws; -1 takes the whole set.", 100, low=1, also=-1)
-    test_batch_size: int = flag("How many images the final test draws; -1 takes the whole set, each once.", -1, low=1, also=-1)
-    validation_batch_size: int = flag(
-        "How many images an evaluation draws; -1 takes the whole set, each once.", 100, low=1, also=-1
-    )
+    train_batch_size: int = _batch_size("How many images a training step draws; -1 takes the whole set.", 100)
+    test_batch_size: int = _batch_size("How many images the final test draws; -1 takes the whole set, each once.", -1)
+    validation_batch_size: int = _batch_size("How many images an evaluation draws; -1 takes the whole set, each once.", 100)
     print_misclassified_test_images: bool = flag("List the test images that were labelled wrongly.", False)
+    strict: bool = flag("End with an error, before training, if an image cannot be decoded; else it is skipped.", False)
     model_dir: str = flag("Folder of the networks' archives; a missing archive is downloaded into it.", "/tmp/imagenet")
     model_url_base: str | None = flag(
         "Address of a mirror: the archive's file name is appended to it.", None, shown_default="each network's own"
@@ -63,8 +70,11 @@ class RetrainConfig:
         None,
         shown_default="inception_v3, or tiny_resnet_128 where that cannot be had",
     )
-    saved_model_dir: str | None = flag(
-        "Where to write a SavedModel too; a folder that does not exist yet.", None, shown_default="none is written"
+    saved_model_dir: str = flag(
+        "Where to write a SavedModel too; a folder that does not exist yet.",
+        "",
+        may_be_empty=True,
+        shown_default="none is written",
     )
     logging_verbosity: str = flag("Least severe message to print.", "INFO", choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
     checkpoint_path: str = flag("Prefix of the checkpoint files that hold the trained head.", "/tmp/_retrain_checkpoint")
@@ -74,7 +84,11 @@ class RetrainConfig:
         choices=PRECISIONS,
     )
     bottleneck_batch_size: int | None = flag(
-        "How many images go through the network together.", None, low=1, shown_default="chosen to suit the network"
+        "How many images go through the network together.",
+        None,
+        low=1,
+        high=MAX_BATCH,
+        shown_default="chosen to suit the network",
     )
     random_seed: int | None = flag(
         "Makes the run repeatable, bit for bit on one machine.",
@@ -87,6 +101,11 @@ class RetrainConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if not NODE_NAME_PATTERN.fullmatch(self.final_tensor_name):
+            raise FlagError(
+                "--final_tensor_name must be letters, digits and _ . - / and begin with a letter, a digit or a dot. "
+                f"Got {self.final_tensor_name}."
+            )
         if self.architecture is not None:
             find_architecture(self.architecture)
         if self.testing_percentage + self.validation_percentage >= 100:

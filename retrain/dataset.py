@@ -23,15 +23,18 @@ class Dataset:
         samplers: by `training`, `validation`, `testing`; images that could not be decoded are in none.
     """
 
-    def __init__(self, images: ImageLists, bottlenecks: Bottlenecks, rngs: Mapping[str, np.random.Generator]) -> None:
+    def __init__(
+        self, images: ImageLists, bottlenecks: Bottlenecks, rngs: Mapping[str, np.random.Generator], strict: bool = False
+    ) -> None:
         """
         Args:
             images: N images.
             bottlenecks: theirs.
             rngs: the source of randomness of each split.
+            strict: whether an image that could not be decoded is an error, or is skipped with a warning.
 
         Raises:
-            ImageFolderError: of some class no training image could be decoded.
+            ImageFolderError: an image could not be decoded, and `strict`; or of some class no training image could be.
         """
         self.values = bottlenecks.values
         self.class_of = np.array([image.class_index for image in images.images], dtype=np.int64)
@@ -40,7 +43,7 @@ class Dataset:
         for split, rng in rngs.items():
             members = [position for position in images.indices(split) if position not in bottlenecks.failed]
             self.samplers[split] = Sampler(self.class_of, members, rng)
-        _report_skipped(images, bottlenecks)
+        _report_skipped(images, bottlenecks, strict)
         self._check_all_trainable(images)
 
     def batch(self, split: str, batch_size: int) -> tuple[FloatArray, IndexArray]:
@@ -62,7 +65,11 @@ class Dataset:
                 raise ImageFolderError(f"No image of the class {folder} is left to train on: none could be decoded.")
 
 
-def _report_skipped(images: ImageLists, bottlenecks: Bottlenecks) -> None:
-    if bottlenecks.failed:
-        lines = [f"  {images.images[position].path}: {reason}" for position, reason in sorted(bottlenecks.failed.items())]
-        logger.warning("%d images could not be decoded and are skipped:\n%s", len(lines), "\n".join(lines))
+def _report_skipped(images: ImageLists, bottlenecks: Bottlenecks, strict: bool) -> None:
+    if not bottlenecks.failed:
+        return
+    lines = [f"  {images.images[position].path}: {reason}" for position, reason in sorted(bottlenecks.failed.items())]
+    listing = "\n".join(lines)
+    if strict:
+        raise ImageFolderError(f"{len(lines)} images could not be decoded (--strict). Mend or remove them:\n{listing}")
+    logger.warning("%d images could not be decoded and are skipped:\n%s", len(lines), listing)

@@ -27,6 +27,7 @@ class Flag:
         low_open, high_open: whether the bound itself is excluded.
         also: one more value that is legal outside the bounds, such as -1.
         choices: the legal words of a text, whatever the case it is typed in.
+        may_be_empty: whether a text may be empty.
         shown_default: what help shows where the default is found out during the run.
     """
 
@@ -37,6 +38,7 @@ class Flag:
     high_open: bool = False
     also: int | None = None
     choices: tuple[str, ...] = ()
+    may_be_empty: bool = False
     shown_default: str = ""
 
 
@@ -74,7 +76,7 @@ def range_text(config_class: type, name: str) -> str:
     if flag.choices:
         return "one of " + ", ".join(flag.choices)
     if kind not in (int, float):
-        return "True or False" if kind is bool else "a text that is not empty"
+        return "True or False" if kind is bool else "a text" if flag.may_be_empty else "a text that is not empty"
     left = "(-inf" if flag.low is None else f"{'(' if flag.low_open else '['}{flag.low:.12g}"
     right = "inf)" if flag.high is None else f"{flag.high:.12g}{')' if flag.high_open else ']'}"
     also = "" if flag.also is None else f"{flag.also} or "
@@ -102,7 +104,7 @@ def _is_allowed(config_class: type, name: str, value: Any) -> bool:
         is_number = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
         return is_number and (value == flag.also or _is_within(flag, value))
     if kind is str:
-        return value in flag.choices if flag.choices else _is_text(value)
+        return value in flag.choices if flag.choices else _is_text(value) or (flag.may_be_empty and value == "")
     return isinstance(value, kind)
 
 
@@ -136,7 +138,7 @@ def build_parser(config_class: type, **texts: Any) -> argparse.ArgumentParser:
         if kind is bool:
             parser.add_argument(f"--{name}", action="store_true", help=help_text)
         elif kind is tuple:
-            parser.add_argument(f"--{name}", nargs="+", metavar="TEXT", help=help_text)
+            parser.add_argument(f"--{name}", nargs="+", action="extend", metavar="TEXT", help=help_text)
         else:
             metavar = {int: "INTEGER", float: "NUMBER", str: "TEXT"}[kind]
             parser.add_argument(f"--{name}", metavar=metavar, help=help_text)

@@ -53,7 +53,7 @@ def train(
     """Runs a training step for each batch (float32 [B, D], int64 [B]), then calls `after_step(step, bottlenecks, classes)`."""
     # On small products BLAS threads wait for each other longer than they compute, many times longer where other programs run too.
     threads = 1 if head.weights.size < LARGE_HEAD else None
-    with threadpool_limits(threads, user_api="blas"):
+    with threadpool_limits(threads, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
         for step, (bottlenecks, classes) in enumerate(batches):
             raise_if_interrupted()
             head.train_step(bottlenecks, classes, learning_rate)

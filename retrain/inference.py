@@ -48,13 +48,17 @@ def run_network(
         seen[places] = True
         yield places.tolist(), run_padded(function, images, size)
     # What dropped out above is tried again in the way that can read more formats, and can name a reason.
-    for place in np.flatnonzero(~seen).tolist():
-        try:
-            image = image_from_file(paths[place], spec)
-        except ImageError as error:
-            failed[place] = str(error)
-            continue
-        yield [place], run_padded(function, image[np.newaxis], size)
+    left = np.flatnonzero(~seen).tolist()
+    for start in range(0, len(left), size):
+        raise_if_interrupted()
+        images = {}
+        for place in left[start : start + size]:
+            try:
+                images[place] = image_from_file(paths[place], spec)
+            except ImageError as error:
+                failed[place] = str(error)
+        if images:
+            yield list(images), run_padded(function, np.stack(list(images.values())), size)
 
 
 def decoded_batches(dataset: tf.data.Dataset, decode: Callable[..., tf.Tensor], size: int) -> Iterator[tuple[IndexArray, Any]]:
@@ -76,6 +80,8 @@ def decoded_batches(dataset: tf.data.Dataset, decode: Callable[..., tf.Tensor], 
     numbered = tf.autograph.experimental.do_not_convert(numbered)
     options = tf.data.Options()
     options.experimental_warm_start = True
+    # Its thread makes the end of a dataset wait for half a second, and there is nothing to tune.
+    options.autotune.enabled = False
     batches = dataset.map(numbered, num_parallel_calls=N_CORES).ignore_errors().batch(size).prefetch(BATCHES_AHEAD)
     return iter(batches.with_options(options).as_numpy_iterator())
 

@@ -20,7 +20,7 @@ from retrain.bottlenecks import BottleneckCache
 from retrain.config import RetrainConfig
 from retrain.dataset import Dataset
 from retrain.distort import Distortion, distorted_bottlenecks, rebatch, undecodable
-from retrain.errors import ModelUnavailableError
+from retrain.errors import ModelUnavailableError, OutputError
 from retrain.evaluation import Evaluation, evaluate
 from retrain.export.exporter import Exporter
 from retrain.export.frozen_graph import check_final_tensor_name
@@ -56,7 +56,7 @@ def run(config: RetrainConfig) -> RetrainResult:
     with _timed(seconds, "bottlenecks"):
         bottlenecks = _bottlenecks(config, images, backbone)
     _log_bottlenecks(bottlenecks, config.bottleneck_dir, seconds["bottlenecks"])
-    data = Dataset(images, bottlenecks, dict(zip(SPLITS, split_rngs, strict=True)))
+    data = Dataset(images, bottlenecks, dict(zip(SPLITS, split_rngs, strict=True)), config.strict)
 
     head = SoftmaxHead(backbone.architecture.bottleneck_size, len(images.labels), head_rng)
     exporter = Exporter(backbone, head, images.labels, config.final_tensor_name, note)
@@ -85,7 +85,10 @@ def run(config: RetrainConfig) -> RetrainResult:
         misclassified=misclassified,
         output_graph=config.output_graph,
         output_labels=config.output_labels,
-        saved_model_dir=config.saved_model_dir,
+        saved_model_dir=config.saved_model_dir or None,
+        checkpoint_path=config.checkpoint_path,
+        summaries_dir=config.summaries_dir,
+        bottleneck_dir=config.bottleneck_dir,
         seconds=seconds,
     )
 
@@ -120,7 +123,10 @@ def _random_generators(seed: int | None, count: int) -> list[np.random.Generator
 def _prepare_outputs(config: RetrainConfig) -> None:
     for flag in ("output_graph", "output_labels", "checkpoint_path"):
         prepare_file(flag, getattr(config, flag))
+    if config.output_graph == config.output_labels:
+        raise OutputError(f"--output_graph and --output_labels must be different files. Got {config.output_graph} for both.")
     prepare_folder("bottleneck_dir", config.bottleneck_dir)
+    prepare_folder("summaries_dir", config.summaries_dir)
     if config.intermediate_store_frequency:
         prepare_folder("intermediate_output_graphs_dir", config.intermediate_output_graphs_dir)
     if config.saved_model_dir:
@@ -144,7 +150,7 @@ def _bottlenecks(config: RetrainConfig, images: ImageLists, backbone: Backbone) 
         chosen.bottleneck_size,
         config.bottleneck_batch_size,
     )
-    for place in undecodable([images.images[position].path for position in training]):
+    for place in undecodable([images.images[position].path for position in training]) if training else ():
         bottlenecks.failed[training[place]] = "TensorFlow cannot decode it, which distorting needs"
     return bottlenecks
 
@@ -199,6 +205,8 @@ def _train(
     with monitor:
         monitor.add_graph(exporter.graph())
         train(head, batches, config.learning_rate, after_step)
+    if not np.isfinite(head.weights).all():
+        logger.warning("The training has diverged: the head's weights are no numbers any more. Lower --learning_rate.")
     return monitor
 
 

@@ -21,6 +21,8 @@ class RetrainResult:
         misclassified: path and predicted label of the test images that were labelled wrongly.
         output_graph, output_labels: the files written.
         saved_model_dir: the SavedModel's folder, if one was asked for.
+        checkpoint_path: prefix of the checkpoint's files.
+        summaries_dir, bottleneck_dir: the folders of the summaries and of the cache.
         seconds: wall time of each phase, by `bottlenecks`, `training`, `test`, `export`.
     """
 
@@ -38,6 +40,9 @@ class RetrainResult:
     output_graph: str
     output_labels: str
     saved_model_dir: str | None
+    checkpoint_path: str
+    summaries_dir: str
+    bottleneck_dir: str
     seconds: dict[str, float]
 
     @property

@@ -1,7 +1,6 @@
 """Everything TensorBoard shows: scalars and histograms under the original's tags, and the graph."""
 
 import os
-import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -26,18 +25,17 @@ def clear_summaries_dir(summaries_dir: str) -> None:
     Raises:
         OutputError: the folder holds anything else. Nothing is removed then.
     """
-    for folder, _, names in os.walk(summaries_dir):
-        for name in names:
-            if ".tfevents." not in name:
-                raise OutputError(
-                    f"--summaries_dir {summaries_dir} would be emptied, but holds a file that is not TensorBoard's: "
-                    f"{os.path.join(folder, name)}. Give another folder."
-                )
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(summaries_dir) for name in names]
+    for path in found:
+        if ".tfevents." not in os.path.basename(path):
+            raise OutputError(
+                f"--summaries_dir {summaries_dir} would be emptied, but holds a file that is not TensorBoard's: {path}. "
+                "Give another folder."
+            )
     try:
         os.makedirs(summaries_dir, exist_ok=True)
-        with os.scandir(summaries_dir) as entries:
-            for entry in entries:
-                (shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.unlink)(entry.path)
+        for path in found:
+            os.unlink(path)  # The folders stay: another output of this very run may be meant to go into one.
     except OSError as error:
         raise OutputError(f"--summaries_dir {summaries_dir} cannot be emptied and made ({error.strerror}).") from error
 

@@ -13,8 +13,8 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.flags import flags_of
 
-N_RETRAIN_FLAGS = 30
-N_LABEL_FLAGS = 11
+N_RETRAIN_FLAGS = 31
+N_LABEL_FLAGS = 12
 
 # Name: type and default, from the table of the original's flags; its lineage B's handle of a hub module is not a flag here.
 ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
@@ -42,12 +42,13 @@ ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
     "random_brightness": (int, 0),
     "logging_verbosity": (str, "INFO"),
     "checkpoint_path": (str, "/tmp/_retrain_checkpoint"),
+    "saved_model_dir": (str, ""),
 }
 # Flags that the original does not have, or whose default is found out during the run, which None stands for.
 OWN_FLAGS: dict[str, tuple[object, object]] = {
     "architecture": (str | None, None),
-    "saved_model_dir": (str | None, None),
     "model_url_base": (str | None, None),
+    "strict": (bool, False),
     "precision": (str, "float32"),
     "bottleneck_batch_size": (int | None, None),
     "random_seed": (int | None, None),
@@ -63,13 +64,14 @@ LABEL_FLAGS: dict[str, tuple[object, object]] = {
     "input_std": (float | None, None),
     "input_layer": (str | None, None),
     "output_layer": (str | None, None),
+    "allow_file_ops": (bool, False),
     "top_k": (int, 5),
     "output_format": (str, "text"),
 }
 
 TEXT = "a text that is not empty"
 PERCENTAGE = "an integer in [0, 100)"
-BATCH_SIZE = "-1 or an integer in [1, inf)"
+BATCH_SIZE = "-1 or an integer in [1, 1000000]"
 SWITCH = "argument --{name}: ignored explicit argument 'yes'. --help lists the flags."
 
 # Flag: what it must be, and for each wrong value on the command line how the error shows it.
@@ -85,10 +87,11 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "testing_percentage": (PERCENTAGE, {"-1": "-1", "100": "100", "120": "120", "10.5": "10.5", "10%": "10%"}),
     "validation_percentage": (PERCENTAGE, {"-1": "-1", "100": "100", "120": "120", "10.5": "10.5", "ten": "ten"}),
     "eval_step_interval": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "x": "x"}),
-    "train_batch_size": (BATCH_SIZE, {"0": "0", "-2": "-2", "1.0": "1.0"}),
+    "train_batch_size": (BATCH_SIZE, {"0": "0", "-2": "-2", "1.0": "1.0", "1000001": "1000001"}),
     "test_batch_size": (BATCH_SIZE, {"0": "0", "-2": "-2", "all": "all"}),
     "validation_batch_size": (BATCH_SIZE, {"0": "0", "-2": "-2", " ": "' '"}),
     "print_misclassified_test_images": (SWITCH, {"yes": ""}),
+    "strict": (SWITCH, {"yes": ""}),
     "model_dir": (TEXT, {"": "''"}),
     "model_url_base": (TEXT, {"": "''"}),
     "bottleneck_dir": (TEXT, {"": "''"}),
@@ -98,11 +101,11 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "random_scale": ("an integer in [0, 1000]", {"-1": "-1", "1001": "1001", "0.1": "0.1"}),
     "random_brightness": ("an integer in [0, 100]", {"-1": "-1", "101": "101", "0.1": "0.1"}),
     "architecture": (TEXT, {"": "''"}),
-    "saved_model_dir": (TEXT, {"": "''"}),
+    "saved_model_dir": ("a text", {"\0": "\0"}),
     "logging_verbosity": ("one of DEBUG, INFO, WARN, ERROR, FATAL", {"LOUD": "LOUD", "WARNING": "WARNING", "": "''"}),
     "checkpoint_path": (TEXT, {"": "''"}),
     "precision": ("one of float32, bfloat16_products, bfloat16", {"float16": "float16"}),
-    "bottleneck_batch_size": ("an integer in [1, inf)", {"0": "0", "many": "many"}),
+    "bottleneck_batch_size": ("an integer in [1, 1000000]", {"0": "0", "1000001": "1000001", "many": "many"}),
     "random_seed": ("an integer in [0, 4294967296)", {"-1": "-1", "4294967296": "4294967296", "dice": "dice"}),
 }
 WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
@@ -115,6 +118,7 @@ WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
     "input_layer": (TEXT, {"": "''"}),
     "output_layer": (TEXT, {"": "''"}),
+    "allow_file_ops": (SWITCH, {"yes": ""}),
     "top_k": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "5.0": "5.0", "five": "five"}),
     "output_format": ("one of text, json, csv", {"xml": "xml", "": "''"}),
 }
@@ -126,7 +130,7 @@ LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "testing_percentage": [0, 89],
     "validation_percentage": [0, 89],
     "eval_step_interval": [1, 10**9],
-    "train_batch_size": [-1, 1],
+    "train_batch_size": [-1, 1, 1_000_000],
     "test_batch_size": [-1, 1],
     "validation_batch_size": [-1, 1],
     "flip_left_right": [True, False],
@@ -136,7 +140,7 @@ LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "architecture": [None, "inception_v3"],
     "logging_verbosity": ["DEBUG", "INFO", "WARN", "ERROR", "FATAL"],
     "precision": ["float32", "bfloat16_products", "bfloat16"],
-    "bottleneck_batch_size": [None, 1, 1000],
+    "bottleneck_batch_size": [None, 1, 1_000_000],
     "random_seed": [None, 0, 4294967295],
 }
 LEGAL_LABEL_VALUES: dict[str, list[Any]] = {
@@ -212,8 +216,8 @@ def test_a_legal_value_for_labelling_is_kept(name: str, value: Any) -> None:
         ("learning_rate", "0.1", "--learning_rate must be a number in (0, inf). Got 0.1."),
         ("learning_rate", True, "--learning_rate must be a number in (0, inf). Got True."),
         ("learning_rate", None, "--learning_rate must be a number in (0, inf). Got None."),
-        ("train_batch_size", 1.0, "--train_batch_size must be -1 or an integer in [1, inf). Got 1.0."),
-        ("train_batch_size", True, "--train_batch_size must be -1 or an integer in [1, inf). Got True."),
+        ("train_batch_size", 1.0, "--train_batch_size must be -1 or an integer in [1, 1000000]. Got 1.0."),
+        ("train_batch_size", True, "--train_batch_size must be -1 or an integer in [1, 1000000]. Got True."),
         ("flip_left_right", 1, "--flip_left_right must be True or False. Got 1."),
         ("flip_left_right", None, "--flip_left_right must be True or False. Got None."),
         ("random_seed", 0.5, "--random_seed must be an integer in [0, 4294967296). Got 0.5."),

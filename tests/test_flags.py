@@ -114,7 +114,7 @@ def test_all_wrong_flags_are_reported_together(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.splitlines() == [  # in the order of the flags, not of the command line
         "error: --learning_rate must be a number in (0, inf). Got fast.",
         "--validation_percentage must be an integer in [0, 100). Got 120.",
-        "--train_batch_size must be -1 or an integer in [1, inf). Got 0.",
+        "--train_batch_size must be -1 or an integer in [1, 1000000]. Got 0.",
         "--random_seed must be an integer in [0, 4294967296). Got -1.",
     ]
 

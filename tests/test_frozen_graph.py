@@ -478,9 +478,23 @@ def test_a_network_without_the_tensors_of_its_architecture_is_an_error(tiny_ince
     with pytest.raises(ModelError) as caught:
         load_backbone(find_architecture(MOBILENET), tiny_inception.SerializeToString())
     assert str(caught.value) == (
-        f"mobilenet_v1_0.25_128/frozen_graph.pb is not the network {MOBILENET}: it has no tensor input:0. Delete the file, "
-        "and run again to get it anew."
+        f"mobilenet_v1_0.25_128/frozen_graph.pb in --model_dir is not the network {MOBILENET}: it has no tensor input:0. "
+        "Delete the file, and run again to get it anew."
     )
+
+
+def test_a_network_for_images_of_another_size_is_an_error() -> None:
+    bundled = find_architecture("tiny_resnet_128")
+    larger = dataclasses.replace(bundled, input_height=160, input_width=160)
+    with pytest.raises(ModelError, match=r"it takes images of \[128, 128\] pixels, not \[160, 160\]"):
+        load_backbone(larger, Path(bundled.graph_file).read_bytes())
+
+
+def test_a_graph_that_is_cut_off_is_an_error() -> None:
+    graph = GraphDef()
+    graph.node.add(name="end", op="Identity", input=["lost"])
+    with pytest.raises(GraphError, match="it uses an operation lost that it does not have"):
+        subgraph(graph, ["end"])
 
 
 def test_a_photo_in_the_place_of_a_network_is_an_error() -> None:

@@ -24,7 +24,7 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone
-from retrain.errors import GraphError, ImageError, ModelError
+from retrain.errors import FlagError, GraphError
 from retrain.export.description import NODE_NAME
 from retrain.export.exporter import Exporter
 from retrain.head import SoftmaxHead
@@ -362,14 +362,14 @@ def test_labels_that_cannot_be_read_are_an_error(content: bytes | None, reason: 
     assert str(caught.value) == f"--labels {path} cannot be read ({reason})."
 
 
-@pytest.mark.parametrize("text", ["a\nb\n", "a\nb", "a\r\nb\r\n", "a\nb\n\n \n"])
+@pytest.mark.parametrize("text", ["a\nb\n", "a\nb", "a\r\nb\r\n", "a\nb\n\n\n"])
 def test_labels_are_one_a_line_however_it_ends(text: str, bundled: Path, tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_bytes(text.encode())
     assert open_graph(str(bundled), Overrides(labels=str(tmp_path / "words.txt"))).description.labels == ("a", "b")
 
 
 def test_a_file_that_is_no_graph_is_an_error(photos: Path) -> None:
-    with pytest.raises(ModelError, match="is not a frozen TensorFlow graph"):
+    with pytest.raises(GraphError, match="is not a frozen TensorFlow graph"):
         open_graph(str(photos / "0.png"), NOTHING_SAID)
     with pytest.raises(GraphError, match="cannot be read"):
         open_graph(str(photos / "none.pb"), NOTHING_SAID)
@@ -574,12 +574,12 @@ def test_a_name_that_is_no_unicode_can_be_printed(output_format: str, bundled: P
 
 def test_an_image_that_does_not_exist_is_an_error(bundled: Path, photos: Path, label: Label) -> None:
     answer = label("--graph", bundled, "--image", photos / "0.png", photos / "none.jpg")
-    assert answer == (1, "", f"error: --image {photos}/none.jpg does not exist.\n")
+    assert answer == (2, "", f"error: --image {photos}/none.jpg does not exist.\n")
 
 
 def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(FlagError) as caught:
         find_images([str(tmp_path)])
     assert str(caught.value) == f"--image {tmp_path} holds no image (.jpg, .jpeg, .png, .gif, .bmp)."
 
@@ -614,3 +614,53 @@ def test_the_command_works_on_its_own(reference_dir: Path, flower_photos: Path, 
     )
     assert (done.returncode, done.stderr) == (0, ""), "TensorFlow's own greetings are kept away"
     assert done.stdout.splitlines()[2:] == [f"{LABELS[scores.argmax()]} (score={scores.max():.5f})"]
+
+
+def write_spying_graph(folder: Path, bundled: Path, target: Path) -> Path:
+    """The graph with a last operation, `watched`, before which `target` is written."""
+    graph = GraphDef.FromString(bundled.read_bytes())
+    for name, text in (("target", str(target)), ("text", "written")):
+        constant = graph.node.add(name=name, op="Const")
+        constant.attr["dtype"].type = tf.string.as_datatype_enum
+        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
+    graph.node.add(name="spy", op="WriteFile", input=["target", "text"])
+    graph.node.add(name="watched", op="Identity", input=["final_result", "^spy"]).attr["T"].type = tf.float32.as_datatype_enum
+    path = folder / "spying.pb"
+    path.write_bytes(graph.SerializeToString())
+    return path
+
+
+def test_a_graph_that_reaches_for_files_is_refused_unless_it_is_trusted(
+    bundled: Path, photos: Path, tmp_path: Path, label: Label
+) -> None:
+    target = tmp_path / "target"
+    spying = write_spying_graph(tmp_path, bundled, target)
+    flags = [f"--graph={spying}", "--output_layer=watched", "--image", photos / "0.png"]
+    code, _, errors = label(*flags)
+    assert (code, errors) == (
+        2,
+        "error: The graph has operations that can read or write files: WriteFile. If you trust whoever made it, "
+        "add --allow_file_ops.\n",
+    )
+    assert not target.exists()
+    assert label(*flags, "--allow_file_ops")[0] == 0
+    assert target.read_text() == "written"
+
+
+def test_an_operation_that_does_not_run_is_no_danger(bundled: Path, photos: Path, tmp_path: Path, label: Label) -> None:
+    spying = write_spying_graph(tmp_path, bundled, tmp_path / "target")
+    code, _, errors = label(f"--graph={spying}", "--image", photos / "0.png")
+    assert (code, errors) == (0, "")
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_label_without_any_letter_is_kept(tmp_path: Path, bundled: Path) -> None:
+    """What the original makes of a folder named in another script: a space."""
+    (tmp_path / "words.txt").write_text("cats\n \n")
+    assert open_graph(str(bundled), Overrides(labels=str(tmp_path / "words.txt"))).description.labels == ("cats", " ")
+
+
+def test_images_may_be_named_one_by_one(bundled: Path, photos: Path, label: Label) -> None:
+    first, second = photos / "0.png", photos / "2.png"
+    answer = label("--graph", bundled, "--image", first, "--image", second, "--output_format=csv", "--top_k=1")
+    assert [line.split(",")[0] for line in answer.out.splitlines()] == ["image", str(first), str(second)]

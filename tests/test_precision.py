@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import retrain.backbones.precision as precision_module
 from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
 from retrain.backbones.frozen_graph import load_backbone
 from retrain.backbones.precision import BFLOAT16, FLOAT32, PRECISIONS, cache_name, prepare_precision, processor_gains
+from retrain.errors import FlagError
 
 
 def test_each_precision_has_a_cache_of_its_own() -> None:
@@ -30,13 +32,24 @@ def test_bfloat16_gives_nearly_the_same_bottlenecks_but_not_the_same() -> None:
     assert (drift > 0).all() and (drift < 0.03).all()
 
 
-def test_only_products_in_bfloat16_need_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ONEDNN_DEFAULT_FPMATH_MODE", raising=False)
+def test_products_are_rounded_only_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_module, "_settled", [])
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")  # As a shell may have it.
     prepare_precision("float32")
     prepare_precision("bfloat16")
-    assert "ONEDNN_DEFAULT_FPMATH_MODE" not in os.environ
+    assert os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] == "STRICT"
+
+
+def test_one_process_cannot_round_products_in_one_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_module, "_settled", [])
+    monkeypatch.delenv("ONEDNN_DEFAULT_FPMATH_MODE", raising=False)
     prepare_precision("bfloat16_products")
     assert os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] == "BF16"
+    with pytest.raises(FlagError) as caught:
+        prepare_precision("float32")
+    assert str(caught.value) == (
+        "--precision must be the same for all runs of one process where one is bfloat16_products. Got float32."
+    )
 
 
 @pytest.mark.parametrize(("flags", "gains"), [("fpu amx_bf16 avx2", True), ("fpu avx512_bf16", False)])

@@ -53,9 +53,16 @@ def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str
     for tensor in (architecture.input_tensor, architecture.bottleneck_tensor, architecture.batch_tensor):
         if node_name(tensor) not in nodes:
             raise ModelError(
-                f"{architecture.graph_file} is not the network {architecture.name}: it has no tensor {tensor}. Delete the "
-                "file, and run again to get it anew."
+                f"{architecture.graph_file} in --model_dir is not the network {architecture.name}: it has no tensor {tensor}. "
+                "Delete the file, and run again to get it anew."
             )
+    shape = _static_shape(graph_def, architecture.input_tensor)[1:3]
+    wanted = [architecture.input_height, architecture.input_width]
+    if shape not in ([], [None, None], wanted):
+        raise ModelError(
+            f"{architecture.graph_file} in --model_dir is not the network {architecture.name}: it takes images of {shape} "
+            f"pixels, not {wanted}. Delete the file, and run again to get it anew."
+        )
     digest = hashlib.sha256(graph_bytes)
     spec = architecture.input_spec
     digest.update(repr((architecture.input_tensor, architecture.batch_tensor, spec, precision)).encode())
@@ -63,13 +70,16 @@ def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str
 
 
 def read_graph(path: str) -> GraphDef:
-    """The GraphDef in a file. Raises GraphError where it cannot be read, ModelError where it holds none."""
+    """The GraphDef in a file. Raises GraphError where it cannot be read or holds none."""
     try:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
         raise GraphError(f"The graph {path} cannot be read ({error.strerror}).") from error
-    return parse_graph(data, path)
+    try:
+        return parse_graph(data, path)
+    except ModelError as error:
+        raise GraphError(str(error)) from error
 
 
 def parse_graph(data: bytes, source: str) -> GraphDef:
@@ -90,7 +100,11 @@ def tensor_name(name: str) -> str:
 
 
 def subgraph(graph_def: GraphDef, outputs: Iterable[str]) -> GraphDef:
-    """A copy of the graph with only the nodes that `outputs` (names of nodes) are computed from, in the same order."""
+    """A copy of the graph with only the nodes that `outputs` (names of nodes) are computed from, in the same order.
+
+    Raises:
+        GraphError: an operation is used that the graph does not have.
+    """
     nodes = {node.name: node for node in graph_def.node}
     needed: set[str] = set()
     waiting = list(outputs)
@@ -98,6 +112,8 @@ def subgraph(graph_def: GraphDef, outputs: Iterable[str]) -> GraphDef:
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
+            if name not in nodes:
+                raise GraphError(f"The graph is cut off: it uses an operation {name} that it does not have.")
             waiting.extend(node_name(text) for text in nodes[name].input)
     cut = GraphDef(versions=graph_def.versions, library=graph_def.library)
     cut.node.extend(node for node in graph_def.node if node.name in needed)

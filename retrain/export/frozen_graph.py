@@ -3,8 +3,6 @@
 The head's nodes are written out by hand, since nodes made by today's TensorFlow carry attributes that TensorFlow 1.15 refuses.
 """
 
-import re
-
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -19,17 +17,10 @@ from retrain.backbones.rewrite import node_name
 from retrain.errors import FlagError
 from retrain.export.description import NODE_NAME, Description
 
-# TensorFlow's own rule for names of operations.
-NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
-
 
 def check_final_tensor_name(name: str, network: GraphDef) -> None:
-    """Raises FlagError where `--final_tensor_name` is no name for a node, or is one that is taken."""
+    """Raises FlagError where `--final_tensor_name` is the name of another operation of the exported graph."""
     taken = {node.name for node in network.node} | {NODE_NAME, "input", "final_training_ops"}
-    if not NODE_NAME_PATTERN.fullmatch(name):
-        raise FlagError(
-            f"--final_tensor_name must be letters, digits and _ . - / and begin with a letter, a digit or a dot. Got {name}."
-        )
     if name in taken or name.startswith(("final_training_ops/", "input/", "input_1/")):
         raise FlagError(f"--final_tensor_name must be a name that the network does not use itself. Got {name}.")
 

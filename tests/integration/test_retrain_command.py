@@ -343,6 +343,17 @@ class TestImages:
         ) in process.stderr
         assert bottleneck_counts(process.stderr) == (N_SMALL, 0)
 
+        outputs = Outputs(tmp_path)
+        outputs.graph.unlink()
+        again = run_cli("retrain", f"--image_dir={photos}", "--architecture=tiny_resnet_128", "--strict", *outputs.flags())
+        assert again.returncode == 2
+        assert again.stderr.endswith(
+            "error: 2 images could not be decoded (--strict). Mend or remove them:\n"
+            f"  {damaged}: it is no image in a known format\n"
+            f"  {empty}: the file is empty\n"
+        )
+        assert "Step" not in again.stderr and not outputs.graph.exists()
+
     def test_an_edited_one_gets_a_new_bottleneck(
         self, run_cli: RunCli, small_photos: Path, tiny_resnet_run: TrainingRun, tmp_path: Path
     ) -> None:

@@ -19,27 +19,12 @@ from google.protobuf import text_format
 
 from tests.integration.commands import own_environment, read_graph, step_lines
 from tests.integration.conftest import InceptionRun
+from tests.test_summaries import HISTOGRAMS, SCALARS
 
 pytestmark = pytest.mark.slow
 
 Found = TypeVar("Found")
 PATIENCE_SECONDS = 60
-# The original's, as its users know them from TensorBoard.
-SCALARS = {
-    "accuracy_1",
-    "cross_entropy_1",
-    *(
-        f"final_training_ops/{variable}/summaries/{measure}_1"
-        for variable in ("weights", "biases")
-        for measure in ("mean", "stddev", "max", "min")
-    ),
-}
-HISTOGRAMS = {
-    "final_training_ops/weights/summaries/histogram",
-    "final_training_ops/biases/summaries/histogram",
-    "final_training_ops/Wx_plus_b/pre_activations",
-    "activations",
-}
 N_CLASSES, BATCH = 3, 100
 # What has a place in the page, also in its shadow roots: texts, and in plots the lines of their series.
 TEXTS_AND_LINES = """

@@ -1,0 +1,79 @@
+"""Where the time goes while the first bottlenecks are made, in a process that has just loaded TensorFlow.
+
+python -m benchmarks.first_second --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
+"""
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+
+from benchmarks.common import FLAG_HELP, machine, table
+from retrain.arrays import BatchFunction, FloatArray
+from retrain.command import load_tensorflow
+from retrain.image_lists import create_image_lists
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser()
+    for name in ("image_dir", "model_dir", "architecture"):
+        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    args = parser.parse_args()
+    load_tensorflow()
+    from retrain.bottlenecks import BottleneckCache
+    from retrain.extract import cached_bottlenecks
+    from retrain.pipeline import choose_backbone
+
+    images = create_image_lists(args.image_dir, 10, 10).images
+    backbone, _ = choose_backbone(args.architecture, args.model_dir, None)
+    chosen = backbone.architecture
+    marks = Marks()
+
+    def network() -> BatchFunction:
+        marks("decoding set up, and begun")
+        run = backbone.run
+        marks("network taken in")
+        return marked(run, marks)
+
+    with tempfile.TemporaryDirectory() as folder:
+        cache = BottleneckCache(folder, chosen.name, chosen.bottleneck_size, backbone.fingerprint)
+        cached_bottlenecks(images, range(len(images)), cache, network, chosen.input_spec, chosen.bottleneck_size)
+    marks("last files written")
+    print(f"{args.architecture}, {len(images)} photos, on {machine()}; seconds of wall and of processor time since the start.\n")
+    print(table(["", "wall", "processor"], [[name, f"{wall:.3f}", f"{cpu:.3f}"] for name, wall, cpu in marks.rows]))
+
+
+def marked(run: BatchFunction, mark: Callable[[str], None]) -> BatchFunction:
+    """The same function, which marks when each batch is through."""
+    count = 0
+
+    def marking(images: FloatArray) -> FloatArray:
+        nonlocal count
+        outputs = run(images)
+        count += 1
+        mark(f"batch {count} through the network")
+        return outputs
+
+    return marking
+
+
+class Marks:
+    """Notes when something was done."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), _cpu_seconds()
+        self.rows: list[tuple[str, float, float]] = []
+
+    def __call__(self, name: str) -> None:
+        self.rows.append((name, time.perf_counter() - self._wall, _cpu_seconds() - self._cpu))
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    main()
