@@ -661,6 +661,6 @@ def test_a_label_without_any_letter_is_kept(tmp_path: Path, bundled: Path) -> No
 
 
 def test_images_may_be_named_one_by_one(bundled: Path, photos: Path, label: Label) -> None:
-    first, second = photos / "0.png", photos / "2.png"
+    first, second = photos / "0.png", photos / "1.jpg"
     answer = label("--graph", bundled, "--image", first, "--image", second, "--output_format=csv", "--top_k=1")
     assert [line.split(",")[0] for line in answer.out.splitlines()] == ["image", str(first), str(second)]

@@ -179,7 +179,7 @@ class TestGraphForTensorboard:
     def test_a_file_that_is_no_graph_is_an_error(self, trained: Path) -> None:
         labels = "tf_files/retrained_labels.txt"
         process = run_file(ROOT / "scripts" / "graph_pb2tb.py", "no_graph_log", labels, cwd=trained)
-        assert (process.returncode, process.stdout) == (1, "")
+        assert (process.returncode, process.stdout) == (2, "")
         assert process.stderr == (
             f"error: {labels} is not a frozen TensorFlow graph (a GraphDef in binary form), or is damaged.\n"
         )

@@ -335,7 +335,7 @@ class TestImages:
         damaged, empty = photos / "blue stripes" / "damaged.jpg", photos / "red dots" / "empty.JPG"
         damaged.write_bytes(b"no photo at all")
         empty.touch()
-        process, _ = _train_small(run_cli, photos, tmp_path, "--how_many_training_steps=20")
+        process, outputs = _train_small(run_cli, photos, tmp_path, "--how_many_training_steps=20")
         assert (
             "WARNING: 2 images could not be decoded and are skipped:\n"
             f"  {damaged}: it is no image in a known format\n"
@@ -343,7 +343,6 @@ class TestImages:
         ) in process.stderr
         assert bottleneck_counts(process.stderr) == (N_SMALL, 0)
 
-        outputs = Outputs(tmp_path)
         outputs.graph.unlink()
         again = run_cli("retrain", f"--image_dir={photos}", "--architecture=tiny_resnet_128", "--strict", *outputs.flags())
         assert again.returncode == 2
@@ -450,3 +449,28 @@ def _interrupt_at_the_first_line(cwd: Path, model_dir: Path, folder: Path) -> tu
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     return process.returncode, first + rest
+
+
+def test_outputs_may_lie_below_the_summaries(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
+    """The summaries' folder is emptied of event files only; folders just made for other outputs stay."""
+    outputs = Outputs(tmp_path / "logs" / "model")
+    flags = {**outputs.settings(), "summaries_dir": str(tmp_path / "logs")}
+    process = run_cli(
+        "retrain",
+        f"--image_dir={small_photos}",
+        "--architecture=tiny_resnet_128",
+        "--how_many_training_steps=1",
+        *(f"--{name}={value}" for name, value in flags.items() if name != "bottleneck_dir"),
+        f"--bottleneck_dir={tmp_path / 'bottlenecks'}",
+    )
+    assert_succeeded(process)
+    assert outputs.graph.exists() and outputs.labels.exists()
+
+
+def test_a_head_that_diverged_is_told(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
+    process, _ = _train_small(run_cli, small_photos, tmp_path, "--learning_rate=1e300", "--how_many_training_steps=30")
+    assert process.stderr.count("WARNING: ") == 1
+    assert (
+        "WARNING: The training has diverged: the head's weights are no numbers any more. Lower --learning_rate.\n"
+        in process.stderr
+    )
