@@ -12,7 +12,7 @@ INTRODUCTION = """# Every flag
 
 Made from the code by `python -m scripts.write_docs`; a test fails where this page is out of date.
 
-A wrong value ends the command before any work, with exit code 2 and a line for each wrong flag, such as
+A wrong value ends the command at once, with exit code 2 and a line for each wrong flag, such as
 `error: --validation_percentage must be an integer in [0, 100). Got 120.`
 From Python, the same names are the fields of `retrain.RetrainConfig`.
 """
