@@ -109,7 +109,8 @@ def choose_backbone(
         if architecture is not None:
             raise
         note = f"{INCEPTION} could not be had; the bundled network {BUNDLED} was used in its place."
-        logger.warning("%s\nGoing on with the bundled network %s. Name it with --architecture to avoid this warning.", error, BUNDLED)
+        advice = "name it with --architecture to avoid this warning."
+        logger.warning("%s\nGoing on with the bundled network %s; %s", error, BUNDLED, advice)
         chosen = find_architecture(BUNDLED)
         graph_bytes = read_graph_file(chosen, model_dir)
     return load_backbone(chosen, graph_bytes, precision), note

@@ -15,7 +15,11 @@ class EvaluateConfig:
     """Which images to evaluate on."""
 
     image_dir: str = flag("Folder that holds one folder of photos for each class.", "tf_files/flower_photos")
-    split: str = flag("Which images of it. The sets are those of training if --image_dir and the percentages are as they were there.", "testing", choices=(*SPLITS, "all"))
+    split: str = flag(
+        "Which images of it; the sets of training, if --image_dir and the percentages are typed as they were there.",
+        "testing",
+        choices=(*SPLITS, "all"),
+    )
     testing_percentage: int = flag("As in training.", 10, low=0, high=100, high_open=True)
     validation_percentage: int = flag("As in training.", 10, low=0, high=100, high_open=True)
     labels: str | None = flag("File of the labels, one a line.", None, shown_default="as label_image finds them")
