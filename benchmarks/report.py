@@ -26,9 +26,9 @@ this project's do; "whole command" is the wall time of the process.
 """
 MOBILENET, INCEPTION = "mobilenet_0.25_128", "inception_v3"
 PARTS = {
-    "MobileNet, phase by phase": ["phases", "--architecture", MOBILENET, "--distorted_steps=0"],
+    "MobileNet, phase by phase": ["phases", "--architecture", MOBILENET, "--distorted_steps=0", "--runs=2"],
     "MobileNet, 3,000 photos": ["phases", "--architecture", MOBILENET, "--steps=100", "--distorted_steps=0", "--repeat=5"],
-    "MobileNet, with distortions": ["phases", "--architecture", MOBILENET, "--steps=0", "--runs=2"],
+    "MobileNet, with distortions": ["phases", "--architecture", MOBILENET, "--steps=0", "--distorted_steps=50"],
     "MobileNet, against the bound": ["bounds", "--architecture", MOBILENET],
     "MobileNet, the first second": ["first_second", "--architecture", MOBILENET],
     "Inception v3, phase by phase": ["phases", "--architecture", INCEPTION, "--steps=100", "--distorted_steps=0", "--runs=2"],
