@@ -75,3 +75,12 @@ def test_a_large_cache_is_read_as_a_small_one_is(
     monkeypatch.setattr(extract, "MANY", 1)
     assert outcome() == small
     assert small[1] == len(values) - 2 and sum(small[0]) >= len(values) - 2
+
+
+def test_a_file_of_the_originals_name_in_the_current_folder_is_not_run(
+    tmp_path: Path, values: FloatArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "retrain.py").write_text("open('was_run', 'w').close()\nraise SystemExit\n")
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(read(write(tmp_path, values), 2), values)
+    assert not (tmp_path / "was_run").exists()
