@@ -8,12 +8,15 @@ Writes bottleneck files of random numbers for each count, loads them, each count
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -87,11 +90,12 @@ def _one(folder: str, count: int, size: int) -> dict[str, float]:
 
     images = [_image(folder, number) for number in range(count)]
     cache = BottleneckCache(folder, "random", size, "")
-    before = _peak_bytes()
+    before, watch = _peak_bytes(), ChildrenWatch()
+    watch.start()
     start = time.perf_counter()
     bottlenecks = cached_bottlenecks(images, range(count), cache, _no_network, InputSpec(1, 1, 0, 1), size)
     loading = time.perf_counter() - start
-    memory = (_peak_bytes() - before) / bottlenecks.values.nbytes
+    memory = (_peak_bytes() - before + watch.peak_bytes) / bottlenecks.values.nbytes
     labels = tuple(f"class{number}" for number in range(N_CLASSES))
     rngs = {split: np.random.default_rng(place) for place, split in enumerate(SPLITS)}
     data = Dataset(ImageLists(labels, labels, tuple(images)), bottlenecks, rngs)
@@ -106,9 +110,35 @@ def _no_network() -> NoReturn:
 
 
 def _peak_bytes() -> int:
-    """The most memory this process has had, and with it as many of its largest child as there are cores."""
-    own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return 1024 * (own + (os.cpu_count() or 1) * child)
+    """The most memory this process has had."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+class ChildrenWatch(threading.Thread):
+    """Notes the most memory that all children of this process together have had, in bytes, while it runs.
+
+    Not from getrusage: that counts the moment between fork and exec, when a child still looks as large as its parent.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak_bytes = 0
+
+    def run(self) -> None:
+        while True:
+            children = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
+            self.peak_bytes = max(self.peak_bytes, sum(map(_high_water_bytes, children)))
+            time.sleep(0.05)
+
+
+def _high_water_bytes(process: str) -> int:
+    try:
+        status = Path("/proc", process, "status").read_text(encoding="utf-8")
+        program = Path("/proc", process, "cmdline").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    return 1024 * int(found.group(1)) if found and "cache_reader" in program else 0
 
 
 if __name__ == "__main__":

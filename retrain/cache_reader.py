@@ -32,11 +32,13 @@ def read_rows(paths: Sequence[str], bottleneck_size: int, n_processes: int) -> I
         The place of the first of some paths, and their values, float32 [n, D]; a row of NaN for a file that is missing or does
         not hold D numbers.
     """
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     with ExitStack() as stack:
-        names = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "names")
-        with open(names, "wb") as file:
-            file.write(b"\0".join(os.fsencode(path) for path in paths))
-        workers = [stack.enter_context(_worker(names, number, n_processes, bottleneck_size)) for number in range(n_processes)]
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        workers = [
+            stack.enter_context(_worker(os.path.join(folder, str(number)), chunks[number::n_processes], bottleneck_size))
+            for number in range(n_processes)
+        ]
         turns = itertools.cycle([worker.stdout for worker in workers if worker.stdout])
         for start in range(0, len(paths), CHUNK):
             rows = np.full((min(CHUNK, len(paths) - start), bottleneck_size), np.nan, np.float32)
@@ -45,20 +47,22 @@ def read_rows(paths: Sequence[str], bottleneck_size: int, n_processes: int) -> I
             yield start, rows
 
 
-def _worker(names: str, number: int, n_processes: int, bottleneck_size: int) -> "subprocess.Popen[bytes]":
+def _worker(names: str, chunks: Sequence[Sequence[str]], bottleneck_size: int) -> "subprocess.Popen[bytes]":
+    with open(names, "wb") as file:
+        file.write(b"\0".join(os.fsencode(path) for chunk in chunks for path in chunk))
     # A file retrain.py in the current folder, such as the original's, must not stand before this package.
     program = f"import sys; sys.path.insert(0, {PACKAGE_PARENT!r}); from retrain.cache_reader import serve; serve()"
-    command = [sys.executable, "-c", program, names, str(number), str(n_processes), str(bottleneck_size)]
+    command = [sys.executable, "-c", program, names, str(bottleneck_size)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def serve() -> None:
-    """What a worker does: writes the values of every `n_processes`-th chunk of files, as raw float32, to stdout."""
-    names, (number, n_processes, bottleneck_size) = sys.argv[1], map(int, sys.argv[2:])
-    with open(names, "rb") as file:
+    """What a worker does: writes the values of the files that its names file lists, as raw float32, to stdout."""
+    bottleneck_size = int(sys.argv[2])
+    with open(sys.argv[1], "rb") as file:
         paths = file.read().split(b"\0")
-    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    for chunk in chunks[number::n_processes]:
+    for start in range(0, len(paths), CHUNK):
+        chunk = paths[start : start + CHUNK]
         rows = np.full((len(chunk), bottleneck_size), np.nan, np.float32)
         for row, path in zip(rows, chunk, strict=True):
             _read(path, row)
