@@ -67,14 +67,15 @@ def test_a_large_cache_is_read_as_a_small_one_is(
     def outcome() -> tuple[list[bool], int, dict[int, str], list[str]]:
         logged.clear()
         result = cached_bottlenecks(images, range(len(images)), cache, lambda: lambda batch: batch, ANY_SPEC, SIZE)
-        equal = (result.values == values).all(axis=1).tolist()
+        usable = [0, *range(3, len(values))]  # The rows of what failed are undefined.
+        equal = (result.values[usable] == values[usable]).all(axis=1).tolist()
         return equal, result.n_read, result.failed, sorted(logged)
 
     logging.getLogger("retrain").setLevel(logging.INFO)
     small = outcome()
     monkeypatch.setattr(extract, "MANY", 1)
     assert outcome() == small
-    assert small[1] == len(values) - 2 and sum(small[0]) >= len(values) - 2
+    assert small[1] == sum(small[0]) == len(values) - 2
 
 
 def test_a_file_of_the_originals_name_in_the_current_folder_is_not_run(
