@@ -6,23 +6,20 @@ Measures, in one process and several times in turn, the photos a second of decod
 the cache written. Decoding and the network share the same cores, so together they can reach 1 / (1 / decoding + 1 / network).
 """
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.common import FLAG_HELP, machine, spread, table
+from benchmarks.common import machine, parser_with, spread, table
 from retrain.command import load_tensorflow
 from retrain.image_lists import ImageLists, create_image_lists
 
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser()
-    for name in ("image_dir", "model_dir", "architecture"):
-        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    parser = parser_with("image_dir", "model_dir", "architecture")
     parser.add_argument("--runs", type=int, default=5, help="Runs of each part.")
     parser.add_argument("--photos", type=int, default=600, help="At most so many photos.")
     args = parser.parse_args()

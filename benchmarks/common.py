@@ -1,5 +1,6 @@
 """What the benchmarks share: timed subprocesses, ratios with their spread, tables."""
 
+import argparse
 import dataclasses
 import json
 import os
@@ -28,6 +29,14 @@ class Run:
     wall: float
     phases: dict[str, float]
     output: str
+
+
+def parser_with(*names: str) -> argparse.ArgumentParser:
+    """A parser of the flags of these names, all required."""
+    parser = argparse.ArgumentParser()
+    for name in names:
+        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    return parser
 
 
 def run_original(**flags: Any) -> Run:

@@ -3,13 +3,12 @@
 python -m benchmarks.first_second --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 """
 
-import argparse
 import resource
 import tempfile
 import time
 from collections.abc import Callable
 
-from benchmarks.common import FLAG_HELP, machine, table
+from benchmarks.common import machine, parser_with, table
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.command import load_tensorflow
 from retrain.image_lists import create_image_lists
@@ -17,9 +16,7 @@ from retrain.image_lists import create_image_lists
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser()
-    for name in ("image_dir", "model_dir", "architecture"):
-        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    parser = parser_with("image_dir", "model_dir", "architecture")
     args = parser.parse_args()
     load_tensorflow()
     from retrain.bottlenecks import BottleneckCache

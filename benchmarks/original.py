@@ -8,7 +8,6 @@ step and writes all summaries. Written from a description of what the original d
 prints the seconds of each phase as JSON.
 """
 
-import argparse
 import json
 import os
 import random
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.common import FLAG_HELP
+from benchmarks.common import parser_with
 from retrain.backbones.catalog import Architecture, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import parse_graph
@@ -150,9 +149,7 @@ def _draw(by_class: list[list[LabelledImage]]) -> list[LabelledImage]:
 
 def main() -> None:
     """Runs the phases and prints their seconds."""
-    parser = argparse.ArgumentParser()
-    for name in ("image_dir", "model_dir", "work_dir", "architecture"):
-        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    parser = parser_with("image_dir", "model_dir", "work_dir", "architecture")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--distort", action="store_true")
     args = parser.parse_args()

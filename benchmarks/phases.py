@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.common import FLAG_HELP, Run, machine, ratios, run_original, run_ours, spread, table
+from benchmarks.common import Run, machine, parser_with, ratios, run_original, run_ours, spread, table
 from retrain.image_lists import create_image_lists
 
 DISTORTIONS = {"flip_left_right": True, "random_crop": 10, "random_scale": 10, "random_brightness": 10}
@@ -21,9 +21,7 @@ DISTORTIONS = {"flip_left_right": True, "random_crop": 10, "random_scale": 10, "
 
 def main() -> None:
     """Runs the pairs and prints the table."""
-    parser = argparse.ArgumentParser()
-    for name in ("image_dir", "model_dir", "architecture"):
-        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    parser = parser_with("image_dir", "model_dir", "architecture")
     parser.add_argument("--runs", type=int, default=3, help="Pairs of runs.")
     parser.add_argument("--steps", type=int, default=4000, help="Training steps; 0 leaves them out.")
     parser.add_argument("--distorted_steps", type=int, default=200, help="Training steps with distortions; 0 leaves them out.")

@@ -5,7 +5,6 @@
 Drift is the mean over the photos of |bottleneck - float32's| / |float32's|.
 """
 
-import argparse
 import re
 import statistics
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import FLAG_HELP, machine, run_ours, spread, table
+from benchmarks.common import machine, parser_with, run_ours, spread, table
 from retrain.backbones.precision import FLOAT32, PRECISIONS, cache_name
 from retrain.bottlenecks import parse_values
 
@@ -22,9 +21,7 @@ SEEDS = (1, 2, 3)
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser()
-    for name in ("image_dir", "model_dir", "architecture"):
-        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    parser = parser_with("image_dir", "model_dir", "architecture")
     args = parser.parse_args()
     seconds: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
     accuracies: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}

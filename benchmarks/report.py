@@ -6,12 +6,11 @@
 `python -m benchmarks.inception_stand_in models` writes.
 """
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.common import FLAG_HELP, ROOT
+from benchmarks.common import ROOT, parser_with
 
 PAGE = ROOT / "docs" / "performance.md"
 INTRODUCTION = """# Performance
@@ -48,9 +47,7 @@ REMARKS = {
 
 def main() -> None:
     """Writes the page, part by part, so that what was measured is kept."""
-    parser = argparse.ArgumentParser()
-    for name in ("image_dir", "model_dir"):
-        parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
+    parser = parser_with("image_dir", "model_dir")
     parser.add_argument("--only", help="Measure only the part of this title, and keep the others as they stand.")
     args = parser.parse_args()
     sections = _read(PAGE)

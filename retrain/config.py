@@ -108,6 +108,8 @@ class RetrainConfig:
             )
         if self.architecture is not None:
             find_architecture(self.architecture)
+        if self.output_graph == self.output_labels:
+            raise FlagError(f"--output_graph and --output_labels must be different files. Got {self.output_graph} for both.")
         if self.testing_percentage + self.validation_percentage >= 100:
             raise FlagError(
                 "--testing_percentage and --validation_percentage must leave images to train on: their sum must be "

@@ -20,7 +20,7 @@ from retrain.bottlenecks import BottleneckCache
 from retrain.config import RetrainConfig
 from retrain.dataset import Dataset
 from retrain.distort import Distortion, distorted_bottlenecks, rebatch, undecodable
-from retrain.errors import ModelUnavailableError, OutputError
+from retrain.errors import ModelUnavailableError
 from retrain.evaluation import Evaluation, evaluate
 from retrain.export.exporter import Exporter
 from retrain.export.frozen_graph import check_final_tensor_name
@@ -124,8 +124,6 @@ def _random_generators(seed: int | None, count: int) -> list[np.random.Generator
 def _prepare_outputs(config: RetrainConfig) -> None:
     for flag in ("output_graph", "output_labels", "checkpoint_path"):
         prepare_file(flag, getattr(config, flag))
-    if config.output_graph == config.output_labels:
-        raise OutputError(f"--output_graph and --output_labels must be different files. Got {config.output_graph} for both.")
     prepare_folder("bottleneck_dir", config.bottleneck_dir)
     prepare_folder("summaries_dir", config.summaries_dir)
     if config.intermediate_store_frequency:

@@ -301,3 +301,8 @@ def test_configurations_do_not_change() -> None:
 )
 def test_any_distortion_flag_turns_distorting_on(changed: dict[str, Any], expected: bool) -> None:
     assert RetrainConfig(image_dir="photos", **changed).distorts is expected
+
+
+def test_one_file_for_graph_and_labels_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert retrain_main(["--image_dir=photos", "--output_graph=same", "--output_labels=same"]) == 2
+    assert capsys.readouterr().err == "error: --output_graph and --output_labels must be different files. Got same for both.\n"
