@@ -41,6 +41,11 @@ class RunCli(Protocol):
     ) -> subprocess.CompletedProcess[str]: ...
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="try the faults of tests/reliability as often as the docs say")
+    parser.addoption("--page", help="write what the faults did into this file")
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder with the photos, archives and reference results that are not part of the repository."""

@@ -1,0 +1,43 @@
+"""The notebook of the fault tests, and how many times they try."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.reliability.faults import NOTHING, Fault, Faults
+
+Note = Callable[..., None]
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether each fault is to be tried as often as docs/reliability.md says, and not only a few times."""
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture
+def note(request: pytest.FixtureRequest) -> Note:
+    """Notes a fault down, after all checks held: `note("a truncated JPEG", tried=1, happened="skipped: …")`."""
+    faults: Faults = request.config.stash[FAULTS]
+    group = (request.module.__doc__ or "").split(".", 1)[0].strip()
+    assert group, "a module of fault tests begins with the title of its section"
+
+    def add(fault: str, *, tried: int, happened: str, lost: str = NOTHING) -> None:
+        faults.rows.append(Fault(group, fault, tried, happened, lost))
+
+    return add
+
+
+FAULTS = pytest.StashKey[Faults]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FAULTS] = Faults()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Writes the page, but only of a run in which nothing failed."""
+    page = session.config.getoption("--page")
+    if page and exitstatus == 0:
+        with open(page, "w", encoding="utf-8") as file:
+            file.write(session.config.stash[FAULTS].page())
