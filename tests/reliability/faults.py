@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 INTRODUCTION = """# Reliability
 
-Made by `python -m tests.reliability`: each row is a fault that a test in [tests/reliability](../tests/reliability) really brings about, on real
-files, processes, disks and servers; how many times it was tried, and what happened. Every check in the test held, or there would be no row.
-The same tests run, with fewer tries, in `python3 -m scripts.check`.
+Made by `python -m tests.reliability`: each row is a fault that a test in [tests/reliability](../tests/reliability) really brings
+about, on real files, processes, disks and servers; how many times it was tried, and what happened. Every check in the test held,
+or there would be no row. The same tests run, with fewer tries, in `python3 -m scripts.check`.
 """
 NOTHING = "nothing"
 
