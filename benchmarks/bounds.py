@@ -51,12 +51,12 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
 
     from label_image.classify import classify
     from label_image.graph import LabelledGraph
+    from retrain.backbones.choose import choose_backbone
     from retrain.bottlenecks import BottleneckCache
     from retrain.export.exporter import Exporter
     from retrain.extract import cached_bottlenecks
     from retrain.head import SoftmaxHead
     from retrain.inference import decoded_batches, numbered_files, suitable_batch_size
-    from retrain.pipeline import choose_backbone
     from retrain.preprocess import image_from_bytes
 
     backbone, _ = choose_backbone(architecture, model_dir, None)

@@ -19,9 +19,9 @@ def main() -> None:
     parser = parser_with("image_dir", "model_dir", "architecture")
     args = parser.parse_args()
     load_tensorflow()
+    from retrain.backbones.choose import choose_backbone
     from retrain.bottlenecks import BottleneckCache
     from retrain.extract import cached_bottlenecks
-    from retrain.pipeline import choose_backbone
 
     images = create_image_lists(args.image_dir, 10, 10).images
     backbone, _ = choose_backbone(args.architecture, args.model_dir, None)

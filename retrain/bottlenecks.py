@@ -2,13 +2,15 @@
 
 `<bottleneck_dir>/<class folder>/<image file>_<architecture>.txt` holds one line of numbers joined by commas, as the original
 writes and reads them. Beside them, `.index_<architecture>.jsonl` holds a line of JSON for each file made here: of which image
-content, by which network. A file without such a line, made by the original, is accepted.
+content, by which network. The line is written before the file, so that a file without one can only be the original's.
 """
 
+import contextlib
 import enum
 import hashlib
 import logging
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +18,13 @@ import orjson
 
 from retrain.arrays import FloatArray
 from retrain.errors import OutputError
-from retrain.files import write_atomically
+from retrain.files import append, locked, remove_orphans, write_atomically
 from retrain.image_lists import LabelledImage
+from retrain.interruption import raise_if_interrupted
 
 logger = logging.getLogger("retrain")
+
+MAX_NAME_BYTES = 255  # Of a file, on all common file systems.
 
 
 class Stale(enum.Enum):
@@ -29,11 +34,15 @@ class Stale(enum.Enum):
     UNREADABLE = "unreadable"
     IMAGE_CHANGED = "the image has changed"
     NETWORK_CHANGED = "made by another network"
+    MISFIT = "they came without a record, and some do not fit their images"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What the index remembers of one bottleneck: its image's size in bytes, modification time and SHA-256, and its network."""
+    """What the index remembers of one bottleneck: its image's size in bytes, modification time and SHA-256, and its network.
+
+    The SHA-256 is empty for a bottleneck that was not made here but adopted: of its image only size and time are known.
+    """
 
     size: int
     mtime_ns: int
@@ -60,7 +69,33 @@ class BottleneckCache:
 
     def path(self, image: LabelledImage) -> str:
         """Where the bottleneck of an image is kept."""
-        return os.path.join(self._dir, image.folder, f"{image.file_name}_{self._architecture}.txt")
+        name = f"{image.file_name}_{self._architecture}.txt"
+        if len(os.fsencode(name)) > MAX_NAME_BYTES:  # The original could not have cached it at all.
+            name = f"{hashlib.sha256(os.fsencode(image.file_name)).hexdigest()}_{self._architecture}.txt"
+        return os.path.join(self._dir, image.folder, name)
+
+    @contextlib.contextmanager
+    def making(self) -> Iterator[bool]:
+        """Held while bottlenecks are being made, by one run at a time; gives whether another run had to be waited for.
+
+        Raises:
+            OutputError: the cache's folder cannot be written to.
+        """
+
+        def waiting(turn: int) -> None:
+            raise_if_interrupted()
+            if turn == 0:
+                logger.info("Another run is making bottlenecks in %s; waiting for it.", self._dir)
+
+        path = os.path.join(self._dir, f".lock_{self._architecture}")
+        with contextlib.ExitStack() as stack:
+            try:
+                os.makedirs(self._dir, exist_ok=True)
+                waited = stack.enter_context(locked(path, waiting))
+            except OSError as error:
+                raise _unwritable(path, error) from error
+            self._indices.clear()  # Another run may have written to them.
+            yield waited
 
     def read(self, image: LabelledImage) -> FloatArray | Stale:
         """The cached bottleneck, float32 [D], or the reason why there is none to be used."""
@@ -78,21 +113,46 @@ class BottleneckCache:
             return Stale.UNREADABLE
         return self.check_record(image) or values
 
-    def write(self, image: LabelledImage, values: FloatArray, mtime_ns: int) -> None:
-        """Keeps a bottleneck, float32 [D]. `mtime_ns` is the image's modification time as it was before it was decoded.
+    def keep(self, images: Sequence[LabelledImage], values: FloatArray, mtimes_ns: Sequence[int]) -> None:
+        """Keeps the bottlenecks of n images, float32 [n, D], but not of one that has vanished or was edited meanwhile.
+
+        Args:
+            images: n images.
+            values: their bottlenecks.
+            mtimes_ns: their modification times, as they were before they were decoded.
 
         Raises:
             OutputError: the cache's folder cannot be written to.
         """
+        rows = [
+            (image, row, record)
+            for image, row, mtime_ns in zip(images, values, mtimes_ns, strict=True)
+            if (record := self._record(image, sha256_of)) and record.mtime_ns == mtime_ns
+        ]
+        path = self._dir
         try:
-            os.makedirs(os.path.dirname(self.path(image)), exist_ok=True)
-            write_atomically(self.path(image), format_values(values))
-            self._remember(image, mtime_ns)
+            for image, _, _ in rows:
+                path = self.path(image)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)  # A stale one, which the new record would declare to be true.
+            path = self._dir
+            self._remember((image, record) for image, _, record in rows)
+            for image, row, _ in rows:
+                path = self.path(image)
+                write_atomically(path, format_values(row))
         except OSError as error:
-            raise OutputError(
-                f"The bottleneck {self.path(image)} cannot be written ({error.strerror}). Those made before it are kept: "
-                "make room, or give another --bottleneck_dir, and run again."
-            ) from error
+            raise _unwritable(error.filename or path, error) from error
+
+    def is_recorded(self, image: LabelledImage) -> bool:
+        """Whether the index knows of what the image's bottleneck was made."""
+        return _json_name(image.file_name) in self._index(image.folder)
+
+    def adopt(self, images: Iterable[LabelledImage]) -> None:
+        """Records existing bottlenecks that came without a record, so that from now on an edited image is noticed."""
+        records = ((image, self._record(image, lambda path: "")) for image in images)
+        with contextlib.suppress(OSError):  # Of a cache that cannot be written to nothing is lost but this.
+            self._remember((image, record) for image, record in records if record)
 
     def check_record(self, image: LabelledImage) -> Stale | None:
         """Why an existing bottleneck must not be used, as far as the index knows: its image or network has changed."""
@@ -111,26 +171,38 @@ class BottleneckCache:
             pass  # The image has just vanished; this is what it gave.
         return None  # Only touched or copied: the same content.
 
-    def _remember(self, image: LabelledImage, mtime_ns: int) -> None:
+    def _record(self, image: LabelledImage, digest: Callable[[str], str]) -> Record | None:
+        """What is to be remembered of an image as it is now; None if it has vanished."""
         try:
-            status, sha256 = os.stat(image.path), sha256_of(image.path)
+            status = os.stat(image.path)
+            return Record(status.st_size, status.st_mtime_ns, digest(image.path), self._fingerprint)
         except OSError:
-            return  # The image has just vanished: nothing can be said of it.
-        if status.st_mtime_ns != mtime_ns:
-            mtime_ns, sha256 = -1, ""  # Edited while it was decoded: what fits no file has the next run make it again.
-        record = Record(status.st_size, mtime_ns, sha256, self._fingerprint)
-        line = orjson.dumps([_json_name(image.file_name), record.size, record.mtime_ns, record.sha256, record.network])
-        # The leading newline ends a line that a killed run left half-written, so that it costs itself and not this one.
-        with open(self._index_path(image.folder), "ab") as file:
-            file.write(b"\n" + line)
+            return None
+
+    def _remember(self, records: Iterable[tuple[LabelledImage, Record]]) -> None:
+        lines: dict[str, list[bytes]] = {}
+        for image, record in records:
+            line = [_json_name(image.file_name), record.size, record.mtime_ns, record.sha256, record.network]
+            lines.setdefault(image.folder, []).append(orjson.dumps(line))
+        for folder, of_folder in lines.items():
+            # The leading newline ends a line that a killed run left half-written, so that it costs itself and not this one.
+            append(self._index_path(folder), b"\n" + b"\n".join(of_folder))
 
     def _index_path(self, folder: str) -> str:
         return os.path.join(self._dir, folder, f".index_{self._architecture}.jsonl")
 
     def _index(self, folder: str) -> dict[str, Record]:
         if folder not in self._indices:
+            remove_orphans(os.path.join(self._dir, folder))
             self._indices[folder] = _read_index(self._index_path(folder))
         return self._indices[folder]
+
+
+def _unwritable(path: str, error: OSError) -> OutputError:
+    return OutputError(
+        f"In the bottleneck cache, {path} cannot be written ({error.strerror}). What was made before is kept: make room, or give "
+        "another --bottleneck_dir, and run again."
+    )
 
 
 def format_values(values: FloatArray) -> bytes:

@@ -18,7 +18,7 @@ BROKEN_PIPE = 141
 def run_command(command: Callable[[], int], interrupted: str = "Stopped.") -> int:
     """Runs `command` and returns its exit code; an error that a user can mend becomes `error: …` on stderr and an exit code.
 
-    `interrupted` is printed at Ctrl-C.
+    `interrupted` is printed at Ctrl-C, unless the KeyboardInterrupt itself says more.
     """
     try:
         if threading.current_thread() is threading.main_thread():
@@ -38,8 +38,8 @@ def run_command(command: Callable[[], int], interrupted: str = "Stopped.") -> in
     except MemoryError as error:
         print(f"error: there is not enough memory ({error}). Lower the batch sizes.", file=sys.stderr)
         return RetrainError.exit_code
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or interrupted, file=sys.stderr)
         return INTERRUPTED
 
 

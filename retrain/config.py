@@ -78,6 +78,7 @@ class RetrainConfig:
     )
     logging_verbosity: str = flag("Least severe message to print.", "INFO", choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
     checkpoint_path: str = flag("Prefix of the checkpoint files that hold the trained head.", "/tmp/_retrain_checkpoint")
+    resume: bool = flag("Go on with the training that the checkpoint holds, if there is one.", False)
     precision: str = flag(
         "Number format of the network's computation; other than float32 is faster on processors with AMX, and less exact.",
         FLOAT32,

@@ -1,18 +1,21 @@
 """Random flips, crops, scales and brightnesses, so that the head learns to ignore what does not matter."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.inference import decoded_batches, numbered_files, run_padded, suitable_batch_size
+from retrain.errors import ImageError, ImageFolderError
+from retrain.inference import BATCHES_AHEAD, decoded_batches, numbered_files, run_padded, suitable_batch_size
 from retrain.input_spec import InputSpec
-from retrain.preprocess import decode, normalise, resize
+from retrain.preprocess import decode, decode_by, decode_with_pillow, normalise, read_image, resize
 
 N_DRAWS = 5
+# So many draws in a row whose images cannot be decoded, besides those under way, mean that the images are gone.
+MOST_LOST = 1000
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,13 @@ class Distortion:
         return draws
 
 
-def distorted_image_from_bytes(contents: tf.Tensor, draws: tf.Tensor, spec: InputSpec) -> tf.Tensor:
-    """Decodes and distorts one image: a string scalar and float32 [5] of `Distortion.draw` → float32 [H, W, 3].
+def distort(pixels: tf.Tensor, draws: tf.Tensor, spec: InputSpec) -> tf.Tensor:
+    """Distorts one image: uint8 [h, w, 3] and float32 [5] of `Distortion.draw` → float32 [H, W, 3].
 
     The original's order: enlarge, crop to the input size, mirror, brightness, then mean and standard deviation.
     """
     height, width = (tf.cast(draws[0] * float(size), tf.int32) for size in (spec.height, spec.width))
-    image = resize(decode(contents), height, width)
+    image = resize(pixels, height, width)
     top = tf.cast(draws[1] * tf.cast(height - spec.height + 1, tf.float32), tf.int32)
     left = tf.cast(draws[2] * tf.cast(width - spec.width + 1, tf.float32), tf.int32)
     cropped = tf.slice(image, [top, left, 0], [spec.height, spec.width, 3])
@@ -55,6 +58,7 @@ def distorted_image_from_bytes(contents: tf.Tensor, draws: tf.Tensor, spec: Inpu
 
 def distorted_bottlenecks(
     paths: Sequence[str],
+    for_pillow: Collection[int],
     draw_positions: Callable[[], IndexArray],
     distortion: Distortion,
     rng: np.random.Generator,
@@ -65,7 +69,8 @@ def distorted_bottlenecks(
     """Draws, decodes and distorts images and runs them through the network, without end; what comes next is prepared meanwhile.
 
     Args:
-        paths: N image files. One that cannot be decoded drops out, and the next draw takes its place.
+        paths: N image files. One that cannot be decoded any more drops out, and the next draw takes its place.
+        for_pillow: positions of the images that TensorFlow cannot decode.
         draw_positions: gives the positions of one training batch, int64 [B].
         distortion: how much the images are changed.
         rng: the source of the random changes.
@@ -75,20 +80,33 @@ def distorted_bottlenecks(
 
     Yields:
         Positions, int64 [n], and bottlenecks, float32 [n, D]; n is the network's batch, whatever the size of the training batch.
+
+    Raises:
+        ImageFolderError: none of the images can be decoded any more.
     """
+    size = batch_size or suitable_batch_size(spec)
+    since_decoded = [0]  # Draws.
 
     def draws() -> Iterator[tuple[IndexArray, FloatArray]]:
-        while True:
+        while since_decoded[0] <= MOST_LOST + (BATCHES_AHEAD + 2) * size:
             positions = draw_positions()
             yield positions, distortion.draw(len(positions), rng)
+            since_decoded[0] += len(positions)
 
-    all_paths, size = tf.constant([os.fsencode(path) for path in paths]), batch_size or suitable_batch_size(spec)
+    by_pillow = np.zeros(len(paths), bool)
+    by_pillow[list(for_pillow)] = True
+    all_paths, by_pillow = tf.constant([os.fsencode(path) for path in paths]), tf.constant(by_pillow)
     signature = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, N_DRAWS], tf.float32))
     drawn = tf.data.Dataset.from_generator(draws, output_signature=signature).unbatch()
-    numbered = drawn.map(lambda position, draw: (position, all_paths[position], draw))
-    decoded = decoded_batches(numbered, lambda path, draw: distorted_image_from_bytes(tf.io.read_file(path), draw, spec), size)
-    for positions, images in decoded:
+    numbered = drawn.map(lambda position, draw: (position, all_paths[position], by_pillow[position], draw))
+
+    def image(path: tf.Tensor, pillow: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+        return distort(decode_by(pillow, tf.io.read_file(path)), draw, spec)
+
+    for positions, images in decoded_batches(numbered, image, size):
+        since_decoded[0] = 0
         yield positions, run_padded(network, images, size)
+    raise ImageFolderError("The training images can no longer be decoded. Is their folder still there?")
 
 
 def rebatch(chunks: Iterator[tuple[IndexArray, FloatArray]], batch_size: int) -> Iterator[tuple[IndexArray, FloatArray]]:
@@ -102,8 +120,15 @@ def rebatch(chunks: Iterator[tuple[IndexArray, FloatArray]], batch_size: int) ->
         positions, values = positions[batch_size:], values[batch_size:]
 
 
-def undecodable(paths: Sequence[str]) -> list[int]:
-    """Positions of the images that `distorted_bottlenecks` would drop."""
+def how_to_decode(paths: Sequence[str]) -> tuple[list[int], dict[int, str]]:
+    """Positions of the images that only Pillow can decode, and the reason for each that cannot be decoded at all."""
     sizes = decoded_batches(numbered_files(paths), lambda path: tf.size(decode(tf.io.read_file(path))), len(paths) or 1)
     seen = {position for positions, _ in sizes for position in positions.tolist()}
-    return [place for place in range(len(paths)) if place not in seen]
+    for_pillow, failed = [], {}
+    for position in sorted(set(range(len(paths))) - seen):
+        try:
+            decode_with_pillow(read_image(paths[position]))
+            for_pillow.append(position)
+        except ImageError as error:
+            failed[position] = str(error)
+    return for_pillow, failed

@@ -29,6 +29,12 @@ class OutputError(RetrainError):
     exit_code = 2
 
 
+class CheckpointError(RetrainError):
+    """The training that a checkpoint holds cannot be gone on with: it is damaged, or is another training."""
+
+    exit_code = 2
+
+
 class ModelError(RetrainError):
     """A network's file cannot be had, or is not what its name says."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.interruption import raise_if_interrupted
+from retrain.interruption import interrupts_deferred, raise_if_interrupted
 
 INITIAL_STDDEV = 0.001
 LARGE_HEAD = 2**18  # Weights from which on several threads multiply faster than one.
@@ -49,12 +49,17 @@ def train(
     batches: Iterable[tuple[FloatArray, IndexArray]],
     learning_rate: float,
     after_step: Callable[[int, FloatArray, IndexArray], None],
+    first_step: int = 0,
 ) -> None:
-    """Runs a training step for each batch (float32 [B, D], int64 [B]), then calls `after_step(step, bottlenecks, classes)`."""
+    """Runs a training step for each batch (float32 [B, D], int64 [B]), then calls `after_step(step, bottlenecks, classes)`.
+
+    Steps are counted from `first_step`. At Ctrl-C it raises KeyboardInterrupt, always between two steps.
+    """
     # On small products BLAS threads wait for each other longer than they compute, many times longer where other programs run too.
     threads = 1 if head.weights.size < LARGE_HEAD else None
-    with threadpool_limits(threads, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
-        for step, (bottlenecks, classes) in enumerate(batches):
+    quiet = np.errstate(over="ignore", invalid="ignore")
+    with threadpool_limits(threads, user_api="blas"), quiet, interrupts_deferred():
+        for step, (bottlenecks, classes) in enumerate(batches, first_step):
             raise_if_interrupted()
             head.train_step(bottlenecks, classes, learning_rate)
             after_step(step, bottlenecks, classes)

@@ -75,7 +75,7 @@ def create_image_lists(image_dir: str, testing_percentage: int, validation_perce
         if names:
             classes[folder] = names
         else:
-            logger.warning("No images in %s: the folder is skipped.", os.path.join(image_dir, folder))
+            _warn_of_empty(os.path.join(image_dir, folder))
     _check_classes(image_dir, classes)
     labels = _labels(image_dir, classes)
     images = []
@@ -110,7 +110,7 @@ def label_of(folder: str) -> str:
 def _class_folders(image_dir: str) -> list[str]:
     try:
         with os.scandir(image_dir) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
+            return sorted(entry.name for entry in entries if os.path.isdir(entry.path))
     except OSError as error:
         raise ImageFolderError(
             f"--image_dir cannot be read: {image_dir} ({error.strerror}). Give a folder that holds one folder for each class."
@@ -120,30 +120,58 @@ def _class_folders(image_dir: str) -> list[str]:
 def _image_names(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if e.name.lower().endswith(IMAGE_ENDINGS) and e.is_file())
+            return sorted(entry.name for entry in entries if entry.name.lower().endswith(IMAGE_ENDINGS) and _is_file(entry))
     except OSError as error:
         raise ImageFolderError(f"The class folder {folder} cannot be read ({error.strerror}).") from error
 
 
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a file, or a link that leads nowhere, which is to be reported as an image that cannot be read."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:  # A circle of links.
+        return True
+
+
+def _warn_of_empty(folder: str) -> None:
+    deeper = [path for path in _sub_folders(folder) if _image_names(path)]
+    hint = f" There are images further down, in {deeper[0]}." if deeper else ""
+    logger.warning("No images in %s: the folder is skipped.%s", folder, hint)
+
+
+def _sub_folders(folder: str) -> list[str]:
+    return [os.path.join(folder, name) for name in _class_folders(folder)]
+
+
 def _check_classes(image_dir: str, classes: dict[str, list[str]]) -> None:
-    if len(classes) >= 2:
-        for folder, names in classes.items():
-            if len(names) < FEW_IMAGES:
-                logger.warning(
-                    "%s has only %d images; with less than %d the result may be poor.",
-                    os.path.join(image_dir, folder),
-                    len(names),
-                    FEW_IMAGES,
-                )
-        return
+    beside = len(_image_names(image_dir))
+    if len(classes) < 2:
+        raise ImageFolderError(_too_few_classes(image_dir, classes, beside))
+    if beside:
+        logger.warning("%d images lie directly in %s, in no class folder: they are not used.", beside, image_dir)
+    for folder, names in classes.items():
+        if len(names) < FEW_IMAGES:
+            logger.warning(
+                "%s has only %d images; with less than %d the result may be poor.",
+                os.path.join(image_dir, folder),
+                len(names),
+                FEW_IMAGES,
+            )
+
+
+def _too_few_classes(image_dir: str, classes: dict[str, list[str]], beside: int) -> str:
     found = f"one folder of images, {next(iter(classes))}" if classes else "no folder of images"
-    if _image_names(image_dir):
+    if beside:
         found += ", and images beside the folders, where they belong to no class"
     endings = ", ".join(IMAGE_ENDINGS)
-    raise ImageFolderError(
+    text = (
         f"Training needs at least two classes. Found {found}, in {image_dir}. Put the images ({endings}) of each class "
         "into a folder of its own there."
     )
+    for folder in _sub_folders(image_dir):
+        if sum(bool(_image_names(path)) for path in _sub_folders(folder)) >= 2:
+            return f"{text} There are folders of images in {folder}: perhaps that is the --image_dir you mean."
+    return text
 
 
 def _labels(image_dir: str, folders: Iterable[str]) -> tuple[str, ...]:

@@ -3,11 +3,14 @@
 So the signal is remembered too, and the loops that take long ask for it at each turn.
 """
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 _interrupted = threading.Event()
+_deferred = threading.Event()
 
 
 def watch_for_interrupts() -> None:
@@ -22,6 +25,18 @@ def raise_if_interrupted() -> None:
         raise KeyboardInterrupt
 
 
+@contextlib.contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Within it the first Ctrl-C raises only where it is asked for, so that what is being changed is never left half changed."""
+    _deferred.set()
+    try:
+        yield
+    finally:
+        _deferred.clear()
+
+
 def _remember(number: int, frame: FrameType | None) -> None:
+    insisting = _interrupted.is_set()
     _interrupted.set()
-    raise KeyboardInterrupt
+    if insisting or not _deferred.is_set():
+        raise KeyboardInterrupt

@@ -30,6 +30,7 @@ class Monitor:
         summaries_dir: str,
         interval: int,
         n_steps: int,
+        first_step: int = 0,
     ) -> None:
         """
         Args:
@@ -38,13 +39,14 @@ class Monitor:
             summaries_dir: gets the folders `train` and `validation`.
             interval: in steps.
             n_steps: of the whole training.
+            first_step: the steps before it were done by an earlier run.
         """
         self._head = head
         self._validation_batch = validation_batch
         self._interval = interval
         self._last_step = n_steps - 1
-        self._train = SummaryWriter(os.path.join(summaries_dir, "train"))
-        self._validation = SummaryWriter(os.path.join(summaries_dir, "validation"))
+        self._train = SummaryWriter(os.path.join(summaries_dir, "train"), first_step)
+        self._validation = SummaryWriter(os.path.join(summaries_dir, "validation"), first_step)
         self.train_accuracy: float | None = None
         self.validation_accuracy: float | None = None
 

@@ -1,12 +1,13 @@
 """Everything TensorBoard shows: scalars and histograms under the original's tags, and the graph."""
 
+import contextlib
 import os
 import socket
 import time
 from collections.abc import Mapping
 
 import numpy as np
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -43,13 +44,19 @@ def clear_summaries_dir(summaries_dir: str) -> None:
 class SummaryWriter:
     """Writes the summaries of one set (`train` or `validation`)."""
 
-    def __init__(self, folder: str) -> None:
-        """`folder` is created if needed. Raises OSError, as the other methods do, where it cannot be written to."""
+    def __init__(self, folder: str, first_step: int = 0) -> None:
+        """`folder` is created if needed; what earlier files there say of steps from `first_step` on is taken back.
+
+        Raises OSError, as the other methods do, where the folder cannot be written to.
+        """
         os.makedirs(folder, exist_ok=True)
         # Files of one folder are read in the order of their names; TensorBoard knows them by "tfevents".
         name = f"events.out.tfevents.{time.time_ns() // 10**6}.{socket.gethostname()}.{os.getpid()}"
-        self._records = RecordWriter(open(os.path.join(folder, name), "xb"))  # noqa: SIM115 - closed by close().
+        self._path = os.path.join(folder, name)
+        self._records = RecordWriter(open(self._path, "xb"))  # noqa: SIM115 - closed by close().
         self._add(Event(file_version="brain.Event:2"))
+        if first_step:
+            self._add(Event(step=first_step, session_log=SessionLog(status=SessionLog.START)))
 
     def add_graph(self, graph_def: GraphDef) -> None:
         """Shows the graph, without the values of its weights."""
@@ -76,13 +83,17 @@ class SummaryWriter:
 
     def close(self) -> None:
         """Closes the file."""
-        self._records.close()
+        with contextlib.suppress(OSError):  # All was written before, or could not be, which was said then.
+            self._records.close()
 
     def _add(self, event: Event) -> None:
         """Writes an event through to the file, so that TensorBoard shows the training while it runs."""
         event.wall_time = time.time()
-        self._records.write(event.SerializeToString())
-        self._records.flush()
+        try:
+            self._records.write(event.SerializeToString())
+            self._records.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._path) from error
 
 
 def head_measures(head: SoftmaxHead) -> dict[str, float]:

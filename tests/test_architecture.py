@@ -30,6 +30,7 @@ ORDER = [
     "retrain.backbones.download",
     "retrain.backbones.rewrite",
     "retrain.backbones.frozen_graph",
+    "retrain.backbones.choose",
     "retrain.bottlenecks",
     "retrain.cache_reader",
     "retrain.extract",
@@ -47,6 +48,7 @@ ORDER = [
     "retrain.export.checkpoint",
     "retrain.export.exporter",
     "retrain.outputs",
+    "retrain.progress",
     # All of it.
     "retrain.result",
     "retrain.pipeline",

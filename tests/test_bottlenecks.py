@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import time
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def mtime_ns(image: LabelledImage) -> int:
 
 
 def keep(folder: Path, image: LabelledImage, values: FloatArray = FIRST) -> None:
-    open_cache(folder).write(image, values, mtime_ns(image))
+    open_cache(folder).keep([image], values[np.newaxis], [mtime_ns(image)])
 
 
 def edit(image: LabelledImage, content: bytes) -> None:
@@ -239,12 +240,21 @@ def test_an_image_that_was_only_touched_keeps_its_bottleneck(tmp_path: Path) -> 
     assert bits(found) == bits(FIRST)
 
 
-def test_an_image_edited_while_it_was_decoded_is_noticed_by_the_next_run(tmp_path: Path) -> None:
-    image = write_image(tmp_path, content=b"decoded")
-    before = mtime_ns(image)
+def test_of_an_image_edited_while_it_was_decoded_nothing_is_kept(tmp_path: Path) -> None:
+    image, other = write_image(tmp_path, content=b"decoded"), write_image(tmp_path, "other.jpg")
+    before = [mtime_ns(image), mtime_ns(other)]
     edit(image, b"changed")
-    open_cache(tmp_path).write(image, FIRST, before)
-    assert open_cache(tmp_path).read(image) is Stale.IMAGE_CHANGED
+    open_cache(tmp_path).keep([image, other], np.stack([FIRST, SECOND]), before)
+    assert open_cache(tmp_path).read(image) is Stale.MISSING
+    assert not isinstance(open_cache(tmp_path).read(other), Stale)
+
+
+def test_of_an_image_that_has_vanished_nothing_is_kept(tmp_path: Path) -> None:
+    image = write_image(tmp_path)
+    before = mtime_ns(image)
+    os.unlink(image.path)
+    open_cache(tmp_path).keep([image], FIRST[np.newaxis], [before])
+    assert not (tmp_path / "cache").exists()
 
 
 def test_another_network_under_the_same_name_is_noticed(tmp_path: Path) -> None:
@@ -298,7 +308,7 @@ def test_caches_of_two_architectures_in_one_folder_do_not_disturb_each_other(tmp
     other = open_cache(tmp_path, "inception_v3", size=2, fingerprint="another network")
     keep(tmp_path, image)
     assert other.read(image) is Stale.MISSING
-    other.write(image, np.array([7, 8], np.float32), mtime_ns(image))
+    other.keep([image], np.array([[7, 8]], np.float32), [mtime_ns(image)])
     mine = open_cache(tmp_path).read(image)
     theirs = open_cache(tmp_path, "inception_v3", size=2, fingerprint="another network").read(image)
     assert not isinstance(mine, Stale)
@@ -330,8 +340,8 @@ def test_a_cache_folder_that_is_a_file_is_an_error_that_says_what_to_do(tmp_path
     with pytest.raises(OutputError) as caught:
         keep(tmp_path, image)
     assert str(caught.value) == (
-        f"The bottleneck {tmp_path}/cache/Red roses/a.jpg_{ARCHITECTURE}.txt cannot be written (Not a directory). Those made "
-        "before it are kept: make room, or give another --bottleneck_dir, and run again."
+        f"In the bottleneck cache, {tmp_path}/cache/Red roses cannot be written (Not a directory). What was made before is kept: "
+        "make room, or give another --bottleneck_dir, and run again."
     )
     assert caught.value.exit_code == 2
 
@@ -345,15 +355,82 @@ def test_a_write_that_cannot_take_its_name_leaves_nothing(tmp_path: Path) -> Non
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_full_disk_leaves_the_old_bottleneck_whole(tmp_path: Path) -> None:
-    image = write_image(tmp_path)
-    keep(tmp_path, image)
-    before = {path.name: path.read_bytes() for path in index_path(tmp_path).parent.iterdir()}
+def test_a_full_disk_leaves_no_half_bottleneck_and_all_others_whole(tmp_path: Path) -> None:
+    image, other = write_image(tmp_path), write_image(tmp_path, "other.jpg")
+    keep(tmp_path, other)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # Files end at 100 bytes, as on a disk without room for more.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # Files end there, as on a disk without room for more.
     try:
-        with pytest.raises(OutputError, match=r"cannot be written \(File too large\)"):
+        with pytest.raises(OutputError, match=r"/a\.jpg_mobilenet_0\.25_128\.txt cannot be written \(File too large\)"):
             keep(tmp_path, image, np.linspace(0, 1, MOBILENET_SIZE, dtype=np.float32))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert {path.name: path.read_bytes() for path in index_path(tmp_path).parent.iterdir()} == before
+    assert not isinstance(open_cache(tmp_path).read(other), Stale)
+    assert open_cache(tmp_path).read(image) is Stale.MISSING
+    assert len(os.listdir(index_path(tmp_path).parent)) == 2, "the other's bottleneck and the index"
+
+
+def test_a_link_under_the_name_of_the_index_is_not_followed(tmp_path: Path) -> None:
+    image, victim = write_image(tmp_path), tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    index_path(tmp_path).parent.mkdir(parents=True)
+    index_path(tmp_path).symlink_to(victim)
+    with pytest.raises(OutputError, match=r"\.index_mobilenet_0\.25_128\.jsonl cannot be written"):
+        keep(tmp_path, image)
+    assert victim.read_bytes() == b"precious"
+
+
+def test_a_link_under_the_name_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / f".lock_{ARCHITECTURE}").symlink_to(tmp_path / "victim")
+    with pytest.raises(OutputError, match=r"\.lock_mobilenet_0\.25_128 cannot be written"), open_cache(tmp_path).making():
+        pass
+    assert not (tmp_path / "victim").exists()
+
+
+def test_what_a_killed_run_left_behind_is_removed_after_an_hour(tmp_path: Path) -> None:
+    image = write_image(tmp_path)
+    keep(tmp_path, image)
+    old, young, not_ours = (index_path(tmp_path).parent / name for name in (f".tmp-{'a' * 16}", f".tmp-{'b' * 16}", ".tmp-mine"))
+    for path, age in ((old, 3700), (young, 3500), (not_ours, 3700)):
+        path.write_bytes(b"half a bott")
+        os.utime(path, (time.time() - age, time.time() - age))
+    assert not isinstance(open_cache(tmp_path).read(image), Stale)
+    assert [path.exists() for path in (old, young, not_ours)] == [False, True, True]
+
+
+def test_a_name_as_long_as_names_can_be(tmp_path: Path) -> None:
+    images = [write_image(tmp_path, f"{letter * 251}.jpg") for letter in "ab"]
+    for image, values in zip(images, (FIRST, SECOND), strict=True):
+        keep(tmp_path, image, values)
+    for image, values in zip(images, (FIRST, SECOND), strict=True):
+        found = open_cache(tmp_path).read(image)
+        assert not isinstance(found, Stale)
+        assert bits(found) == bits(values)
+
+
+# Files that came without a record
+
+
+def test_an_adopted_bottleneck_is_noticed_to_be_stale_too(tmp_path: Path) -> None:
+    image, touched, other = (write_image(tmp_path, name) for name in ("a.jpg", "touched.jpg", "other.jpg"))
+    for each in (image, touched, other):
+        put_text(tmp_path, each, b"1,2,3")
+    cache = open_cache(tmp_path)
+    assert not cache.is_recorded(image)
+    cache.adopt([image, touched])
+    edit(image, b"another photo")
+    edit(touched, Path(touched.path).read_bytes())
+    again = open_cache(tmp_path)
+    assert [again.is_recorded(each) for each in (image, touched, other)] == [True, True, False]
+    assert again.read(image) is Stale.IMAGE_CHANGED
+    assert again.read(touched) is Stale.IMAGE_CHANGED, "its content when it was adopted is not known"
+    assert not isinstance(again.read(other), Stale)
+
+
+def test_adopting_in_a_folder_that_cannot_be_written_to_is_no_obstacle(tmp_path: Path) -> None:
+    image = write_image(tmp_path)
+    put_text(tmp_path, image, b"1,2,3")
+    index_path(tmp_path).mkdir()  # Not even root can write to that.
+    open_cache(tmp_path).adopt([image])
+    assert not isinstance(open_cache(tmp_path).read(image), Stale)

@@ -13,7 +13,7 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.flags import flags_of
 
-N_RETRAIN_FLAGS = 31
+N_RETRAIN_FLAGS = 32
 N_LABEL_FLAGS = 12
 
 # Name: type and default, from the table of the original's flags; its lineage B's handle of a hub module is not a flag here.
@@ -49,6 +49,7 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "architecture": (str | None, None),
     "model_url_base": (str | None, None),
     "strict": (bool, False),
+    "resume": (bool, False),
     "precision": (str, "float32"),
     "bottleneck_batch_size": (int | None, None),
     "random_seed": (int | None, None),
@@ -104,6 +105,7 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "saved_model_dir": ("a text", {"\0": "\0"}),
     "logging_verbosity": ("one of DEBUG, INFO, WARN, ERROR, FATAL", {"LOUD": "LOUD", "WARNING": "WARNING", "": "''"}),
     "checkpoint_path": (TEXT, {"": "''"}),
+    "resume": (SWITCH, {"yes": ""}),
     "precision": ("one of float32, bfloat16_products, bfloat16", {"float16": "float16"}),
     "bottleneck_batch_size": ("an integer in [1, 1000000]", {"0": "0", "1000001": "1000001", "many": "many"}),
     "random_seed": ("an integer in [0, 4294967296)", {"-1": "-1", "4294967296": "4294967296", "dice": "dice"}),

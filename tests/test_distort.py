@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.distort import N_DRAWS, Distortion, distorted_bottlenecks, distorted_image_from_bytes, rebatch, undecodable
+from retrain.distort import N_DRAWS, Distortion, distort, distorted_bottlenecks, how_to_decode, rebatch
 from retrain.input_spec import InputSpec
-from retrain.preprocess import image_from_bytes
+from retrain.preprocess import decode, image_from_bytes
 from tests.test_preprocess import encoded, noise, tf1_resize
 
 SPEC = InputSpec(height=32, width=48, mean=127.5, std=127.5)
@@ -56,12 +56,12 @@ def test_without_distortion_nothing_is_changed() -> None:
     contents = tf.constant(encoded(noise(61, 45), "PNG"))
     plain = image_from_bytes(contents, SPEC)
     for row in draws[:10]:
-        np.testing.assert_allclose(distorted_image_from_bytes(contents, row, SPEC), plain, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(distort(decode(contents), row, SPEC), plain, rtol=0, atol=1e-4)
 
 
 def distorted(pixels: npt.NDArray[np.uint8], draws: Sequence[float], spec: InputSpec = SPEC) -> FloatArray:
     contents = tf.constant(encoded(pixels, "PNG"))
-    return np.asarray(distorted_image_from_bytes(contents, tf.constant(draws, tf.float32), spec))
+    return np.asarray(distort(decode(contents), tf.constant(draws, tf.float32), spec))
 
 
 def normalised(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -113,9 +113,9 @@ def test_the_result_always_has_the_networks_size(crop: int, scale: int, seed: in
 
 def test_a_pipeline_gives_the_same_bits_as_an_eager_call() -> None:
     contents, [draws] = encoded(noise(61, 45), "JPEG"), EVERYTHING.draw(1, np.random.default_rng(1))
-    dataset = tf.data.Dataset.from_tensors((contents, draws)).map(lambda c, d: distorted_image_from_bytes(c, d, SPEC))
+    dataset = tf.data.Dataset.from_tensors((contents, draws)).map(lambda c, d: distort(decode(c), d, SPEC))
     (piped,) = dataset.as_numpy_iterator()
-    np.testing.assert_array_equal(piped, distorted_image_from_bytes(tf.constant(contents), tf.constant(draws), SPEC))
+    np.testing.assert_array_equal(piped, distort(decode(tf.constant(contents)), tf.constant(draws), SPEC))
 
 
 def chunks_of(sizes: Sequence[int]) -> Iterator[tuple[IndexArray, FloatArray]]:
@@ -144,14 +144,16 @@ def write_pictures(folder: Path, count: int) -> list[str]:
     return [str(folder / f"{i}.png") for i in range(count)]
 
 
-def test_undecodable_names_what_would_be_dropped(tmp_path: Path) -> None:
+def test_what_tensorflow_cannot_decode_is_left_to_pillow_or_named(tmp_path: Path) -> None:
     paths = [*write_pictures(tmp_path, 3), *(str(tmp_path / name) for name in ("text.jpg", "empty.jpg", "none.jpg", "scan.jpg"))]
     (tmp_path / "text.jpg").write_bytes(b"some text")
     (tmp_path / "empty.jpg").write_bytes(b"")
     Image.fromarray(noise(20, 30)).save(tmp_path / "scan.jpg", "TIFF")  # Only Pillow reads it.
-    assert undecodable([paths[3], *paths[:2], *paths[4:], paths[2]]) == [0, 3, 4, 5]
-    assert undecodable(paths[:3]) == []
-    assert undecodable([]) == []
+    for_pillow, failed = how_to_decode([paths[3], *paths[:2], *paths[4:], paths[2]])
+    assert for_pillow == [5]
+    assert failed == {0: "it is no image in a known format", 3: "the file is empty", 4: "No such file or directory"}
+    assert how_to_decode(paths[:3]) == ([], {})
+    assert how_to_decode([]) == ([], {})
 
 
 def pixels_themselves(images: FloatArray) -> FloatArray:
@@ -167,7 +169,7 @@ def drawing(seed: int, n_images: int, batch_size: int) -> Callable[[], IndexArra
 def first_bottlenecks(paths: Sequence[str], seed: int, count: int) -> tuple[IndexArray, FloatArray]:
     draw_positions = drawing(seed, len(paths), batch_size=10)
     rng = np.random.default_rng(seed + 1)
-    chunks = distorted_bottlenecks(paths, draw_positions, EVERYTHING, rng, pixels_themselves, SPEC)
+    chunks = distorted_bottlenecks(paths, [], draw_positions, EVERYTHING, rng, pixels_themselves, SPEC)
     return next(rebatch(chunks, count))
 
 
@@ -179,7 +181,7 @@ def expected_bottlenecks(paths: Sequence[str], seed: int, count: int) -> tuple[l
     while len(rows) < count:
         for position, draws in zip(draw_positions().tolist(), EVERYTHING.draw(10, rng), strict=True):
             if not paths[position].endswith(".txt"):
-                image = distorted_image_from_bytes(tf.io.read_file(paths[position]), tf.constant(draws), SPEC)
+                image = distort(decode(tf.io.read_file(paths[position])), tf.constant(draws), SPEC)
                 positions.append(position)
                 rows.append(np.asarray(image).ravel())
     return positions[:count], rows[:count]

@@ -357,20 +357,6 @@ def test_a_saved_model_may_go_into_an_empty_folder(bundled: Trained, tmp_path: P
     assert tf.saved_model.contains_saved_model(str(tmp_path))
 
 
-def test_the_checkpoint_has_the_originals_names(bundled: Trained, tmp_path: Path) -> None:
-    prefix = str(tmp_path / "new folder" / "_retrain_checkpoint")
-    bundled.exporter.write_checkpoint(prefix, 4000)
-    reader = tf.train.load_checkpoint(prefix)
-    assert reader.get_variable_to_shape_map() == {
-        "final_training_ops/weights/final_weights": [512, 5],
-        "final_training_ops/biases/final_biases": [5],
-        "global_step": [],
-    }
-    np.testing.assert_array_equal(reader.get_tensor("final_training_ops/weights/final_weights"), bundled.head.weights)
-    np.testing.assert_array_equal(reader.get_tensor("final_training_ops/biases/final_biases"), bundled.head.biases)
-    assert reader.get_tensor("global_step") == 4000
-
-
 def test_labels_are_written_one_a_line(bundled: Trained, tmp_path: Path, reference_dir: Path) -> None:
     bundled.exporter.write_labels(str(tmp_path / "labels.txt"))
     assert (tmp_path / "labels.txt").read_bytes() == b"daisy\ndandelion\nroses\nsunflowers\ntulips\n"

@@ -4,7 +4,10 @@ import dataclasses
 import logging
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -205,9 +208,90 @@ def test_a_cache_that_cannot_be_written_ends_the_run_and_says_so(tmp_path: Path)
     with pytest.raises(OutputError) as caught:
         extraction.run()
     assert str(caught.value).startswith(
-        f"The bottleneck {extraction.cache_dir}/odd/001.png_colours.txt cannot be written (File exists)."
+        f"In the bottleneck cache, {extraction.cache_dir}/odd cannot be written (File exists). What was made before is kept"
     )
-    assert "000.png_colours.txt" in extraction.text_files(), "those made before it are kept"
+
+
+# Bottlenecks that came without a record
+
+
+def without_records(extraction: Extraction) -> None:
+    for index in extraction.cache_dir.glob("*/.index_*"):
+        index.unlink()
+
+
+def test_those_that_fit_are_adopted_and_not_checked_again(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    extraction = Extraction(tmp_path, 40)
+    extraction.run()
+    without_records(extraction)
+    log.clear()
+    result = extraction.run()
+    assert (result.n_made, result.n_read) == (0, 40)
+    assert log.messages == ["16 of 40 bottlenecks that came without a record were checked against their images: all fit."]
+    log.clear()
+    assert extraction.run(network=no_network).n_read == 40
+    assert log.messages == []
+
+
+def test_of_an_adopted_one_an_edited_image_is_noticed(tmp_path: Path) -> None:
+    extraction = Extraction(tmp_path, 3)
+    extraction.run()
+    without_records(extraction)
+    extraction.run()
+    extraction.edit(1, (9, 8, 7))
+    result = extraction.run()
+    assert (result.n_made, result.n_read) == (1, 2)
+    assert result.values[1].tolist() == [9, 8, 7]
+
+
+def test_if_some_do_not_fit_all_are_made_again(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    extraction = Extraction(tmp_path, 40)
+    extraction.run()
+    without_records(extraction)
+    extraction.edit(0, (200, 1, 1))  # The first and the last are always in the sample.
+    extraction.edit(39, (200, 1, 1))
+    log.clear()
+    result = extraction.run()
+    assert (result.n_made, result.n_read) == (40, 0)
+    assert result.values[[0, 39]].tolist() == [[200, 1, 1]] * 2
+    assert log.messages == [
+        "2 of 16 bottlenecks that came without a record do not fit their images.",
+        "40 bottlenecks are made again: they came without a record, and some do not fit their images.",
+    ]
+    assert extraction.run(network=no_network).n_read == 40
+
+
+def test_what_the_decoders_of_other_years_give_fits(tmp_path: Path) -> None:
+    extraction = Extraction(tmp_path, 20)
+    extraction.run()
+    without_records(extraction)
+    assert extraction.run(network=lambda: lambda images: mean_colour(images) * np.float32(1.01)).n_read == 20
+
+
+# Two runs at once
+
+
+def test_a_second_run_waits_and_reads_what_the_first_made(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    extraction = Extraction(tmp_path, 10)
+    begun, finish = threading.Event(), threading.Event()
+
+    def slow_network() -> BatchFunction:
+        begun.set()
+        assert finish.wait(60)
+        return mean_colour
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(extraction.run, network=slow_network)
+        assert begun.wait(60)
+        second = pool.submit(extraction.run, network=no_network)
+        waiting = f"Another run is making bottlenecks in {extraction.cache_dir}; waiting for it."
+        while waiting not in log.messages:
+            time.sleep(0.01)
+        finish.set()
+        assert (first.result().n_made, first.result().n_read) == (10, 0)
+        assert (second.result().n_made, second.result().n_read) == (0, 10)
+    np.testing.assert_array_equal(second.result().values, colours(range(10)))
+    assert log.messages.count(waiting) == 1
 
 
 def reference_images(reference_dir: Path, photos: Path) -> tuple[list[LabelledImage], FloatArray]:

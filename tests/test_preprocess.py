@@ -1,6 +1,7 @@
 """From an image file to what the network sees: formats, TensorFlow 1's pixel grid, and files that are no images."""
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
-from retrain.preprocess import decode, decode_with_pillow, image_from_bytes, image_from_file, resize
+from retrain.preprocess import _is_for_tensorflow, decode, decode_with_pillow, image_from_bytes, image_from_file, resize
 
 Pixels = npt.NDArray[np.uint8]
 GREY = InputSpec(40, 50, 0.0, 1.0)  # Grey levels as they are.
@@ -93,7 +94,7 @@ def test_resize_takes_uint8_and_float32_alike() -> None:
     np.testing.assert_array_equal(of_bytes, of_floats)
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP"])
 def test_a_pipeline_gives_the_same_bits_as_an_eager_call(file_format: str) -> None:
     contents = encoded(noise(150, 111), file_format)
     eager = image_from_bytes(tf.constant(contents), MOBILENET).numpy()
@@ -123,10 +124,27 @@ def test_a_jpeg_is_known_by_its_content(ending: str, tmp_path: Path) -> None:
     assert np.abs(image_from_file(str(path), GREY) - soft(40, 50)).mean() < 4
 
 
-def test_of_an_animated_gif_the_first_frame_is_taken() -> None:
+def test_of_an_animated_gif_the_first_frame_is_taken(tmp_path: Path) -> None:
     first, second = (Image.fromarray(noise(40, 50, seed)).convert("P") for seed in (1, 2))
-    contents = encoded(first, "GIF", save_all=True, append_images=[second], duration=100)
-    np.testing.assert_array_equal(decode(tf.constant(contents)), np.asarray(first.convert("RGB")))
+    path = tmp_path / "animation.gif"
+    path.write_bytes(encoded(first, "GIF", save_all=True, append_images=[second], duration=100))
+    np.testing.assert_array_equal(image_from_file(str(path), GREY), np.asarray(first.convert("RGB")))
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "TIFF"])
+def test_what_is_left_to_pillow(file_format: str) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode(tf.constant(encoded(noise(40, 50), file_format)))
+
+
+@pytest.mark.parametrize(("width", "height", "fits"), [(13_377, 13_377, True), (13_378, 13_378, False), (1, 178_956_971, False)])
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "BMP downwards"])
+def test_the_header_tells_a_bomb(file_format: str, width: int, height: int, fits: bool) -> None:
+    if file_format == "PNG":
+        header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII5B", 13, b"IHDR", width, height, 8, 2, 0, 0, 0)
+    else:
+        header = b"BM" + bytes(12) + struct.pack("<IiiHH", 40, width, -height if file_format != "BMP" else height, 1, 24)
+    assert bool(_is_for_tensorflow(tf.constant(header))) == fits
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP"])

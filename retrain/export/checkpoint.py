@@ -1,31 +1,93 @@
-"""The trained head as a TensorFlow checkpoint, under the original's variable names."""
+"""The trained head as a TensorFlow checkpoint, under the original's variable names, and what it takes to go on from there."""
 
+import contextlib
 import os
+import re
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from retrain.errors import OutputError
-from retrain.head import SoftmaxHead
+from retrain.arrays import FloatArray
+from retrain.errors import CheckpointError, OutputError
+from retrain.files import reason_of, remove_orphans
 
 WEIGHTS = "final_training_ops/weights/final_weights"
 BIASES = "final_training_ops/biases/final_biases"
 STEP = "global_step"
+# Beyond the original's. With the seed a run draws what the interrupted one drew; the identity is of its labels and its network.
+SEED, IDENTITY = "retrain/random_seed", "retrain/identity"
+DATA, INDEX = ".data-00000-of-00001", ".index"
+NEW = "-new"  # Ends the prefix of a checkpoint that is not yet in its place.
 
 
-def write_checkpoint(prefix: str, head: SoftmaxHead, step: int) -> None:
-    """Writes `<prefix>.index` and `<prefix>.data-00000-of-00001`: float32 [D, C], float32 [C], and the steps done, int64.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training as it stood.
+
+    Attributes:
+        weights, biases: float32 [D, C] and float32 [C].
+        step: how many steps were done.
+        random_seed: of the whole run.
+        identity: tells this training from one with other labels or another network.
+    """
+
+    weights: FloatArray
+    biases: FloatArray
+    step: int
+    random_seed: int
+    identity: str
+
+
+def write_checkpoint(prefix: str, checkpoint: Checkpoint) -> None:
+    """Writes `<prefix>.index` and `<prefix>.data-00000-of-00001`, each as a whole, in place of an earlier checkpoint's.
 
     Raises:
         OutputError: the files cannot be written.
     """
-    os.makedirs(os.path.dirname(prefix) or ".", exist_ok=True)
+    folder, name = os.path.split(prefix)
     try:
+        os.makedirs(folder or ".", exist_ok=True)
+        # TensorFlow gives these a random name at first, and renames.
+        remove_orphans(folder or ".", re.compile(re.escape(name + NEW) + r"\.(data|index).*\.tempstate\d+"))
         tf.raw_ops.SaveV2(
-            prefix=prefix,
-            tensor_names=[WEIGHTS, BIASES, STEP],
-            shape_and_slices=["", "", ""],
-            tensors=[head.weights, head.biases, np.int64(step)],
+            prefix=prefix + NEW,
+            tensor_names=[WEIGHTS, BIASES, STEP, SEED, IDENTITY],
+            shape_and_slices=[""] * 5,
+            tensors=[
+                checkpoint.weights,
+                checkpoint.biases,
+                np.int64(checkpoint.step),
+                np.int64(checkpoint.random_seed),
+                checkpoint.identity,
+            ],
         )
-    except tf.errors.OpError as error:
-        raise OutputError(f"--checkpoint_path {prefix} cannot be written ({error.message}). Give another place.") from error
+        os.replace(prefix + NEW + DATA, prefix + DATA)
+        os.replace(prefix + NEW + INDEX, prefix + INDEX)
+    except (OSError, tf.errors.OpError) as error:
+        raise OutputError(
+            f"--checkpoint_path {prefix} cannot be written ({reason_of(error)}). Make room, or give another place."
+        ) from error
+
+
+def read_checkpoint(prefix: str) -> Checkpoint | None:
+    """The checkpoint of an earlier run; None where there is none.
+
+    Raises:
+        CheckpointError: it is damaged, or holds nothing to go on from, as those of the original.
+    """
+    if not os.path.exists(prefix + NEW + DATA):
+        with contextlib.suppress(OSError):  # Its run was killed between the two renames: this is the other one.
+            os.replace(prefix + NEW + INDEX, prefix + INDEX)
+    if not os.path.exists(prefix + INDEX):
+        return None
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        weights, biases = (np.asarray(reader.get_tensor(name), np.float32) for name in (WEIGHTS, BIASES))
+        step, seed = (int(reader.get_tensor(name)) for name in (STEP, SEED))
+        return Checkpoint(weights, biases, step, seed, reader.get_tensor(IDENTITY).decode())
+    except (tf.errors.OpError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"The checkpoint {prefix} (--checkpoint_path) is damaged, or was not written by this tool: there is nothing to go on "
+            "from. Leave --resume out to train from the start."
+        ) from error

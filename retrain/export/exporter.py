@@ -6,7 +6,6 @@ import os
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.backbones.frozen_graph import Backbone
-from retrain.export.checkpoint import write_checkpoint
 from retrain.export.description import Description
 from retrain.export.frozen_graph import retrained_graph
 from retrain.export.saved_model import write_saved_model
@@ -59,7 +58,7 @@ class Exporter:
 
     def write_graph(self, path: str) -> None:
         """Writes the frozen graph. Raises OSError."""
-        write_atomically(path, self.graph().SerializeToString())
+        write_atomically(path, self.graph().SerializeToString(deterministic=True), durable=True)
 
     def write_intermediate(self, folder: str, step: int) -> None:
         """Writes `intermediate_<step>.pb` into `folder`. Raises OSError."""
@@ -69,11 +68,7 @@ class Exporter:
 
     def write_labels(self, path: str) -> None:
         """Writes the labels, one a line. Raises OSError."""
-        write_atomically(path, "".join(f"{label}\n" for label in self.description.labels).encode())
-
-    def write_checkpoint(self, prefix: str, n_steps: int) -> None:
-        """Writes the head's variables, and how many steps they were trained. Raises OutputError."""
-        write_checkpoint(prefix, self._head, n_steps)
+        write_atomically(path, "".join(f"{label}\n" for label in self.description.labels).encode(), durable=True)
 
     def write_saved_model(self, folder: str) -> None:
         """Writes a SavedModel. Raises OutputError."""

@@ -14,8 +14,10 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import Architecture
 from retrain.backbones.frozen_graph import subgraph
 from retrain.backbones.rewrite import node_name
-from retrain.errors import FlagError
+from retrain.errors import FlagError, ModelError
 from retrain.export.description import NODE_NAME, Description
+
+MAX_BYTES = 2**31 - 1 - 2**20  # Protocol buffers end at 2 GB; the head's names and the description need some of it.
 
 
 def check_final_tensor_name(name: str, network: GraphDef) -> None:
@@ -23,6 +25,16 @@ def check_final_tensor_name(name: str, network: GraphDef) -> None:
     taken = {node.name for node in network.node} | {NODE_NAME, "input", "final_training_ops"}
     if name in taken or name.startswith(("final_training_ops/", "input/", "input_1/")):
         raise FlagError(f"--final_tensor_name must be a name that the network does not use itself. Got {name}.")
+
+
+def check_graph_size(network: GraphDef, bottleneck_size: int, n_classes: int) -> None:
+    """Raises ModelError where the network with a head of float32 [D, C] and [C] could not be written."""
+    size = network.ByteSize() + (bottleneck_size + 1) * n_classes * 4
+    if size > MAX_BYTES:
+        raise ModelError(
+            f"The graph would be larger than 2 GB, the limit of its file format: {size} bytes. Use fewer classes or a smaller "
+            "network."
+        )
 
 
 def retrained_graph(

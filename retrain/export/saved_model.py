@@ -1,6 +1,7 @@
 """The trained classifier as a SavedModel, for TensorFlow Serving and for Python."""
 
 import os
+import shutil
 
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -8,7 +9,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from retrain.backbones.rewrite import node_name, runnable_copy
 from retrain.errors import OutputError
 from retrain.export.description import Description
-from retrain.files import write_atomically
+from retrain.files import reason_of, temporary_beside, write_atomically
 
 DESCRIPTION_FILE = os.path.join("assets.extra", "retrain_description.json")
 
@@ -24,12 +25,18 @@ def write_saved_model(folder: str, graph_def: GraphDef, description: Description
     Raises:
         OutputError: the files cannot be written.
     """
+    temporary = temporary_beside(folder)
     try:
-        _write(folder, graph_def, description)
-        os.makedirs(os.path.join(folder, os.path.dirname(DESCRIPTION_FILE)), exist_ok=True)
-        write_atomically(os.path.join(folder, DESCRIPTION_FILE), description.to_json().encode())
+        _write(temporary, graph_def, description)
+        os.makedirs(os.path.join(temporary, os.path.dirname(DESCRIPTION_FILE)), exist_ok=True)
+        write_atomically(os.path.join(temporary, DESCRIPTION_FILE), description.to_json().encode())
+        os.replace(temporary, folder)  # An empty folder is no obstacle.
     except (OSError, tf.errors.OpError) as error:
-        raise OutputError(f"--saved_model_dir {folder} cannot be written ({error}). Give another place.") from error
+        raise OutputError(
+            f"--saved_model_dir {folder} cannot be written ({reason_of(error)}). Make room, or give another place."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(folder: str, graph_def: GraphDef, description: Description) -> None:
@@ -43,8 +50,6 @@ def _write(folder: str, graph_def: GraphDef, description: Description) -> None:
             name="retrained",
         )
         signature = tf.compat.v1.saved_model.predict_signature_def({"image": image}, {"prediction": prediction})
-        if os.path.isdir(folder):
-            os.rmdir(folder)  # The builder wants to make the folder itself; an empty one is no obstacle.
         builder = tf.compat.v1.saved_model.Builder(folder)
         with tf.compat.v1.Session(graph=graph) as session:
             builder.add_meta_graph_and_variables(
