@@ -3,15 +3,15 @@
 import dataclasses
 import difflib
 import os
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.backbones.frozen_graph import read_graph, subgraph, tensor_name
+from retrain.backbones.frozen_graph import read_graph, tensor_name
 from retrain.backbones.rewrite import node_name
+from retrain.backbones.subgraph import file_ops
 from retrain.errors import GraphError
 from retrain.export.description import NODE_NAME, Description
 
@@ -20,11 +20,6 @@ JPEG_CONTENTS = "DecodeJpeg/contents"
 KNOWN_INPUTS = {"Mul": (128.0, 128.0), "input": (127.5, 127.5), "Placeholder": (0.0, 255.0)}
 INCEPTION_SIZE = 299  # `Mul` is no placeholder and states no size; only Inception v3 has it.
 DEFAULT_OUTPUT = "final_result"
-# Kinds of operations that reach outside the graph: files, checkpoints, event files, datasets, other processes, Python itself.
-FILE_OPS = re.compile(
-    r"File|Record|Save|Restore|Checkpoint|PyFunc|Reader|Print|Debug|Summary|Dataset|LMDB|Rpc"
-    r"|ImmutableConst|LoadAndRemap|VocabRemapping|DecodeProto|EncodeProto"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +76,7 @@ def open_graph(path: str, overrides: Overrides) -> LabelledGraph:
 
 
 def _refuse_file_ops(graph_def: GraphDef, output_tensor: str) -> None:
-    """A graph is a program. What of a stranger's would run should not reach for files or for Python unless the user trusts it."""
-    running = subgraph(graph_def, [node_name(output_tensor)])
-    nodes = [*running.node, *(node for function in running.library.function for node in function.node_def)]
-    reaching = sorted({node.op for node in nodes if FILE_OPS.search(node.op)})
+    reaching = file_ops(graph_def, output_tensor)
     if reaching:
         raise GraphError(
             f"The graph has operations that can read or write files: {', '.join(reaching)}. If you trust whoever made it, "

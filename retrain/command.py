@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from retrain.errors import RetrainError
+from retrain.files import reason_of
 from retrain.interruption import watch_for_interrupts
 
 # 128 + SIGINT and 128 + SIGPIPE, as shells report them.
@@ -24,23 +25,33 @@ def run_command(command: Callable[[], int], interrupted: str = "Stopped.") -> in
         if threading.current_thread() is threading.main_thread():
             watch_for_interrupts()
         return command()
-    except RetrainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
     except BrokenPipeError:
         # Whoever read the output has enough, as `head` has. What Python still holds back must not fail at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-        return RetrainError.exit_code
-    except MemoryError as error:
-        print(f"error: there is not enough memory ({error}). Lower the batch sizes.", file=sys.stderr)
-        return RetrainError.exit_code
     except KeyboardInterrupt as interrupt:
         print(str(interrupt) or interrupted, file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        sentence = _in_words(error)
+        if sentence is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        return error.exit_code if isinstance(error, RetrainError) else RetrainError.exit_code
+
+
+def _in_words(error: Exception) -> str | None:
+    """What a user is told; None where the error is a fault of this program."""
+    if isinstance(error, RetrainError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory ({error}). Lower the batch sizes."
+    if type(error).__module__.startswith("tensorflow."):
+        return f"TensorFlow cannot go on: {reason_of(error)}"  # Most of the time memory is short.
+    return None
 
 
 def log_to_stderr(level: str) -> None:

@@ -51,7 +51,7 @@ def run(config: RetrainConfig) -> RetrainResult:
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
     backbone, note = choose_backbone(config.architecture, config.model_dir, config.model_url_base, config.precision)
     check_final_tensor_name(config.final_tensor_name, backbone.graph_def)
-    check_graph_size(backbone.graph_def, backbone.architecture.bottleneck_size, len(images.labels))
+    check_graph_size(backbone.size, backbone.architecture.bottleneck_size, len(images.labels))
     progress = _progress(config, images, backbone)
     if not progress.steps_done:
         clear_summaries_dir(config.summaries_dir)

@@ -29,6 +29,7 @@ ORDER = [
     "retrain.distort",
     "retrain.backbones.download",
     "retrain.backbones.rewrite",
+    "retrain.backbones.subgraph",
     "retrain.backbones.frozen_graph",
     "retrain.backbones.choose",
     "retrain.bottlenecks",

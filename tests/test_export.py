@@ -18,7 +18,8 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from retrain.arrays import FloatArray
 from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone, read_graph, subgraph
+from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone, read_graph
+from retrain.backbones.subgraph import subgraph
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError, GraphError
 from retrain.export.description import NODE_NAME, Description

@@ -21,10 +21,10 @@ from retrain.backbones.frozen_graph import (
     load_backbone,
     parse_graph,
     read_graph,
-    subgraph,
     tensor_name,
 )
 from retrain.backbones.rewrite import node_name, runnable_copy
+from retrain.backbones.subgraph import subgraph
 from retrain.errors import GraphError, ModelError
 from tests.stand_ins import full_size_inception_graph, run_in_v1_session, tiny_inception_graph
 from tests.test_preprocess import encoded, noise

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.catalog import Architecture
 from retrain.backbones.precision import BFLOAT16, FLOAT32
 from retrain.backbones.rewrite import node_name, runnable_copy
+from retrain.backbones.subgraph import file_ops, subgraph
 from retrain.errors import GraphError, ModelError
 
 
@@ -26,12 +27,14 @@ class Backbone:
         architecture: its tensors and its input.
         graph_def: as read from its file; never changed.
         fingerprint: SHA-256 over all that a bottleneck depends on but the image: the file, the tensors, the input, the precision.
+        size: of its file, in bytes; asking the graph itself would take longer than reading it.
         precision: of its computation, one of `precision.PRECISIONS`.
     """
 
     architecture: Architecture
     graph_def: GraphDef
     fingerprint: str
+    size: int
     precision: str = FLOAT32
 
     @functools.cached_property
@@ -46,27 +49,31 @@ def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str
     """Parses the network's file and checks that it has the tensors of its architecture.
 
     Raises:
-        ModelError: the bytes are no GraphDef, or a tensor is missing.
+        ModelError: the bytes are no GraphDef, a tensor is missing, or it reaches for files.
     """
     graph_def = parse_graph(graph_bytes, architecture.graph_file)
     nodes = {node.name for node in graph_def.node}
     for tensor in (architecture.input_tensor, architecture.bottleneck_tensor, architecture.batch_tensor):
         if node_name(tensor) not in nodes:
-            raise ModelError(
-                f"{architecture.graph_file} in --model_dir is not the network {architecture.name}: it has no tensor {tensor}. "
-                "Delete the file, and run again to get it anew."
-            )
+            raise _another_network(architecture, f"it has no tensor {tensor}")
+    reaching = file_ops(graph_def, architecture.bottleneck_tensor)
+    if reaching:
+        raise _another_network(architecture, f"it has operations that can read or write files: {', '.join(reaching)}")
     shape = _static_shape(graph_def, architecture.input_tensor)[1:3]
     wanted = [architecture.input_height, architecture.input_width]
     if shape not in ([], [None, None], wanted):
-        raise ModelError(
-            f"{architecture.graph_file} in --model_dir is not the network {architecture.name}: it takes images of {shape} "
-            f"pixels, not {wanted}. Delete the file, and run again to get it anew."
-        )
+        raise _another_network(architecture, f"it takes images of {shape} pixels, not {wanted}")
     digest = hashlib.sha256(graph_bytes)
     spec = architecture.input_spec
     digest.update(repr((architecture.input_tensor, architecture.batch_tensor, spec, precision)).encode())
-    return Backbone(architecture, graph_def, digest.hexdigest(), precision)
+    return Backbone(architecture, graph_def, digest.hexdigest(), len(graph_bytes), precision)
+
+
+def _another_network(architecture: Architecture, difference: str) -> ModelError:
+    return ModelError(
+        f"{architecture.graph_file} in --model_dir is not the network {architecture.name}: {difference}. Delete the file, and run "
+        "again to get it anew."
+    )
 
 
 def read_graph(path: str) -> GraphDef:
@@ -97,27 +104,6 @@ def parse_graph(data: bytes, source: str) -> GraphDef:
 def tensor_name(name: str) -> str:
     """`Mul` → `Mul:0`; a name with an output number stays."""
     return name if ":" in name else f"{name}:0"
-
-
-def subgraph(graph_def: GraphDef, outputs: Iterable[str]) -> GraphDef:
-    """A copy of the graph with only the nodes that `outputs` (names of nodes) are computed from, in the same order.
-
-    Raises:
-        GraphError: an operation is used that the graph does not have.
-    """
-    nodes = {node.name: node for node in graph_def.node}
-    needed: set[str] = set()
-    waiting = list(outputs)
-    while waiting:
-        name = waiting.pop()
-        if name not in needed:
-            needed.add(name)
-            if name not in nodes:
-                raise GraphError(f"The graph is cut off: it uses an operation {name} that it does not have.")
-            waiting.extend(node_name(text) for text in nodes[name].input)
-    cut = GraphDef(versions=graph_def.versions, library=graph_def.library)
-    cut.node.extend(node for node in graph_def.node if node.name in needed)
-    return cut
 
 
 def batch_function(graph_def: GraphDef, feed: str, fetch: str, precision: str = FLOAT32) -> BatchFunction:

@@ -12,8 +12,8 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import FloatArray
 from retrain.backbones.catalog import Architecture
-from retrain.backbones.frozen_graph import subgraph
 from retrain.backbones.rewrite import node_name
+from retrain.backbones.subgraph import subgraph
 from retrain.errors import FlagError, ModelError
 from retrain.export.description import NODE_NAME, Description
 
@@ -27,9 +27,9 @@ def check_final_tensor_name(name: str, network: GraphDef) -> None:
         raise FlagError(f"--final_tensor_name must be a name that the network does not use itself. Got {name}.")
 
 
-def check_graph_size(network: GraphDef, bottleneck_size: int, n_classes: int) -> None:
-    """Raises ModelError where the network with a head of float32 [D, C] and [C] could not be written."""
-    size = network.ByteSize() + (bottleneck_size + 1) * n_classes * 4
+def check_graph_size(network_size: int, bottleneck_size: int, n_classes: int) -> None:
+    """Raises ModelError where a network of so many bytes with a head of float32 [D, C] and [C] could not be written."""
+    size = network_size + (bottleneck_size + 1) * n_classes * 4
     if size > MAX_BYTES:
         raise ModelError(
             f"The graph would be larger than 2 GB, the limit of its file format: {size} bytes. Use fewer classes or a smaller "
