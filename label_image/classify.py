@@ -71,11 +71,17 @@ def classify(graph: LabelledGraph, paths: Sequence[str], top_k: int, failed: dic
     Raises:
         GraphError: the labels do not match the graph's outputs, or the graph does not take such an input.
     """
-    answers: dict[int, Classification] = {}
+    answers = dict(classify_each(graph, paths, top_k, failed))
+    return [answers[place] for place in sorted(answers)]
+
+
+def classify_each(
+    graph: LabelledGraph, paths: Sequence[str], top_k: int, failed: dict[str, str]
+) -> Iterator[tuple[int, Classification]]:
+    """As `classify`, but gives each answer as soon as it is there, with the image's position in `paths`, in another order."""
     for places, scores, seconds in score_images(graph, paths, failed):
         for place, row in zip(places, scores, strict=True):
-            answers[place] = _top(graph.description.labels, paths[place], row, top_k, seconds / len(places))
-    return [answers[place] for place in sorted(answers)]
+            yield place, _top(graph.description.labels, paths[place], row, top_k, seconds / len(places))
 
 
 def score_images(

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _label(config: LabelConfig) -> int:
-    from label_image.classify import classify, find_images
+    from label_image.classify import Classification, classify_each, find_images
     from label_image.graph import Overrides, open_graph
     from label_image.report import FORMATS
 
@@ -45,13 +45,18 @@ def _label(config: LabelConfig) -> int:
             allow_file_ops=config.allow_file_ops,
         ),
     )
-    failed: dict[str, str] = {}
-    answers = classify(graph, find_images(config.image), config.top_k, failed)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # The name of a file need not be Unicode.
-    if answers or config.output_format != "text":
-        sys.stdout.write(FORMATS[config.output_format](answers))
-        sys.stdout.flush()
+    failed: dict[str, str] = {}
+    answers: dict[int, Classification] = {}
+    paths = find_images(config.image)
+    try:
+        for place, answer in classify_each(graph, paths, config.top_k, failed):
+            answers[place] = answer
+    finally:  # At Ctrl-C too: what is known after an hour is not to be lost.
+        if answers or (failed and config.output_format != "text"):
+            sys.stdout.write(FORMATS[config.output_format]([answers[place] for place in sorted(answers)]))
+            sys.stdout.flush()
     if failed:
         raise ImageError("\n".join(f"{path} cannot be labelled: {reason}" for path, reason in failed.items()))
     return 0

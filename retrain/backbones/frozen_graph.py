@@ -71,8 +71,8 @@ def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str
 
 def _another_network(architecture: Architecture, difference: str) -> ModelError:
     return ModelError(
-        f"{architecture.graph_file} in --model_dir is not the network {architecture.name}: {difference}. Delete the file, and run "
-        "again to get it anew."
+        f"{architecture.graph_file} in --model_dir is not the network {architecture.name}: {difference}. Delete the file, and "
+        "run again to get it anew."
     )
 
 
