@@ -12,6 +12,7 @@ from label_image.graph import LabelledGraph
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.frozen_graph import batch_function, bytes_function
 from retrain.errors import FlagError, GraphError
+from retrain.image_lists import is_file_or_dead_link
 from retrain.inference import run_network, suitable_batch_size
 from retrain.input_spec import InputSpec
 
@@ -51,7 +52,7 @@ def find_images(paths: Sequence[str]) -> list[str]:
             os.path.join(folder, name)
             for folder, _, names in os.walk(path)
             for name in names
-            if name.lower().endswith(IMAGE_ENDINGS)
+            if name.lower().endswith(IMAGE_ENDINGS) and is_file_or_dead_link(os.path.join(folder, name))
         ]
         if not below:
             raise FlagError(f"--image {path} holds no image ({', '.join(IMAGE_ENDINGS)}).")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from label_image.config import LabelConfig
 from retrain.command import load_tensorflow, log_to_stderr, run_command
 from retrain.errors import ImageError
+from retrain.files import shown
 from retrain.flags import parse_args
 
 TEXTS = {
@@ -58,5 +59,5 @@ def _label(config: LabelConfig) -> int:
             sys.stdout.write(FORMATS[config.output_format]([answers[place] for place in sorted(answers)]))
             sys.stdout.flush()
     if failed:
-        raise ImageError("\n".join(f"{path} cannot be labelled: {reason}" for path, reason in failed.items()))
+        raise ImageError("\n".join(f"{shown(path)} cannot be labelled: {reason}" for path, reason in failed.items()))
     return 0

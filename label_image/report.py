@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 
 from label_image.classify import Classification
+from retrain.files import shown
 
 
 def as_text(answers: Sequence[Classification]) -> str:
     """The original's lines for one image; for several, the same with the image's path above its labels."""
     if len(answers) == 1:
         return "\n".join([f"Evaluation time (1-image): {answers[0].seconds:.3f}s", "", *_label_lines(answers[0])]) + "\n"
-    parts = ["\n".join([answer.path, *_label_lines(answer)]) for answer in answers]
+    parts = ["\n".join([shown(answer.path), *_label_lines(answer)]) for answer in answers]
     if answers:
         mean = sum(answer.seconds for answer in answers) / len(answers)
         parts.append(f"Evaluation time (1-image): {mean:.3f}s")

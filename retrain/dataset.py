@@ -8,6 +8,7 @@ import numpy as np
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import ImageFolderError
 from retrain.extract import Bottlenecks
+from retrain.files import shown
 from retrain.image_lists import ImageLists
 from retrain.sampling import Sampler
 
@@ -68,7 +69,7 @@ class Dataset:
 def _report_skipped(images: ImageLists, bottlenecks: Bottlenecks, strict: bool) -> None:
     if not bottlenecks.failed:
         return
-    lines = [f"  {images.images[position].path}: {reason}" for position, reason in sorted(bottlenecks.failed.items())]
+    lines = [f"  {shown(images.images[position].path)}: {reason}" for position, reason in sorted(bottlenecks.failed.items())]
     listing = "\n".join(lines)
     if strict:
         raise ImageFolderError(f"{len(lines)} images could not be decoded (--strict). Mend or remove them:\n{listing}")

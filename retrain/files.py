@@ -108,3 +108,8 @@ def locked(path: str, waiting: Callable[[int], None]) -> Iterator[bool]:
 def reason_of(error: Exception) -> str:
     """Why something failed, in the words of the system or of TensorFlow."""
     return getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+
+
+def shown(path: str) -> str:
+    """A path for a line of text: what does not print, such as a line break in a file's name, is written as Python writes it."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)

@@ -1,6 +1,7 @@
 """An image folder → its classes, and which image goes to training, validation or testing. Pure Python, no TensorFlow."""
 
 import hashlib
+import itertools
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ logger = logging.getLogger("retrain")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 SPLITS = ("training", "validation", "testing")
 FEW_IMAGES = 20
+MOST_WARNINGS = 5  # Of one kind.
 # The original hashes file names into this range; a cached split depends on the exact value.
 MAX_IMAGES_PER_CLASS = 2**27 - 1
 
@@ -126,11 +128,15 @@ def _image_names(folder: str) -> list[str]:
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:
-    """Whether it is a file, or a link that leads nowhere, which is to be reported as an image that cannot be read."""
-    try:
-        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-    except OSError:  # A circle of links.
-        return True
+    return entry.is_file(follow_symlinks=False) or (entry.is_symlink() and is_file_or_dead_link(entry.path))
+
+
+def is_file_or_dead_link(path: str) -> bool:
+    """Whether it is a file, or a link that leads nowhere, which is to be reported as an image that cannot be read.
+
+    Anything else, such as a device or a pipe, might never come to an end.
+    """
+    return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
 
 
 def _warn_of_empty(folder: str) -> None:
@@ -149,14 +155,12 @@ def _check_classes(image_dir: str, classes: dict[str, list[str]]) -> None:
         raise ImageFolderError(_too_few_classes(image_dir, classes, beside))
     if beside:
         logger.warning("%d images lie directly in %s, in no class folder: they are not used.", beside, image_dir)
-    for folder, names in classes.items():
-        if len(names) < FEW_IMAGES:
-            logger.warning(
-                "%s has only %d images; with less than %d the result may be poor.",
-                os.path.join(image_dir, folder),
-                len(names),
-                FEW_IMAGES,
-            )
+    small = {folder: len(names) for folder, names in classes.items() if len(names) < FEW_IMAGES}
+    for folder, count in itertools.islice(small.items(), MOST_WARNINGS):
+        path = os.path.join(image_dir, folder)
+        logger.warning("%s has only %d images; with less than %d the result may be poor.", path, count, FEW_IMAGES)
+    if len(small) > MOST_WARNINGS:
+        logger.warning("So have %d more classes.", len(small) - MOST_WARNINGS)
 
 
 def _too_few_classes(image_dir: str, classes: dict[str, list[str]], beside: int) -> str:
@@ -206,5 +210,5 @@ def _missing(folders: Sequence[str], present: set[int]) -> list[str]:
     return [folder for index, folder in enumerate(folders) if index not in present]
 
 
-def _listing(names: list[str], most: int = 5) -> str:
+def _listing(names: list[str], most: int = MOST_WARNINGS) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

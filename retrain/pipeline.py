@@ -25,6 +25,7 @@ from retrain.evaluation import Evaluation, evaluate
 from retrain.export.exporter import Exporter
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.extract import Bottlenecks, cached_bottlenecks
+from retrain.files import shown
 from retrain.head import SoftmaxHead, train
 from retrain.image_lists import SPLITS, ImageLists, create_image_lists
 from retrain.monitor import Monitor
@@ -261,7 +262,7 @@ def _test(
     if config.print_misclassified_test_images:
         logger.info("=== MISCLASSIFIED TEST IMAGES ===")
         for path, label in misclassified:
-            logger.info("%70s  %s", path, label)
+            logger.info("%70s  %s", shown(path), label)
     return test, misclassified
 
 

@@ -88,13 +88,23 @@ def decode_with_pillow(contents: bytes) -> npt.NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)  # At half of what it refuses.
             with PIL.Image.open(io.BytesIO(contents), formats=[f for f in PILLOW_FORMATS if f in PIL.Image.OPEN]) as image:
-                return np.asarray(image.convert("RGB"))
+                return _rgb(image)
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(f"it has more than {MAX_PIXELS:,} pixels") from error
     except PIL.UnidentifiedImageError as error:
         raise ImageError("it is no image in a known format") from error
     except Exception as error:  # Pillow's decoders raise many kinds for damaged files: all mean the same here.
         raise ImageError(str(error)) from error
+
+
+def _rgb(image: PIL.Image.Image) -> npt.NDArray[np.uint8]:
+    """uint8 [height, width, 3]. Pillow's own conversion cuts wider grey levels off at 255, which makes most of them white."""
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.stack([grey, grey, grey], axis=-1)
+    if image.mode in ("I", "F"):
+        raise ImageError("the range of its grey levels is not known")
+    return np.asarray(image.convert("RGB"))
 
 
 def decode_by(pillow: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from retrain.command import load_tensorflow, log_to_stderr, run_command
 from retrain.errors import FlagError, ImageError, ImageFolderError
+from retrain.files import shown
 from retrain.flags import build_parser, check, flag, from_namespace
 from retrain.image_lists import SPLITS, LabelledImage, create_image_lists
 
@@ -69,7 +70,7 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
     for label, row, recall, precision in zip(labels, found.confusion, found.recall(), found.precision(), strict=True):
         print(f"{label:{width}}  {row.sum():6d}  {recall:6.1%}  {precision:9.1%}")
     if failed:
-        raise ImageError("\n".join(f"{path} is not counted: {reason}" for path, reason in failed.items()))
+        raise ImageError("\n".join(f"{shown(path)} is not counted: {reason}" for path, reason in failed.items()))
     return 0
 
 
