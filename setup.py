@@ -28,5 +28,5 @@ setup(
         "threadpoolctl>=3.1",
     ],
     extras_require={"dev": ["pytest>=8", "hypothesis>=6", "mypy>=1.15", "ruff>=0.9", "selenium>=4"]},
-    entry_points={"console_scripts": ["retrain = retrain.cli:main", "label_image = label_image.cli:main"]},
+    entry_points={"console_scripts": ["retrain = retrain.__main__:start", "label_image = label_image.__main__:start"]},
 )

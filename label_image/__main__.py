@@ -1,8 +1,15 @@
 """`python -m label_image`."""
 
-import sys
+from typing import NoReturn
 
 from label_image.cli import main
+from retrain.command import end
+
+
+def start() -> NoReturn:
+    """Runs the command line and ends the program."""
+    end(main())
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start()

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from retrain.errors import RetrainError
 from retrain.files import reason_of
@@ -52,6 +53,15 @@ def _in_words(error: Exception) -> str | None:
     if type(error).__module__.startswith("tensorflow."):
         return f"TensorFlow cannot go on: {reason_of(error)}"  # Most of the time memory is short.
     return None
+
+
+def end(code: int) -> NoReturn:
+    """Ends the program with an exit code, after Ctrl-C at once: taking TensorFlow apart lasts a second or two."""
+    if code == INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def log_to_stderr(level: str) -> None:

@@ -15,14 +15,20 @@ def prepare_file(flag: str, path: str) -> None:
         raise OutputError(f"--{flag} must be a file. Got {path}, which is a device.")
     _refuse_anothers_link(flag, path)
     folder = os.path.dirname(path) or "."
-    prepare_folder(flag, folder)
+    _prepare_folder(flag, folder)
     if _cannot_be_replaced(path, folder):
         raise OutputError(f"--{flag}: {path} belongs to another user and cannot be replaced. Give another place.")
     remove_orphans(folder)
 
 
 def prepare_folder(flag: str, path: str) -> None:
-    """Makes the folder `path`. Raises OutputError where nothing can be written into it, naming the flag."""
+    """Makes the folder `path`, all of which is this run's. Raises OutputError where nothing can be written into it."""
+    _prepare_folder(flag, path)
+    for name in sorted(os.listdir(path)):  # Where a folder of a class or of a set of summaries would be.
+        _refuse_anothers_link(flag, os.path.join(path, name))
+
+
+def _prepare_folder(flag: str, path: str) -> None:
     _refuse_anothers_link(flag, path.rstrip(os.sep))
     try:
         os.makedirs(path, exist_ok=True)
@@ -54,9 +60,10 @@ def _belongs_to_another(path: str) -> bool:
 
 def prepare_new_folder(flag: str, path: str) -> None:
     """Raises OutputError where `path` exists and is not an empty folder, or its parent cannot be written to."""
-    if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+    place = path.rstrip(os.sep)
+    _refuse_anothers_link(flag, place)
+    if os.path.islink(place) or (os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path))):
         raise OutputError(f"--{flag} must be a folder that does not exist yet. Got {path}: delete it, or give another.")
-    _refuse_anothers_link(flag, path.rstrip(os.sep))
     folder = os.path.dirname(os.path.abspath(path))
-    prepare_folder(flag, folder)
+    _prepare_folder(flag, folder)
     remove_orphans(folder)

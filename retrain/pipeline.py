@@ -28,6 +28,7 @@ from retrain.extract import Bottlenecks, cached_bottlenecks
 from retrain.files import shown
 from retrain.head import SoftmaxHead, train
 from retrain.image_lists import SPLITS, ImageLists, create_image_lists
+from retrain.interruption import raise_if_interrupted
 from retrain.monitor import Monitor
 from retrain.outputs import prepare_file, prepare_folder, prepare_new_folder
 from retrain.progress import Progress
@@ -190,6 +191,7 @@ def _training_batches(
     n_steps = config.how_many_training_steps - first_step
     distortion = Distortion(config.flip_left_right, config.random_crop, config.random_scale, config.random_brightness)
     for step in range(first_step):
+        raise_if_interrupted()
         n_drawn = len(sampler.draw(config.train_batch_size))
         if config.distorts:
             distortion.draw(n_drawn, rng)

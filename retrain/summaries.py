@@ -28,7 +28,7 @@ def clear_summaries_dir(summaries_dir: str) -> None:
     """
     found = [os.path.join(folder, name) for folder, _, names in os.walk(summaries_dir) for name in names]
     for path in found:
-        if ".tfevents." not in os.path.basename(path):
+        if not os.path.basename(path).startswith("events.out.tfevents."):
             raise OutputError(
                 f"--summaries_dir {summaries_dir} would be emptied, but holds a file that is not TensorBoard's: {path}. "
                 "Give another folder."

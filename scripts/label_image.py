@@ -9,6 +9,6 @@ if __name__ == "label_image":  # A program of this folder was run as a file: the
     import label_image  # noqa: F401
 
 if __name__ == "__main__":
-    from label_image.cli import main
+    from label_image.__main__ import start
 
-    sys.exit(main())
+    start()

@@ -9,6 +9,6 @@ if __name__ == "retrain":  # A program of this folder was run as a file: then th
     import retrain  # noqa: F401
 
 if __name__ == "__main__":
-    from retrain.cli import main
+    from retrain.__main__ import start
 
-    sys.exit(main())
+    start()

@@ -479,7 +479,7 @@ def test_a_network_without_the_tensors_of_its_architecture_is_an_error(tiny_ince
         load_backbone(find_architecture(MOBILENET), tiny_inception.SerializeToString())
     assert str(caught.value) == (
         f"mobilenet_v1_0.25_128/frozen_graph.pb in --model_dir is not the network {MOBILENET}: it has no tensor input:0. "
-        "Delete the file, and run again to get it anew."
+        "Delete mobilenet_v1_0.25_128/frozen_graph.pb and mobilenet_v1_0.25_128_frozen.tgz there, and run again to get them anew."
     )
 
 

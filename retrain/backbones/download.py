@@ -33,10 +33,10 @@ def read_graph_file(architecture: Architecture, model_dir: str, model_url_base: 
         ModelError: the file cannot be had; the message names the address, the file, and the folder to put it in by hand.
     """
     graph_path = os.path.join(model_dir, architecture.graph_file)
-    if not architecture.archive or os.path.isfile(graph_path):
+    archive_path = os.path.join(model_dir, architecture.archive)
+    if not architecture.archive or _is_current(graph_path, archive_path):
         with open(graph_path, "rb") as file:
             return file.read()
-    archive_path = os.path.join(model_dir, architecture.archive)
     if not os.path.isfile(archive_path):
         url = model_url_base.rstrip("/") + "/" + architecture.archive if model_url_base else architecture.url
         _download(url, archive_path)
@@ -44,6 +44,13 @@ def read_graph_file(architecture: Architecture, model_dir: str, model_url_base: 
     graph = _read_member(archive_path, architecture.graph_file)
     _keep_unpacked(graph_path, graph)
     return graph
+
+
+def _is_current(graph_path: str, archive_path: str) -> bool:
+    """Whether the unpacked file is there, and the archive has not been replaced since."""
+    if not os.path.isfile(graph_path):
+        return False
+    return not os.path.isfile(archive_path) or os.stat(graph_path).st_mtime_ns >= os.stat(archive_path).st_mtime_ns
 
 
 def _download(url: str, archive_path: str) -> None:
@@ -89,10 +96,11 @@ def _check_digest(archive_path: str) -> None:
 def _read_member(archive_path: str, member_name: str) -> bytes:
     try:
         _check_whole(archive_path)
-        with tarfile.open(archive_path, "r:gz") as archive:
-            for member in archive:
+        with _Unpacked(archive_path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
+            while member := archive.next():
+                archive.members.clear()  # type: ignore[attr-defined]  # Else millions of empty members would fill the memory.
                 if os.path.normpath(member.name) == os.path.normpath(member_name):
-                    return _read_regular(archive, member)
+                    return _read_regular(unpacked, member)
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
         raise ModelError(
             f"The archive {archive_path} cannot be unpacked ({error}). Delete it, and run again to download it."
@@ -107,11 +115,26 @@ def _check_whole(archive_path: str) -> None:
             pass
 
 
-def _read_regular(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(member) if member.isreg() and member.size <= MAX_GRAPH_BYTES else None
-    if file is None:
+class _Unpacked(gzip.GzipFile):
+    """An archive that is read in small pieces: tarfile reads a long name as a whole, and a bomb's is gigabytes long."""
+
+    largest_read = CHUNK_BYTES
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= self.largest_read:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return super().read(size)
+
+
+def _read_regular(unpacked: _Unpacked, member: tarfile.TarInfo) -> bytes:
+    if not member.isreg() or member.issparse() or member.size > MAX_GRAPH_BYTES:
         raise tarfile.TarError(f"{member.name} is not a regular file of a plausible size")
-    return file.read()
+    unpacked.largest_read = member.size
+    unpacked.seek(member.offset_data)
+    data = unpacked.read(member.size)
+    if len(data) < member.size:
+        raise EOFError("unexpected end of data")
+    return data
 
 
 def _keep_unpacked(graph_path: str, graph: bytes) -> None:

@@ -51,14 +51,19 @@ def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str
     Raises:
         ModelError: the bytes are no GraphDef, a tensor is missing, or it reaches for files.
     """
-    graph_def = parse_graph(graph_bytes, architecture.graph_file)
+    try:
+        graph_def = parse_graph(graph_bytes, architecture.graph_file)
+    except ModelError as error:
+        raise ModelError(f"{error} {_cure(architecture)}") from error
     nodes = {node.name for node in graph_def.node}
     for tensor in (architecture.input_tensor, architecture.bottleneck_tensor, architecture.batch_tensor):
         if node_name(tensor) not in nodes:
             raise _another_network(architecture, f"it has no tensor {tensor}")
-    reaching = file_ops(graph_def, architecture.bottleneck_tensor)
+    reaching = {
+        op for tensor in (architecture.bottleneck_tensor, architecture.batch_tensor) for op in file_ops(graph_def, tensor)
+    }
     if reaching:
-        raise _another_network(architecture, f"it has operations that can read or write files: {', '.join(reaching)}")
+        raise _another_network(architecture, f"it has operations that can read or write files: {', '.join(sorted(reaching))}")
     shape = _static_shape(graph_def, architecture.input_tensor)[1:3]
     wanted = [architecture.input_height, architecture.input_width]
     if shape not in ([], [None, None], wanted):
@@ -71,9 +76,15 @@ def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str
 
 def _another_network(architecture: Architecture, difference: str) -> ModelError:
     return ModelError(
-        f"{architecture.graph_file} in --model_dir is not the network {architecture.name}: {difference}. Delete the file, and "
-        "run again to get it anew."
+        f"{architecture.graph_file} in --model_dir is not the network {architecture.name}: {difference}. {_cure(architecture)}"
     )
+
+
+def _cure(architecture: Architecture) -> str:
+    """The archive has to go too: the same would come out of it again."""
+    if not architecture.archive:
+        return "Install this project again."
+    return f"Delete {architecture.graph_file} and {architecture.archive} there, and run again to get them anew."
 
 
 def read_graph(path: str) -> GraphDef:

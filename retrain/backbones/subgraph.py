@@ -9,10 +9,12 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from retrain.backbones.rewrite import node_name
 from retrain.errors import GraphError
 
-# Kinds of operations that reach outside the graph: files, checkpoints, event files, datasets, other processes, Python itself.
+# Kinds of operations that reach outside the graph: files, checkpoints, event files, datasets, other processes, Python itself;
+# and one that ends the program.
 FILE_OPS = re.compile(
-    r"File|Record|Save|Restore|Checkpoint|PyFunc|Reader|Print|Debug|Summary|Dataset|LMDB|Rpc"
-    r"|ImmutableConst|LoadAndRemap|VocabRemapping|DecodeProto|EncodeProto"
+    r"File|Record|Save|Restore|Checkpoint|PyFunc|Reader|Print|Debug|Summary|Dataset|LMDB|Rpc|Dump|Iterator|ImportEvent|Abort"
+    r"|ImmutableConst|LoadAndRemap|VocabRemapping|DecodeProto|EncodeProto|FixedUnigram|Skipgram|XlaCallModule|RemoteCall|TRT"
+    r"|^Copy(Host)?$"
 )
 
 

@@ -59,6 +59,6 @@ class Description:
                 raise ValueError("the labels are no list")
             if not all(isinstance(name, str) and name for name in (description.input_tensor, description.output_tensor)):
                 raise ValueError("the input or the output is no name")
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise GraphError(f"The graph's description of itself cannot be read ({error}).") from error
         return description
