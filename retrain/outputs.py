@@ -63,7 +63,7 @@ def prepare_new_folder(flag: str, path: str) -> None:
     place = path.rstrip(os.sep)
     _refuse_anothers_link(flag, place)
     if os.path.islink(place) or (os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path))):
-        raise OutputError(f"--{flag} must be a folder that does not exist yet. Got {path}: delete it, or give another.")
+        raise OutputError(f"--{flag} must be a folder that does not exist yet. Got {path}: give another, or move it away.")
     folder = os.path.dirname(os.path.abspath(path))
     _prepare_folder(flag, folder)
     remove_orphans(folder)

@@ -121,5 +121,5 @@ def test_a_new_folder_must_not_exist(tmp_path: Path, occupied_by: str) -> None:
     else:
         path.touch()
     assert error_of(prepare_new_folder, "saved_model_dir", path) == (
-        f"--saved_model_dir must be a folder that does not exist yet. Got {path}: delete it, or give another."
+        f"--saved_model_dir must be a folder that does not exist yet. Got {path}: give another, or move it away."
     )

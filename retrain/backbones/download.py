@@ -64,6 +64,8 @@ def _download(url: str, archive_path: str) -> None:
                 if received == 0 and not chunk.startswith(GZIP_MAGIC):
                     raise OSError("what came is no gzip archive, perhaps a page that says why")
                 received += len(chunk)
+                if received > MAX_GRAPH_BYTES:
+                    raise OSError(f"more than {MAX_GRAPH_BYTES} bytes came, and no network has as many")
                 file.write(chunk)
             if expected not in (-1, received):
                 raise OSError(f"the connection ended after {received} of {expected} bytes")

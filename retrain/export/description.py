@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import unicodedata
 
 from retrain.errors import GraphError
 
@@ -57,6 +58,8 @@ class Description:
                 raise ValueError("the mean or the standard deviation is not a usable number")
             if not isinstance(values["labels"], list):
                 raise ValueError("the labels are no list")
+            if any(unicodedata.category(each) in ("Cc", "Cs") for label in description.labels for each in label):
+                raise ValueError("a label has characters that cannot be printed")  # They could forge lines of the answer.
             if not all(isinstance(name, str) and name for name in (description.input_tensor, description.output_tensor)):
                 raise ValueError("the input or the output is no name")
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
