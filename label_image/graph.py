@@ -13,7 +13,7 @@ from retrain.backbones.frozen_graph import read_graph, tensor_name
 from retrain.backbones.rewrite import node_name
 from retrain.backbones.subgraph import file_ops
 from retrain.errors import GraphError
-from retrain.export.description import NODE_NAME, Description
+from retrain.export.description import NODE_NAME, TENSOR_NAME, Description
 
 JPEG_CONTENTS = "DecodeJpeg/contents"
 # What graphs without a description are recognised by: the input's name → its mean and standard deviation, in grey levels.
@@ -97,9 +97,9 @@ def _stated(description: Description | None, field: str) -> str | None:
 
 def _layer(flag: str, name: str | None, graph_def: GraphDef) -> str:
     """The tensor of a layer that was named, or else is recognised."""
-    names = {node.name for node in graph_def.node}
+    names = {node.name for node in graph_def.node if TENSOR_NAME.fullmatch(node.name) and ":" not in node.name}
     if name is None:
-        candidates = _candidates(flag, graph_def)
+        candidates = [each for each in _candidates(flag, graph_def) if each in names]
         known = [*KNOWN_INPUTS] if flag == "input_layer" else [DEFAULT_OUTPUT]
         recognised = [each for each in known if each in names] or candidates
         if len(recognised) == 1 or recognised[:1] == ["Mul"]:

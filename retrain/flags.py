@@ -171,6 +171,8 @@ def from_namespace(config_class: type[Config], namespace: argparse.Namespace) ->
 def _convert(config_class: type, name: str, value: Any) -> Any:
     """Text → the flag's type; left as it is where it cannot be converted, so that the check can say what it should be."""
     kind = kind_of(config_class, name)
+    if value == [] and kind is not tuple:
+        value = "--"  # What argparse makes of `--name=--`.
     if flags_of(config_class)[name].choices:
         return _choice(flags_of(config_class)[name].choices, value)
     try:

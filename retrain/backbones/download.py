@@ -99,11 +99,15 @@ def _read_member(archive_path: str, member_name: str) -> bytes:
     try:
         _check_whole(archive_path)
         with _Unpacked(archive_path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
+            position = -1
             while member := archive.next():
+                if archive.offset <= position:  # A negative size leads back to the same header, again and again (CVE-2025-8194).
+                    raise tarfile.ReadError("a member of a negative size")
+                position = archive.offset
                 archive.members.clear()  # type: ignore[attr-defined]  # Else millions of empty members would fill the memory.
                 if os.path.normpath(member.name) == os.path.normpath(member_name):
                     return _read_regular(unpacked, member)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError) as error:
         raise ModelError(
             f"The archive {archive_path} cannot be unpacked ({error}). Delete it, and run again to download it."
         ) from error

@@ -22,7 +22,7 @@ def subgraph(graph_def: GraphDef, outputs: Iterable[str]) -> GraphDef:
     """A copy of the graph with only the nodes that `outputs` (names of nodes) are computed from, in the same order.
 
     Raises:
-        GraphError: an operation is used that the graph does not have.
+        GraphError: an operation is used that the graph does not have, or some wait for each other.
     """
     cut = GraphDef(versions=graph_def.versions, library=graph_def.library)
     cut.node.extend(_needed(graph_def, outputs))
@@ -51,4 +51,23 @@ def _needed(graph_def: GraphDef, outputs: Iterable[str]) -> list[NodeDef]:
             if name not in nodes:
                 raise GraphError(f"The graph is cut off: it uses an operation {name} that it does not have.")
             waiting.extend(node_name(text) for text in nodes[name].input)
-    return [node for node in graph_def.node if node.name in needed]
+    chosen = [node for node in graph_def.node if node.name in needed]
+    _refuse_circles(chosen)
+    return chosen
+
+
+def _refuse_circles(nodes: list[NodeDef]) -> None:
+    """Raises GraphError where operations wait for each other. A loop's circle is closed by a Merge, which waits for one input."""
+    inputs = {node.name: {node_name(text) for text in node.input if not node.op.endswith("Merge")} for node in nodes}
+    users: dict[str, list[str]] = {name: [] for name in inputs}
+    for name, names in inputs.items():
+        for each in names:
+            users[each].append(name)
+    ready = [name for name, names in inputs.items() if not names]
+    for done in ready:  # Grows meanwhile.
+        for user in users[done]:
+            inputs[user].discard(done)
+            if not inputs[user]:
+                ready.append(user)
+    if len(ready) < len(inputs):
+        raise GraphError("The graph is damaged: some of its operations wait for each other.")

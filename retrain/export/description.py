@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
-import math
+import re
 import unicodedata
 
 from retrain.errors import GraphError
 
 FORMAT_VERSION = 1
 NODE_NAME = "retrain_description"
+LARGEST_LEVEL = 1e30  # Of a grey level; beyond that float32, in which pixels are computed, has no room.
+# TensorFlow's rule for names of operations, and the number of an output.
+TENSOR_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*(:[0-9]{1,9})?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +55,17 @@ class Description:
             description = cls(**{**known, "labels": tuple(str(label) for label in values["labels"])})
             sizes = description.input_height, description.input_width
             levels = description.input_mean, description.input_std
-            if not all(isinstance(size, int) and size > 0 for size in sizes):
+            if not all(isinstance(size, int) and 0 < size < 2**31 for size in sizes):
                 raise ValueError("the height or the width is no number of pixels")
-            if not all(isinstance(level, int | float) and math.isfinite(level) for level in levels) or description.input_std == 0:
+            if not all(isinstance(level, int | float) and abs(level) < LARGEST_LEVEL for level in levels):
                 raise ValueError("the mean or the standard deviation is not a usable number")
+            if abs(description.input_std) < 1 / LARGEST_LEVEL:
+                raise ValueError("the standard deviation is not a usable number")
             if not isinstance(values["labels"], list):
                 raise ValueError("the labels are no list")
             if any(unicodedata.category(each) in ("Cc", "Cs") for label in description.labels for each in label):
                 raise ValueError("a label has characters that cannot be printed")  # They could forge lines of the answer.
-            if not all(isinstance(name, str) and name for name in (description.input_tensor, description.output_tensor)):
+            if not all(TENSOR_NAME.fullmatch(name) for name in (description.input_tensor, description.output_tensor)):
                 raise ValueError("the input or the output is no name")
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise GraphError(f"The graph's description of itself cannot be read ({error}).") from error

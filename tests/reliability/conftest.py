@@ -1,6 +1,7 @@
 """The notebook of the fault tests, and how many times they try."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -36,8 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Writes the page, but only of a run in which nothing failed."""
-    page = session.config.getoption("--page")
-    if page and exitstatus == 0:
-        with open(page, "w", encoding="utf-8") as file:
-            file.write(session.config.stash[FAULTS].page())
+    """Writes the page, but only of a run in which nothing failed. What was not tried stays as it was."""
+    if exitstatus == 0 and session.config.getoption("--page"):
+        page = Path(session.config.getoption("--page"))
+        earlier = page.read_text(encoding="utf-8") if page.exists() else ""
+        page.write_text(session.config.stash[FAULTS].page(earlier), encoding="utf-8")

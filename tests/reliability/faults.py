@@ -28,16 +28,17 @@ class Faults:
 
     rows: list[Fault] = field(default_factory=list)
 
-    def page(self) -> str:
-        """The text of docs/reliability.md."""
-        parts = [INTRODUCTION]
-        for group in dict.fromkeys(row.group for row in self.rows):
+    def page(self, earlier: str = "") -> str:
+        """The text of docs/reliability.md; sections of which nothing was tried now stay as they were in an `earlier` text."""
+        _, *sections = earlier.split("\n## ")
+        parts = {section.split("\n", 1)[0]: f"## {section.rstrip()}\n" for section in sections}
+        for group in {row.group for row in self.rows}:
             lines = [f"## {group}", "", "| fault | tried | what happened | lost |", "|---|---|---|---|"]
             for row in self.rows:
                 if row.group == group:
                     lines.append(f"| {_cell(row.fault)} | {row.tried:,} | {_cell(row.happened)} | {_cell(row.lost)} |")
-            parts.append("\n".join([*lines, ""]))
-        return "\n".join(parts)
+            parts[group] = "\n".join([*lines, ""])
+        return "\n".join([INTRODUCTION, *(parts[group] for group in sorted(parts))])
 
 
 def _cell(text: str) -> str:
