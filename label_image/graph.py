@@ -181,4 +181,7 @@ def _without_blank_end(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def _node(graph_def: GraphDef, tensor: str) -> NodeDef:
-    return next(node for node in graph_def.node if node.name == node_name(tensor))
+    for node in graph_def.node:
+        if node.name == node_name(tensor):
+            return node
+    raise GraphError(f"The graph has no operation named {node_name(tensor)}. Name its input with --input_layer.")

@@ -104,7 +104,8 @@ def _read_again(
 
     again = [position for position, reason in stale.items() if may_be_made(position, reason)]
     still = _read_all(images, again, cache, values)
-    return {position: reason for position, reason in stale.items() if position not in set(again)} | still
+    unchanged = stale.keys() - set(again)
+    return {position: stale[position] for position in unchanged} | still
 
 
 def _log_reasons(stale: dict[int, Stale]) -> None:

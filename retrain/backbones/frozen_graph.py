@@ -135,10 +135,13 @@ def _callable(
     graph_def: GraphDef, feed: str, fetch: str, kind: tf.DType, shape: list[int | None] | None, precision: str
 ) -> Callable[[Any], FloatArray]:
     """A session rather than a tf.function: a frozen graph has nothing to trace, and a function copies its weights five times."""
-    runnable = runnable_copy(subgraph(graph_def, [node_name(fetch)]), keep=node_name(feed))
-    with tf.Graph().as_default() as graph:
-        placeholder = tf.compat.v1.placeholder(kind, shape)
-        [output] = tf.graph_util.import_graph_def(runnable, {feed: placeholder}, [fetch], name="")
+    try:
+        runnable = runnable_copy(subgraph(graph_def, [node_name(fetch)]), keep=node_name(feed))
+        with tf.Graph().as_default() as graph:
+            placeholder = tf.compat.v1.placeholder(kind, shape)
+            [output] = tf.graph_util.import_graph_def(runnable, {feed: placeholder}, [fetch], name="")
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise GraphError(f"The graph does not run with the input {feed}: {error}") from error
     config = tf.compat.v1.ConfigProto()
     if precision == BFLOAT16:
         config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = RewriterConfig.ON

@@ -9,6 +9,7 @@ from retrain.errors import GraphError
 
 FORMAT_VERSION = 1
 NODE_NAME = "retrain_description"
+LARGEST_SIZE = 1 << 13  # Pixels; a photo enlarged to a square of that size fills 800 MB.
 LARGEST_LEVEL = 1e30  # Of a grey level; beyond that float32, in which pixels are computed, has no room.
 # TensorFlow's rule for names of operations, and the number of an output.
 TENSOR_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*(:[0-9]{1,9})?")
@@ -55,7 +56,7 @@ class Description:
             description = cls(**{**known, "labels": tuple(str(label) for label in values["labels"])})
             sizes = description.input_height, description.input_width
             levels = description.input_mean, description.input_std
-            if not all(isinstance(size, int) and 0 < size < 2**31 for size in sizes):
+            if not all(type(size) is int and 0 < size <= LARGEST_SIZE for size in sizes):
                 raise ValueError("the height or the width is no number of pixels")
             if not all(isinstance(level, int | float) and abs(level) < LARGEST_LEVEL for level in levels):
                 raise ValueError("the mean or the standard deviation is not a usable number")
