@@ -94,7 +94,7 @@ class BottleneckCache:
                 waited = stack.enter_context(locked(path, waiting))
             except OSError as error:
                 raise _unwritable(path, error) from error
-            self._indices.clear()  # Another run may have written to them.
+            self.forget_records()  # Another run may have written to them.
             yield waited
 
     def read(self, image: LabelledImage) -> FloatArray | Stale:
@@ -143,6 +143,10 @@ class BottleneckCache:
                 write_atomically(path, format_values(row))
         except OSError as error:
             raise _unwritable(error.filename or path, error) from error
+
+    def forget_records(self) -> None:
+        """Has the index read anew at its next use."""
+        self._indices.clear()
 
     def is_recorded(self, image: LabelledImage) -> bool:
         """Whether the index knows of what the image's bottleneck was made."""

@@ -67,6 +67,11 @@ def cached_bottlenecks(
     result = Bottlenecks(np.empty((len(images), bottleneck_size), np.float32))
     stale = _read_all(images, positions, cache, result.values)
     unrecorded = [p for p in positions if p not in stale and not cache.is_recorded(images[p])]
+    if unrecorded:  # Another run may have made them in these very moments: then their records are there by now.
+        cache.forget_records()
+        recorded = [p for p in unrecorded if cache.is_recorded(images[p])]
+        stale.update(_read_all(images, recorded, cache, result.values))
+        unrecorded = sorted(set(unrecorded).difference(recorded))
     if unrecorded and not _fit(images, unrecorded, cache, network, spec, batch_size, result.values):
         stale.update(dict.fromkeys(unrecorded, Stale.MISFIT))
     if stale:

@@ -106,8 +106,9 @@ def locked(path: str, waiting: Callable[[int], None]) -> Iterator[bool]:
 
 
 def reason_of(error: Exception) -> str:
-    """Why something failed, in the words of the system or of TensorFlow."""
-    return getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    """Why something failed, in the words of the system or of TensorFlow, without TensorFlow's notes for its makers."""
+    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    return re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]$", "", text)
 
 
 def shown(path: str) -> str:
