@@ -278,6 +278,8 @@ def _with_earlier_outputs(folder: Path) -> Outputs:
 
 def test_kill_9_before_each_rename(undisturbed: Undisturbed, tmp_path: Path, long: bool, note: Note) -> None:
     """The moments that matter most when a checkpoint and the outputs take their places; hardly ever hit at random."""
+    if not long:
+        pytest.skip("takes long: only with --long")
     n_steps = 20 + checkpoint_step(undisturbed.outputs.checkpoint)
     flags = ["--resume", f"--how_many_training_steps={n_steps}", "--intermediate_store_frequency=0"]
     flags.append(f"--bottleneck_dir={undisturbed.outputs.bottlenecks}")
@@ -372,13 +374,15 @@ def test_ctrl_c_in_training(undisturbed: Undisturbed, tmp_path: Path, long: bool
 
 
 def test_ctrl_c_in_distorted_training(undisturbed: Undisturbed, photos: Path, tmp_path: Path, long: bool, note: Note) -> None:
-    n_steps = 40 if long else 12
+    if not long:
+        pytest.skip("takes long: only with --long")
+    n_steps = 40
     steps = [f"--how_many_training_steps={n_steps}", "--eval_step_interval=1", "--train_batch_size=10", "--random_seed=4"]
     distortions = ["--flip_left_right", "--random_crop=10", "--random_scale=10", "--random_brightness=10"]
     flags = [f"--image_dir={photos}", "--architecture=tiny_resnet_128", *steps, *distortions]
     distorted = run_undisturbed(tmp_path / "undisturbed", *flags)
     fault = "Ctrl-C in training with distortions, then `--resume`"
-    _interrupt_training(fault, distorted, 1, tmp_path / "disturbed", 10 if long else 1, note)
+    _interrupt_training(fault, distorted, 1, tmp_path / "disturbed", 10, note)
 
 
 def test_ctrl_c_while_a_long_training_is_taken_up(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
