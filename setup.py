@@ -27,6 +27,9 @@ setup(
         "orjson>=3.9",
         "threadpoolctl>=3.1",
     ],
-    extras_require={"dev": ["pytest>=8", "hypothesis>=6", "mypy>=1.15", "ruff>=0.9", "selenium>=4"]},
+    extras_require={
+        "lbfgs": ["scipy>=1.11"],
+        "dev": ["pytest>=8", "hypothesis>=6", "mypy>=1.15", "ruff>=0.9", "selenium>=4", "scipy>=1.11"],
+    },
     entry_points={"console_scripts": ["retrain = retrain.__main__:start", "label_image = label_image.__main__:start"]},
 )

@@ -84,9 +84,11 @@ def _one(folder: str, count: int, size: int) -> dict[str, float]:
     from retrain.bottlenecks import BottleneckCache
     from retrain.dataset import Dataset
     from retrain.extract import cached_bottlenecks
-    from retrain.head import SoftmaxHead, train
+    from retrain.head import SoftmaxHead
     from retrain.image_lists import SPLITS, ImageLists
     from retrain.input_spec import InputSpec
+    from retrain.training import Trainer, train
+    from retrain.training_options import TrainingOptions
 
     images = [_image(folder, number) for number in range(count)]
     cache = BottleneckCache(folder, "random", size, "")
@@ -101,7 +103,8 @@ def _one(folder: str, count: int, size: int) -> dict[str, float]:
     data = Dataset(ImageLists(labels, labels, tuple(images)), bottlenecks, rngs)
     head = SoftmaxHead(size, N_CLASSES, np.random.default_rng(0))
     start = time.perf_counter()
-    train(head, (data.batch("training", 100) for _ in range(4000)), 0.01, lambda *_: None)
+    trainer = Trainer(TrainingOptions(), labels, data.class_counts("training"), head, 0)
+    train([trainer], (data.batch("training", 100) for _ in range(4000)), lambda *_: None)
     return {"loading": loading, "memory": memory, "training": time.perf_counter() - start}
 
 

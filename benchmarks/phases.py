@@ -75,7 +75,9 @@ def _pair(common: dict[str, str], theirs: Path, mine: Path, steps: int, distort:
 
 
 def _phase(pair: tuple[Run, Run], phase: str) -> tuple[float, float]:
-    return pair[0].phases[phase], pair[1].phases[phase]
+    """The original evaluates as a part of training."""
+    ours = pair[1].phases
+    return pair[0].phases[phase], ours[phase] + (ours["evaluation"] if phase == "training" else 0)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import orjson
@@ -48,6 +48,22 @@ class Record:
     mtime_ns: int
     sha256: str
     network: str
+
+
+@dataclass
+class Bottlenecks:
+    """The bottlenecks of N images.
+
+    Attributes:
+        values: float32 [N, D]; rows that were not asked for, or failed, are undefined.
+        n_made, n_read: how many were made, and how many came from the cache.
+        failed: reasons of the images that could not be decoded, by position.
+    """
+
+    values: FloatArray
+    n_made: int = 0
+    n_read: int = 0
+    failed: dict[int, str] = field(default_factory=dict)
 
 
 class BottleneckCache:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from retrain.backbones.precision import prepare_precision
 from retrain.command import load_tensorflow, log_to_stderr, run_command
 from retrain.config import RetrainConfig
+from retrain.device import prepare_device
 from retrain.flags import parse_args
 
 TEXTS = {
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = parse_args(RetrainConfig, argv, **TEXTS)
         log_to_stderr(config.logging_verbosity)
         prepare_precision(config.precision)
+        prepare_device(config.device)
         load_tensorflow()  # Only now: neither --help nor a wrong flag should wait for it.
         from retrain.pipeline import run
 

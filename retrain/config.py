@@ -6,11 +6,15 @@ from typing import Any
 
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.precision import FLOAT32, PRECISIONS
+from retrain.device import DEVICE_PATTERN
 from retrain.errors import FlagError
 from retrain.flags import check, flag
+from retrain.training_options import BALANCED, LBFGS, OPTIMIZERS, SCHEDULES, TrainingOptions
 
 MAX_STEPS = 1_000_000_000
 MAX_BATCH = 1_000_000
+MAX_UNITS = 100_000
+MAX_WEIGHT = 1_000_000
 # TensorFlow's own rule for names of operations, but for the backslash, which it refuses when the graph is loaded.
 NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
 
@@ -42,7 +46,44 @@ class RetrainConfig:
     how_many_training_steps: int = flag(
         "How many training steps to run; 0 only makes the bottlenecks and an untrained head.", 4000, low=0, high=MAX_STEPS
     )
-    learning_rate: float = flag("Step size of the gradient descent.", 0.01, low=0, low_open=True, shown_default="0.01")
+    learning_rate: float = flag(
+        "Step size of the optimizer; lbfgs finds its own.", 0.01, low=0, low_open=True, shown_default="0.01"
+    )
+    learning_rate_schedule: str = flag(
+        "How the learning rate falls to the last step: constant stays, linear and cosine reach 0, exponential a hundredth.",
+        "constant",
+        choices=SCHEDULES,
+    )
+    optimizer: str = flag(
+        "How the head is trained; momentum is 0.9, lbfgs takes all training images in every step.",
+        "gradient_descent",
+        choices=OPTIMIZERS,
+    )
+    hidden_units: str = flag(
+        "Units of hidden layers before the softmax, such as 128,64.", "", may_be_empty=True, shown_default="no hidden layer"
+    )
+    dropout: float = flag(
+        "Share of the values that each training step leaves out, after each hidden layer, or of the bottlenecks.",
+        0.0,
+        low=0,
+        high=1,
+        high_open=True,
+    )
+    l2: float = flag("What a weight's square adds to the loss, as Keras' l2 regulariser.", 0.0, low=0, high=1e6)
+    label_smoothing: float = flag(
+        "Share of each image's target that is spread over all classes.", 0.0, low=0, high=1, high_open=True
+    )
+    class_weights: str = flag(
+        "What an image of a class counts, such as daisy=2,roses=0.5, others 1; or balanced: more in classes of fewer images.",
+        "",
+        may_be_empty=True,
+        shown_default="each image counts 1",
+    )
+    early_stopping: int = flag(
+        "End training after so many evaluations without a lower validation cross entropy, with the best one's head; 0 never.",
+        0,
+        low=0,
+    )
     testing_percentage: int = _percentage("Percentage of the images to keep apart as the testing set.")
     validation_percentage: int = _percentage("Percentage of the images to keep apart as the validation set.")
     eval_step_interval: int = flag("Evaluate, log and write summaries every this many steps.", 10, low=1)
@@ -91,6 +132,14 @@ class RetrainConfig:
         high=MAX_BATCH,
         shown_default="chosen to suit the network",
     )
+    device: str | None = flag(
+        "Processor to use: cpu, gpu, or one of several by its number, such as gpu:1.",
+        None,
+        shown_default="TensorFlow's choice: the first GPU where there is one",
+    )
+    timing_report: str = flag(
+        "File to write the times of the phases to, as JSON.", "", may_be_empty=True, shown_default="none is written"
+    )
     random_seed: int | None = flag(
         "Makes the run repeatable, bit for bit on one machine.",
         None,
@@ -107,6 +156,9 @@ class RetrainConfig:
                 "--final_tensor_name must be letters, digits and _ . - / and begin with a letter, a digit or a dot. "
                 f"Got {self.final_tensor_name}."
             )
+        _check_training(self)
+        if self.device is not None and not DEVICE_PATTERN.fullmatch(self.device):
+            raise FlagError(f"--device must be cpu, gpu or gpu:NUMBER. Got {self.device}.")
         if self.architecture is not None:
             find_architecture(self.architecture)
         if self.output_graph == self.output_labels:
@@ -118,6 +170,55 @@ class RetrainConfig:
             )
 
     @property
+    def training_options(self) -> TrainingOptions:
+        """What the head and its training depend on."""
+        return TrainingOptions(
+            how_many_training_steps=self.how_many_training_steps,
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            learning_rate_schedule=self.learning_rate_schedule,
+            hidden_units=_units(self.hidden_units),
+            dropout=self.dropout,
+            l2=self.l2,
+            label_smoothing=self.label_smoothing,
+            class_weights=_class_weights(self.class_weights),
+            early_stopping=self.early_stopping,
+        )
+
+    @property
     def distorts(self) -> bool:
         """Whether any distortion flag is on, so that training images are made afresh at each step."""
         return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))
+
+
+def _check_training(config: RetrainConfig) -> None:
+    """Raises FlagError where the texts of the head's flags say nothing, or flags do not go together."""
+    options = config.training_options
+    if config.early_stopping and not config.validation_percentage:
+        raise FlagError("--early_stopping needs validation images: --validation_percentage must not be 0.")
+    if options.optimizer == LBFGS and (options.dropout or config.distorts):
+        raise FlagError("--optimizer lbfgs needs a loss that stays the same from step to step: no --dropout and no distortions.")
+
+
+def _units(text: str) -> tuple[int, ...]:
+    parts = text.split(",") if text else []
+    if not all(part.strip().isdecimal() and 1 <= int(part) <= MAX_UNITS for part in parts):
+        raise FlagError(f"--hidden_units must be integers in [1, {MAX_UNITS}], joined by commas. Got {text}.")
+    return tuple(int(part) for part in parts)
+
+
+def _class_weights(text: str) -> dict[str, float] | str:
+    if text.lower() == BALANCED:
+        return BALANCED
+    weights = {}
+    for part in text.split(",") if text else []:
+        label, _, number = part.rpartition("=")
+        try:
+            weights[label.strip()] = float(number)
+        except ValueError:
+            weights[""] = 0.0
+    if "" in weights or not all(0 < weight <= MAX_WEIGHT for weight in weights.values()):
+        raise FlagError(
+            f"--class_weights must be {BALANCED}, or LABEL=NUMBER joined by commas, numbers in (0, {MAX_WEIGHT}]. Got {text}."
+        )
+    return weights

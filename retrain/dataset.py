@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
+from retrain.bottlenecks import Bottlenecks
 from retrain.errors import ImageFolderError
-from retrain.extract import Bottlenecks
 from retrain.files import shown
 from retrain.image_lists import ImageLists
 from retrain.sampling import Sampler
@@ -39,6 +39,7 @@ class Dataset:
         """
         self.values = bottlenecks.values
         self.class_of = np.array([image.class_index for image in images.images], dtype=np.int64)
+        self._n_classes = len(images.labels)
         self.samplers: dict[str, Sampler] = {}
         self._buffers: dict[str, FloatArray] = {}
         for split, rng in rngs.items():
@@ -58,6 +59,10 @@ class Dataset:
             self._buffers[split] = np.empty((len(positions), self.values.shape[1]), np.float32)
         bottlenecks = np.take(self.values, positions, axis=0, out=self._buffers[split], mode="clip")
         return bottlenecks, self.class_of[positions]
+
+    def class_counts(self, split: str) -> IndexArray:
+        """Images of each class in a split, int64 [C]."""
+        return np.bincount(self.class_of[self.samplers[split].draw(-1)], minlength=self._n_classes)
 
     def _check_all_trainable(self, images: ImageLists) -> None:
         trained = set(self.class_of[self.samplers["training"].draw(-1)].tolist())

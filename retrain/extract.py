@@ -5,12 +5,11 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.bottlenecks import BottleneckCache, Stale
+from retrain.bottlenecks import BottleneckCache, Bottlenecks, Stale
 from retrain.cache_reader import read_rows
 from retrain.image_lists import LabelledImage
 from retrain.inference import N_CORES, run_network
@@ -26,22 +25,6 @@ SAMPLE = 16  # Of those that came without a record.
 # Share of its length by which a bottleneck may differ from what is made here. Decoders and arithmetic of other years and machines
 # make a thousandth; of two photos of one flower, half.
 MISFIT = 0.1
-
-
-@dataclass
-class Bottlenecks:
-    """The bottlenecks of N images.
-
-    Attributes:
-        values: float32 [N, D]; rows that were not asked for, or failed, are undefined.
-        n_made, n_read: how many were made, and how many came from the cache.
-        failed: reasons of the images that could not be decoded, by position.
-    """
-
-    values: FloatArray
-    n_made: int = 0
-    n_read: int = 0
-    failed: dict[int, str] = field(default_factory=dict)
 
 
 def cached_bottlenecks(

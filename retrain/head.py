@@ -1,68 +1,135 @@
-"""The new top layer, softmax(bottlenecks · W + b), and its training by plain gradient descent.
+"""The new top layers: softmax(bottlenecks · W + b), the original's, or hidden layers before it.
 
 Written in numpy: a step is two small matrix products, so that calls into a heavier runtime would cost more than the arithmetic.
 """
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.interruption import interrupts_deferred, raise_if_interrupted
 
 INITIAL_STDDEV = 0.001
-LARGE_HEAD = 2**18  # Weights from which on several threads multiply faster than one.
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a head is trained to make small: the mean over a batch of `class weight · cross entropy`, and a penalty.
+
+    Attributes:
+        label_smoothing: share of the target that is spread evenly over all classes, as Keras defines it.
+        class_weights: float32 [C], what an image of each class counts; None counts all as 1.
+        l2: adds `l2 · sum(w²)` over all weights (not biases), as Keras' regulariser of that name.
+        dropout: share of the values that a training step sets to 0, after each hidden layer, or where there is none of the
+            bottlenecks; the others are scaled up by `1 / (1 - dropout)`.
+    """
+
+    label_smoothing: float = 0.0
+    class_weights: FloatArray | None = None
+    l2: float = 0.0
+    dropout: float = 0.0
 
 
 class SoftmaxHead:
-    """A dense layer with softmax.
+    """Dense layers, with ReLU after each but the last, and softmax after that.
 
     Attributes:
-        weights: float32 [D, C].
-        biases: float32 [C].
+        layers: the weights, float32 [inputs, outputs], and biases, float32 [outputs], of each layer; without hidden layers one
+            pair of [D, C] and [C].
     """
 
-    def __init__(self, bottleneck_size: int, n_classes: int, rng: np.random.Generator) -> None:
-        """Weights from a normal distribution with standard deviation 0.001 truncated at two deviations, biases zero."""
-        self.weights = truncated_normal((bottleneck_size, n_classes), INITIAL_STDDEV, rng)
-        self.biases: FloatArray = np.zeros(n_classes, np.float32)
+    def __init__(self, bottleneck_size: int, n_classes: int, rng: np.random.Generator, hidden_units: Sequence[int] = ()) -> None:
+        """Biases are zero.
+
+        Without hidden layers the weights are the original's: a normal distribution with standard deviation 0.001, truncated at
+        two deviations. With hidden layers that would learn slowly: then all are Keras' default, Glorot's uniform.
+        """
+        sizes = [bottleneck_size, *hidden_units, n_classes]
+        self.layers: list[tuple[FloatArray, FloatArray]] = []
+        for shape in itertools.pairwise(sizes):
+            weights = glorot_uniform(shape, rng) if hidden_units else truncated_normal(shape, INITIAL_STDDEV, rng)
+            self.layers.append((weights, np.zeros(shape[1], np.float32)))
+
+    @property
+    def variables(self) -> list[FloatArray]:
+        """Weights and biases of each layer in turn; who changes them changes the head."""
+        return [variable for layer in self.layers for variable in layer]
+
+    @property
+    def weights(self) -> FloatArray:
+        """Of the last layer, float32 [D, C] without hidden layers."""
+        return self.layers[-1][0]
+
+    @property
+    def biases(self) -> FloatArray:
+        """Of the last layer, float32 [C]."""
+        return self.layers[-1][1]
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are to train."""
+        return sum(variable.size for variable in self.variables)
 
     def logits(self, bottlenecks: FloatArray) -> FloatArray:
         """float32 [N, D] → float32 [N, C]."""
-        return bottlenecks @ self.weights + self.biases
+        values = bottlenecks
+        for weights, biases in self.layers[:-1]:
+            values = np.maximum(values @ weights + biases, 0)
+        return values @ self.weights + self.biases
 
-    def train_step(self, bottlenecks: FloatArray, classes: IndexArray, learning_rate: float) -> None:
-        """One step of gradient descent on the mean softmax cross entropy of a batch, float32 [B, D] and int64 [B].
+    def loss(self, bottlenecks: FloatArray, classes: IndexArray, loss: Loss) -> float:
+        """The loss on float32 [N, D] and int64 [N], without dropout."""
+        logits = self.logits(bottlenecks)
+        highest = logits.max(axis=1)
+        log_sums = highest + np.log(np.exp(logits - highest[:, np.newaxis]).sum(axis=1))
+        smoothing = loss.label_smoothing
+        wanted = (1 - smoothing) * logits[np.arange(len(classes)), classes] + smoothing * logits.mean(axis=1)
+        counts = 1 if loss.class_weights is None else loss.class_weights[classes]
+        penalty = loss.l2 * sum(float(np.vdot(weights, weights)) for weights, _ in self.layers)
+        return float((counts * (log_sums - wanted)).mean()) + penalty
 
-        The gradient with respect to the logits is `(softmax - one_hot) / B`.
+    def gradients(
+        self, bottlenecks: FloatArray, classes: IndexArray, loss: Loss, rng: np.random.Generator | None = None
+    ) -> list[FloatArray]:
+        """Of the loss on a batch, float32 [B, D] and int64 [B], by each of `variables`; by the logits it is
+        `class weight · (softmax - target) / B`. `rng` is needed for dropout alone.
         """
-        gradient = softmax(self.logits(bottlenecks))
-        gradient[np.arange(len(classes)), classes] -= 1
-        gradient *= np.float32(learning_rate / len(classes))
-        self.weights -= bottlenecks.T @ gradient
-        self.biases -= gradient.sum(axis=0)
+        inputs = self._inputs(bottlenecks, loss.dropout, rng)
+        slope = softmax(inputs[-1] @ self.weights + self.biases)
+        if loss.label_smoothing:
+            slope -= np.float32(loss.label_smoothing / len(self.biases))
+        slope[np.arange(len(classes)), classes] -= np.float32(1 - loss.label_smoothing)
+        if loss.class_weights is not None:
+            slope *= loss.class_weights[classes][:, np.newaxis]
+        slope *= np.float32(1 / len(classes))
+        gradients: list[FloatArray] = []
+        for (weights, _), values in zip(reversed(self.layers), reversed(inputs), strict=True):
+            by_weights = values.T @ slope
+            if loss.l2:
+                by_weights += np.float32(2 * loss.l2) * weights
+            gradients[:0] = [by_weights, slope.sum(axis=0)]
+            if len(gradients) < 2 * len(self.layers):
+                # Nothing goes back where ReLU or dropout made a value 0; what dropout left was scaled.
+                slope = (slope @ weights.T) * (values > 0) * np.float32(1 / (1 - loss.dropout))
+        return gradients
+
+    def _inputs(self, bottlenecks: FloatArray, dropout: float, rng: np.random.Generator | None) -> list[FloatArray]:
+        """The input of each layer during training."""
+        if len(self.layers) == 1:
+            return [_dropped(bottlenecks, dropout, rng)]
+        inputs = [bottlenecks]
+        for weights, biases in self.layers[:-1]:
+            inputs.append(_dropped(np.maximum(inputs[-1] @ weights + biases, 0), dropout, rng))
+        return inputs
 
 
-def train(
-    head: SoftmaxHead,
-    batches: Iterable[tuple[FloatArray, IndexArray]],
-    learning_rate: float,
-    after_step: Callable[[int, FloatArray, IndexArray], None],
-    first_step: int = 0,
-) -> None:
-    """Runs a training step for each batch (float32 [B, D], int64 [B]), then calls `after_step(step, bottlenecks, classes)`.
-
-    Steps are counted from `first_step`. At Ctrl-C it raises KeyboardInterrupt, always between two steps.
-    """
-    # On small products BLAS threads wait for each other longer than they compute, many times longer where other programs run too.
-    threads = 1 if head.weights.size < LARGE_HEAD else None
-    quiet = np.errstate(over="ignore", invalid="ignore")
-    with threadpool_limits(threads, user_api="blas"), quiet, interrupts_deferred():
-        for step, (bottlenecks, classes) in enumerate(batches, first_step):
-            raise_if_interrupted()
-            head.train_step(bottlenecks, classes, learning_rate)
-            after_step(step, bottlenecks, classes)
+def _dropped(values: FloatArray, dropout: float, rng: np.random.Generator | None) -> FloatArray:
+    if not dropout or rng is None:
+        return values
+    kept = rng.random(values.shape, dtype=np.float32) >= dropout
+    return values * kept * np.float32(1 / (1 - dropout))
 
 
 def softmax(logits: FloatArray) -> FloatArray:
@@ -77,3 +144,9 @@ def truncated_normal(shape: tuple[int, ...], stddev: float, rng: np.random.Gener
     while (beyond := np.abs(values) > 2).any():
         values[beyond] = rng.standard_normal(int(beyond.sum()), dtype=np.float32)
     return values * np.float32(stddev)
+
+
+def glorot_uniform(shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
+    """Uniform draws within ±sqrt(6 / (inputs + outputs)), float32 (Glorot and Bengio 2010, formula 16)."""
+    limit = np.float32(np.sqrt(6 / sum(shape)))
+    return (2 * rng.random(shape, dtype=np.float32) - 1) * limit

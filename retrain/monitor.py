@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import math
 import os
 from collections.abc import Callable
 from types import TracebackType
@@ -21,6 +22,7 @@ class Monitor:
 
     Attributes:
         train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None before the first, or without images.
+        validation_cross_entropy: of the last evaluation, in nats; infinite before the first, or without images.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Monitor:
         self._validation = SummaryWriter(os.path.join(summaries_dir, "validation"), first_step)
         self.train_accuracy: float | None = None
         self.validation_accuracy: float | None = None
+        self.validation_cross_entropy = math.inf
 
     def __enter__(self) -> "Monitor":
         return self
@@ -61,18 +64,27 @@ class Monitor:
         """Shows the graph in TensorBoard."""
         self._train.add_graph(graph_def)
 
-    def after_step(self, step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
-        """Logs and writes summaries if it is time. The batch, float32 [B, D] and int64 [B], is the one just trained on."""
-        if step % self._interval and step != self._last_step:
-            return
+    def is_due(self, step: int) -> bool:
+        """Whether it is time for an evaluation after this step."""
+        return step % self._interval == 0 or step == self._last_step
+
+    def evaluate(self, step: int, bottlenecks: FloatArray, classes: IndexArray) -> int:
+        """Evaluates, logs and writes summaries; the batch, float32 [B, D] and int64 [B], is the one just trained on.
+
+        Returns the number of images.
+        """
+        n_images = len(classes)
         shared = head_measures(self._head), head_histograms(self._head)
         self.train_accuracy, loss = self._write(self._train, step, bottlenecks, classes, *shared)
         _log(f"Step {step}: Train accuracy = {self.train_accuracy:.1%}")
         _log(f"Step {step}: Cross entropy = {loss:f}")
         bottlenecks, classes = self._validation_batch()
         if len(classes):
-            self.validation_accuracy, _ = self._write(self._validation, step, bottlenecks, classes, *shared)
+            self.validation_accuracy, self.validation_cross_entropy = self._write(
+                self._validation, step, bottlenecks, classes, *shared
+            )
             _log(f"Step {step}: Validation accuracy = {self.validation_accuracy:.1%} (N={len(classes)})")
+        return n_images + len(classes)
 
     def _write(
         self,

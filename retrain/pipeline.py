@@ -3,11 +3,8 @@
 image folder → split → network → bottlenecks → training of the head → test → export
 """
 
-import contextlib
-import itertools
 import logging
 import secrets
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,24 +13,29 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.choose import choose_backbone
 from retrain.backbones.frozen_graph import Backbone
 from retrain.backbones.precision import FLOAT32, cache_name, prepare_precision, processor_gains
-from retrain.bottlenecks import BottleneckCache
+from retrain.batches import BatchSizes, DistortedImages, training_batches
+from retrain.bottlenecks import BottleneckCache, Bottlenecks
 from retrain.config import RetrainConfig
 from retrain.dataset import Dataset
-from retrain.distort import Distortion, distorted_bottlenecks, how_to_decode, rebatch
+from retrain.device import check_device, prepare_device
+from retrain.distort import Distortion, how_to_decode
 from retrain.errors import FlagError, RetrainError
 from retrain.evaluation import Evaluation, evaluate
 from retrain.export.exporter import Exporter
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
-from retrain.extract import Bottlenecks, cached_bottlenecks
-from retrain.files import shown
-from retrain.head import SoftmaxHead, train
-from retrain.image_lists import SPLITS, ImageLists, create_image_lists
-from retrain.interruption import raise_if_interrupted
+from retrain.extract import cached_bottlenecks
+from retrain.files import shown, write_atomically
+from retrain.head import SoftmaxHead
+from retrain.image_lists import ImageLists, create_image_lists
 from retrain.monitor import Monitor
 from retrain.outputs import prepare_file, prepare_folder, prepare_new_folder
 from retrain.progress import Progress
 from retrain.result import RetrainResult
+from retrain.sampling import RandomGenerators
 from retrain.summaries import clear_summaries_dir
+from retrain.timing import Timings
+from retrain.training import Trainer, train
+from retrain.training_options import LBFGS
 
 logger = logging.getLogger("retrain")
 
@@ -44,40 +46,45 @@ def run(config: RetrainConfig) -> RetrainResult:
     Raises:
         RetrainError: with a sentence that names the file or flag and the cure.
     """
-    seconds: dict[str, float] = {}
+    timings = Timings()
 
     prepare_precision(config.precision)
+    prepare_device(config.device)
+    check_device(config.device)
     if config.precision != FLOAT32 and not processor_gains():
         logger.warning("This processor has no AMX: --precision=%s will hardly be faster than float32.", config.precision)
     _prepare_outputs(config)
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
     backbone, note = choose_backbone(config.architecture, config.model_dir, config.model_url_base, config.precision)
+    bottleneck_size, options = backbone.architecture.bottleneck_size, config.training_options
     check_final_tensor_name(config.final_tensor_name, backbone.graph_def)
-    check_graph_size(backbone.size, backbone.architecture.bottleneck_size, len(images.labels))
+    check_graph_size(backbone.size, [bottleneck_size, *options.hidden_units, len(images.labels)])
     progress = _progress(config, images, backbone)
     if not progress.steps_done:
         clear_summaries_dir(config.summaries_dir)
 
-    with _timed(seconds, "bottlenecks"):
-        bottlenecks = _bottlenecks(config, images, backbone)
-    _log_bottlenecks(bottlenecks, config.bottleneck_dir, seconds["bottlenecks"])
+    with timings.phase("bottlenecks", "images") as phase:
+        bottlenecks = load_bottlenecks(config, images, backbone)
+        phase.count = bottlenecks.n_made + bottlenecks.n_read
+    _log_bottlenecks(bottlenecks, config.bottleneck_dir, phase.seconds)
+
+    rngs = RandomGenerators(progress.random_seed)
     for_pillow = _check_training_images(images, bottlenecks) if config.distorts else []
-
-    head_rng, *split_rngs, distortion_rng = _random_generators(progress.random_seed, 2 + len(SPLITS))
-    data = Dataset(images, bottlenecks, dict(zip(SPLITS, split_rngs, strict=True)), config.strict)
-    head = SoftmaxHead(backbone.architecture.bottleneck_size, len(images.labels), head_rng)
-    progress.attach(head)
+    data = Dataset(images, bottlenecks, rngs.of_split, config.strict)
+    head = SoftmaxHead(bottleneck_size, len(images.labels), rngs.head, options.hidden_units)
+    trainer = Trainer(options, images.labels, data.class_counts("training"), head, progress.random_seed)
+    progress.attach(trainer)
     exporter = Exporter(backbone, head, images.labels, config.final_tensor_name, note)
-    with _timed(seconds, "training"):
-        batches = _training_batches(config, images, data, backbone, for_pillow, distortion_rng, progress.steps_done)
-        monitor = _train(config, head, data, batches, exporter, progress)
+    batches = _training_batches(config, images, data, backbone, for_pillow, rngs.distortion, progress.steps_done)
+    monitor = _train(config, trainer, data, batches, exporter, progress, timings)
 
-    with _timed(seconds, "test"):
+    with timings.phase("evaluation", "images") as phase:
         test, misclassified = _test(config, images, head, data)
+        phase.count += test.count if test else 0
 
-    with _timed(seconds, "export"):
+    with timings.phase("export"):
         _export(config, exporter, progress)
-    logger.info("Time: %s.", ", ".join(f"{phase} {spent:.3f} s" for phase, spent in seconds.items()))
+    _report_timings(config, timings, backbone, bottlenecks)
 
     return RetrainResult(
         labels=images.labels,
@@ -97,7 +104,7 @@ def run(config: RetrainConfig) -> RetrainResult:
         checkpoint_path=config.checkpoint_path,
         summaries_dir=config.summaries_dir,
         bottleneck_dir=config.bottleneck_dir,
-        seconds=seconds,
+        seconds=timings.seconds,
     )
 
 
@@ -109,6 +116,8 @@ def _progress(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> 
         "validation_percentage": config.validation_percentage,
         "labels": list(images.labels),
         "network": backbone.fingerprint,
+        "hidden_units": list(config.training_options.hidden_units),
+        "optimizer": config.optimizer,
     }
     if config.resume and (earlier := Progress.resume(config.checkpoint_path, identity)):
         if config.random_seed not in (None, earlier.random_seed):
@@ -126,14 +135,11 @@ def _progress(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> 
     return Progress(config.checkpoint_path, seed, identity)
 
 
-def _random_generators(seed: int, count: int) -> list[np.random.Generator]:
-    """Independent sources of randomness, so that drawing more of one does not change what another draws."""
-    return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(count)]
-
-
 def _prepare_outputs(config: RetrainConfig) -> None:
     for flag in ("output_graph", "output_labels", "checkpoint_path"):
         prepare_file(flag, getattr(config, flag))
+    if config.timing_report:
+        prepare_file("timing_report", config.timing_report)
     prepare_folder("bottleneck_dir", config.bottleneck_dir)
     prepare_folder("summaries_dir", config.summaries_dir)
     if config.intermediate_store_frequency:
@@ -142,8 +148,8 @@ def _prepare_outputs(config: RetrainConfig) -> None:
         prepare_new_folder("saved_model_dir", config.saved_model_dir)
 
 
-def _bottlenecks(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> Bottlenecks:
-    """With distortions only validation and testing images have bottlenecks: each step makes its training images' afresh."""
+def load_bottlenecks(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> Bottlenecks:
+    """Of all images, from the cache or made; with distortions not of training images: each step makes its own afresh."""
     chosen = backbone.architecture
     cache = BottleneckCache(
         config.bottleneck_dir, cache_name(chosen.name, config.precision), chosen.bottleneck_size, backbone.fingerprint
@@ -183,51 +189,35 @@ def _training_batches(
     rng: np.random.Generator,
     first_step: int,
 ) -> Iterator[tuple[FloatArray, IndexArray]]:
-    """A batch for each training step from `first_step` on, float32 [B, D] and int64 [B].
-
-    What the steps before it drew is drawn again and passed over, so that the rest is as if there had been no interruption.
-    """
-    sampler = data.samplers["training"]
-    n_steps = config.how_many_training_steps - first_step
-    distortion = Distortion(config.flip_left_right, config.random_crop, config.random_scale, config.random_brightness)
-    for step in range(first_step):
-        raise_if_interrupted()
-        n_drawn = len(sampler.draw(config.train_batch_size))
-        if config.distorts:
-            distortion.draw(n_drawn, rng)
-        if step % config.eval_step_interval == 0:
-            data.samplers["validation"].draw(config.validation_batch_size)
-    if not config.distorts:
-        for _ in range(n_steps):
-            yield data.batch("training", config.train_batch_size)
-        return
-    chunks = distorted_bottlenecks(
-        [image.path for image in images.images],
-        for_pillow,
-        lambda: sampler.draw(config.train_batch_size),
-        distortion,
-        rng,
-        backbone.run,
-        backbone.architecture.input_spec,
-        config.bottleneck_batch_size,
-    )
-    batch_size = len(sampler) if config.train_batch_size == -1 else config.train_batch_size
-    for positions, values in itertools.islice(rebatch(chunks, batch_size), n_steps):
-        yield values, data.class_of[positions]
+    """A batch for each training step from `first_step` on, float32 [B, D] and int64 [B]."""
+    distorted = None
+    if config.distorts:
+        distorted = DistortedImages(
+            [image.path for image in images.images],
+            for_pillow,
+            Distortion(config.flip_left_right, config.random_crop, config.random_scale, config.random_brightness),
+            rng,
+            backbone.run,
+            backbone.architecture.input_spec,
+            config.bottleneck_batch_size,
+        )
+    sizes = BatchSizes(config.train_batch_size, config.validation_batch_size, config.eval_step_interval)
+    return training_batches(data, sizes, distorted, first_step, config.how_many_training_steps)
 
 
 def _train(
     config: RetrainConfig,
-    head: SoftmaxHead,
+    trainer: Trainer,
     data: Dataset,
     batches: Iterator[tuple[FloatArray, IndexArray]],
     exporter: Exporter,
     progress: Progress,
+    timings: Timings,
 ) -> Monitor:
     counts = " + ".join(f"{len(sampler)} {split}" for split, sampler in data.samplers.items())
-    logger.info("Training on %s images of %d classes.", counts, len(head.biases))
+    logger.info("Training on %s images of %d classes.", counts, len(trainer.head.biases))
     monitor = Monitor(
-        head,
+        trainer.head,
         lambda: data.batch("validation", config.validation_batch_size),
         config.summaries_dir,
         config.eval_step_interval,
@@ -236,15 +226,27 @@ def _train(
     )
 
     def after_step(step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
+        phase.count += 1
         progress.after_step(step)
-        monitor.after_step(step, bottlenecks, classes)
+        if monitor.is_due(step):
+            with timings.phase("evaluation", "images") as evaluation:
+                evaluation.count += monitor.evaluate(step, bottlenecks, classes)
+            trainer.early_stopping.after_evaluation(monitor.validation_cross_entropy)
         if config.intermediate_store_frequency and step and step % config.intermediate_store_frequency == 0:
             exporter.write_intermediate(config.intermediate_output_graphs_dir, step)
 
-    with progress.kept_if_interrupted(), monitor:
+    with timings.phase("training", "steps") as phase, progress.kept_if_interrupted(), monitor:
         monitor.add_graph(exporter.graph())
-        train(head, batches, config.learning_rate, after_step, progress.steps_done)
-    if not np.isfinite(head.weights).all():
+        if config.optimizer == LBFGS:
+            trainer.minimise(*data.batch("training", -1), after_step, progress.steps_done)
+        else:
+            train([trainer], batches, after_step, progress.steps_done)
+        trainer.finish()
+    if progress.steps_done < config.how_many_training_steps:
+        logger.info(
+            "Training ended after %d of %d steps: nothing better was found.", progress.steps_done, config.how_many_training_steps
+        )
+    if not np.isfinite(trainer.head.weights).all():
         logger.warning("The training has diverged: the head's weights are no numbers any more. Lower --learning_rate.")
     return monitor
 
@@ -290,8 +292,14 @@ def _export(config: RetrainConfig, exporter: Exporter, progress: Progress) -> No
     logger.info("Graph written to %s, labels to %s.", config.output_graph, config.output_labels)
 
 
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[phase] = time.perf_counter() - start
+def _report_timings(config: RetrainConfig, timings: Timings, backbone: Backbone, bottlenecks: Bottlenecks) -> None:
+    if config.timing_report:
+        about = {
+            "architecture": backbone.architecture.name,
+            "precision": config.precision,
+            "device": config.device,
+            "bottlenecks_made": bottlenecks.n_made,
+            "bottlenecks_read": bottlenecks.n_read,
+        }
+        write_atomically(config.timing_report, timings.to_json(about).encode())
+    logger.info("Time: %s.", timings)

@@ -9,7 +9,7 @@ from typing import Any
 
 from retrain.errors import CheckpointError, OutputError, RetrainError
 from retrain.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from retrain.head import SoftmaxHead
+from retrain.training import Trainer
 
 logger = logging.getLogger("retrain")
 
@@ -35,7 +35,7 @@ class Progress:
         self.steps_done = 0
         self._path, self._identity = checkpoint_path, identity
         self._earlier: Checkpoint | None = None
-        self._head: SoftmaxHead | None = None
+        self._trainer: Trainer | None = None
         self._saved_steps: int | None = None
         self._saved_at = time.monotonic()
 
@@ -62,11 +62,11 @@ class Progress:
         logger.info("Training goes on after step %d of %s.", earlier.step, checkpoint_path)
         return progress
 
-    def attach(self, head: SoftmaxHead) -> None:
-        """Says which head is being trained; it gets the weights of the checkpoint, if there is one."""
-        self._head = head
+    def attach(self, trainer: Trainer) -> None:
+        """Says who trains the head; it goes on from the checkpoint, if there is one."""
+        self._trainer = trainer
         if self._earlier:
-            head.weights, head.biases = self._earlier.weights, self._earlier.biases
+            trainer.load(self._earlier.variables, self._earlier.state)
 
     def after_step(self, step: int) -> None:
         """Counts a step, and every few seconds saves the head. If that fails, training is not to be lost for it."""
@@ -80,9 +80,10 @@ class Progress:
 
     def save(self) -> None:
         """Writes the checkpoint. Raises OutputError."""
-        assert self._head is not None, "attach() comes first"
-        identity = json.dumps(self._identity)
-        checkpoint = Checkpoint(self._head.weights, self._head.biases, self.steps_done, self.random_seed, identity)
+        assert self._trainer is not None, "attach() comes first"
+        checkpoint = Checkpoint(
+            self._trainer.head.variables, self.steps_done, self.random_seed, json.dumps(self._identity), self._trainer.state()
+        )
         write_checkpoint(self._path, checkpoint)
         self._saved_steps, self._saved_at = self.steps_done, time.monotonic()
 

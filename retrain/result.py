@@ -23,7 +23,7 @@ class RetrainResult:
         saved_model_dir: the SavedModel's folder, if one was asked for.
         checkpoint_path: prefix of the checkpoint's files.
         summaries_dir, bottleneck_dir: the folders of the summaries and of the cache.
-        seconds: wall time of each phase, by `bottlenecks`, `training`, `test`, `export`.
+        seconds: wall time of each phase, by `bottlenecks`, `training`, `evaluation`, `export`.
     """
 
     labels: tuple[str, ...]

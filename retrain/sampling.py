@@ -5,6 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from retrain.arrays import IndexArray
+from retrain.image_lists import SPLITS
+
+
+class RandomGenerators:
+    """Independent sources of randomness, so that drawing more of one does not change what another draws.
+
+    Attributes:
+        head: for its first values.
+        of_split: for the draws of images, by split.
+        distortion: for the changes of images.
+    """
+
+    def __init__(self, seed: int) -> None:
+        children = np.random.SeedSequence(seed).spawn(2 + len(SPLITS))
+        self.head, *of_split, self.distortion = (np.random.default_rng(child) for child in children)
+        self.of_split = dict(zip(SPLITS, of_split, strict=True))
 
 
 class Sampler:

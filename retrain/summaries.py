@@ -97,9 +97,9 @@ class SummaryWriter:
 
 
 def head_measures(head: SoftmaxHead) -> dict[str, float]:
-    """Mean, standard deviation, largest and smallest value of the weights and of the biases, by tag."""
+    """Mean, standard deviation, largest and smallest value of the weights and of the biases of each layer, by tag."""
     measures = {}
-    for name, values in (("weights", head.weights), ("biases", head.biases)):
+    for name, values in _variables(head).items():
         prefix = f"final_training_ops/{name}/summaries"
         measures[f"{prefix}/mean_1"] = float(values.mean())
         measures[f"{prefix}/stddev_1"] = float(values.std())
@@ -109,11 +109,16 @@ def head_measures(head: SoftmaxHead) -> dict[str, float]:
 
 
 def head_histograms(head: SoftmaxHead) -> dict[str, HistogramProto]:
-    """Histograms of the weights and of the biases, by tag."""
-    return {
-        f"final_training_ops/{name}/summaries/histogram": histogram(values)
-        for name, values in (("weights", head.weights), ("biases", head.biases))
-    }
+    """Histograms of the weights and of the biases of each layer, by tag."""
+    return {f"final_training_ops/{name}/summaries/histogram": histogram(values) for name, values in _variables(head).items()}
+
+
+def _variables(head: SoftmaxHead) -> dict[str, FloatArray]:
+    """The last layer's are the original's; those of hidden layers are numbered from 1."""
+    found = {"weights": head.weights, "biases": head.biases}
+    for number, (weights, biases) in enumerate(head.layers[:-1], start=1):
+        found |= {f"hidden_{number}/weights": weights, f"hidden_{number}/biases": biases}
+    return found
 
 
 def histogram(values: FloatArray) -> HistogramProto:

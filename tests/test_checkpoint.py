@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from retrain.errors import CheckpointError, OutputError
 from retrain.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from retrain.head import SoftmaxHead
 from retrain.progress import Progress
+from retrain.training import Trainer
+from retrain.training_options import TrainingOptions
 
 FILES = ["head.data-00000-of-00001", "head.index"]
 
@@ -19,13 +22,14 @@ FILES = ["head.data-00000-of-00001", "head.index"]
 def example(step: int = 4000) -> Checkpoint:
     rng = np.random.default_rng(step)
     weights, biases = rng.normal(size=(512, 5)).astype(np.float32), rng.normal(size=5).astype(np.float32)
-    return Checkpoint(weights, biases, step, random_seed=2**32 - 1, identity='{"labels": ["Käse"]}')
+    return Checkpoint([weights, biases], step, random_seed=2**32 - 1, identity='{"labels": ["Käse"]}')
 
 
 def same(one: Checkpoint | None, other: Checkpoint) -> bool:
     assert one is not None
     rest = (one.step, one.random_seed, one.identity) == (other.step, other.random_seed, other.identity)
-    return rest and np.array_equal(one.weights, other.weights) and np.array_equal(one.biases, other.biases)
+    same_state = one.state.keys() == other.state.keys() and all(np.array_equal(one.state[k], other.state[k]) for k in one.state)
+    return rest and same_state and all(map(np.array_equal, one.variables, other.variables))
 
 
 def test_tensorflow_finds_the_originals_variables(tmp_path: Path) -> None:
@@ -39,8 +43,8 @@ def test_tensorflow_finds_the_originals_variables(tmp_path: Path) -> None:
         "final_training_ops/biases/final_biases": [5],
         "global_step": [],
     }
-    np.testing.assert_array_equal(reader.get_tensor("final_training_ops/weights/final_weights"), example().weights)
-    np.testing.assert_array_equal(reader.get_tensor("final_training_ops/biases/final_biases"), example().biases)
+    np.testing.assert_array_equal(reader.get_tensor("final_training_ops/weights/final_weights"), example().variables[0])
+    np.testing.assert_array_equal(reader.get_tensor("final_training_ops/biases/final_biases"), example().variables[1])
     assert reader.get_tensor("global_step") == 4000
 
 
@@ -98,7 +102,7 @@ def test_a_damaged_checkpoint_is_an_error_that_says_what_to_do(tmp_path: Path, n
 def test_a_checkpoint_of_the_original_holds_nothing_to_go_on_from(tmp_path: Path) -> None:
     prefix, about = str(tmp_path / "head"), example()
     names = ["final_training_ops/weights/final_weights", "final_training_ops/biases/final_biases"]
-    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=["", ""], tensors=[about.weights, about.biases])
+    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=["", ""], tensors=about.variables)
     with pytest.raises(CheckpointError, match="was not written by this tool"):
         read_checkpoint(prefix)
 
@@ -126,12 +130,18 @@ def test_what_tensorflow_left_behind_is_removed_after_an_hour(tmp_path: Path) ->
 IDENTITY = {"image_dir": "flowers", "labels": ["a", "b"], "network": "1"}
 
 
+def trainer_of(seed: int, **options: Any) -> Trainer:
+    chosen = TrainingOptions(**options)
+    head = SoftmaxHead(4, 2, np.random.default_rng(seed), chosen.hidden_units)
+    return Trainer(chosen, ["a", "b"], np.array([3, 3]), head, random_seed=7)
+
+
 def progress_of(folder: Path, steps: int, seed: int = 7) -> tuple[Progress, SoftmaxHead]:
-    progress, head = Progress(str(folder / "head"), seed, IDENTITY), SoftmaxHead(4, 2, np.random.default_rng(0))
-    progress.attach(head)
+    progress, trainer = Progress(str(folder / "head"), seed, IDENTITY), trainer_of(0)
+    progress.attach(trainer)
     for step in range(steps):
         progress.after_step(step)
-    return progress, head
+    return progress, trainer.head
 
 
 def test_a_training_is_gone_on_with(tmp_path: Path, logged: list[str]) -> None:
@@ -140,10 +150,10 @@ def test_a_training_is_gone_on_with(tmp_path: Path, logged: list[str]) -> None:
     again = Progress.resume(str(tmp_path / "head"), IDENTITY)
     assert again is not None
     assert (again.steps_done, again.random_seed) == (12, 7)
-    other = SoftmaxHead(4, 2, np.random.default_rng(1))
+    other = trainer_of(1)
     again.attach(other)
-    np.testing.assert_array_equal(other.weights, head.weights)
-    np.testing.assert_array_equal(other.biases, head.biases)
+    np.testing.assert_array_equal(other.head.weights, head.weights)
+    np.testing.assert_array_equal(other.head.biases, head.biases)
     assert logged == [f"INFO: Training goes on after step 12 of {tmp_path}/head."]
 
 

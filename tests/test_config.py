@@ -12,8 +12,9 @@ from retrain.cli import main as retrain_main
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.flags import flags_of
+from retrain.training_options import TrainingOptions
 
-N_RETRAIN_FLAGS = 32
+N_RETRAIN_FLAGS = 42
 N_LABEL_FLAGS = 12
 
 # Name: type and default, from the table of the original's flags; its lineage B's handle of a hub module is not a flag here.
@@ -53,6 +54,16 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "precision": (str, "float32"),
     "bottleneck_batch_size": (int | None, None),
     "random_seed": (int | None, None),
+    "learning_rate_schedule": (str, "constant"),
+    "optimizer": (str, "gradient_descent"),
+    "hidden_units": (str, ""),
+    "dropout": (float, 0.0),
+    "l2": (float, 0.0),
+    "label_smoothing": (float, 0.0),
+    "class_weights": (str, ""),
+    "early_stopping": (int, 0),
+    "device": (str | None, None),
+    "timing_report": (str, ""),
 }
 # The original's defaults are those of one network; here None stands for what the graph says.
 LABEL_FLAGS: dict[str, tuple[object, object]] = {
@@ -71,6 +82,7 @@ LABEL_FLAGS: dict[str, tuple[object, object]] = {
 }
 
 TEXT = "a text that is not empty"
+UNITS = "integers in [1, 100000], joined by commas"
 PERCENTAGE = "an integer in [0, 100)"
 BATCH_SIZE = "-1 or an integer in [1, 1000000]"
 SWITCH = "argument --{name}: ignored explicit argument 'yes'. --help lists the flags."
@@ -85,6 +97,17 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "summaries_dir": (TEXT, {"": "''"}),
     "how_many_training_steps": ("an integer in [0, 1000000000]", {"-1": "-1", "1000000001": "1000000001", "1e3": "1e3"}),
     "learning_rate": ("a number in (0, inf)", {"0": "0.0", "-0.1": "-0.1", "nan": "nan", "1e999": "inf", "fast": "fast"}),
+    "learning_rate_schedule": ("one of constant, linear, cosine, exponential", {"slow": "slow", "": "''"}),
+    "optimizer": ("one of gradient_descent, momentum, adam, lbfgs", {"sgd": "sgd", "": "''"}),
+    "hidden_units": (UNITS, {"0": "0", "100001": "100001", "12,": "12,", "-5": "-5", "1.5": "1.5", "many": "many", "٣,٠": "٣,٠"}),
+    "dropout": ("a number in [0, 1)", {"-0.1": "-0.1", "1": "1.0", "half": "half", "nan": "nan"}),
+    "l2": ("a number in [0, 1000000]", {"-1": "-1.0", "1000001": "1000001.0", "x": "x"}),
+    "label_smoothing": ("a number in [0, 1)", {"-0.1": "-0.1", "1": "1.0", "x": "x"}),
+    "class_weights": (
+        "balanced, or LABEL=NUMBER joined by commas, numbers in (0, 1000000]",
+        {text: text for text in ("daisy", "daisy=", "=2", "daisy=0", "daisy=-1", "daisy=nan", "a=1,", "a=1000001", "a=b")},
+    ),
+    "early_stopping": ("an integer in [0, inf)", {"-1": "-1", "1.5": "1.5", "soon": "soon"}),
     "testing_percentage": (PERCENTAGE, {"-1": "-1", "100": "100", "120": "120", "10.5": "10.5", "10%": "10%"}),
     "validation_percentage": (PERCENTAGE, {"-1": "-1", "100": "100", "120": "120", "10.5": "10.5", "ten": "ten"}),
     "eval_step_interval": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "x": "x"}),
@@ -108,6 +131,8 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "resume": (SWITCH, {"yes": ""}),
     "precision": ("one of float32, bfloat16_products, bfloat16", {"float16": "float16"}),
     "bottleneck_batch_size": ("an integer in [1, 1000000]", {"0": "0", "1000001": "1000001", "many": "many"}),
+    "device": ("cpu, gpu or gpu:NUMBER", {"GPU": "GPU", "gpu:": "gpu:", "tpu": "tpu", "gpu:-1": "gpu:-1"}),
+    "timing_report": ("a text", {"\0": "\0"}),
     "random_seed": ("an integer in [0, 4294967296)", {"-1": "-1", "4294967296": "4294967296", "dice": "dice"}),
 }
 WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
@@ -129,6 +154,15 @@ LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "intermediate_store_frequency": [0, 10**9],
     "how_many_training_steps": [0, 1_000_000_000],
     "learning_rate": [1e-30, 1e30, 1],
+    "learning_rate_schedule": ["constant", "linear", "cosine", "exponential"],
+    "optimizer": ["gradient_descent", "momentum", "adam", "lbfgs"],
+    "hidden_units": ["", "1", "100000", "128,64"],
+    "dropout": [0, 0.999],
+    "l2": [0, 1e6],
+    "label_smoothing": [0, 0.999],
+    "class_weights": ["", "balanced", "daisy=1e-9", "red roses=2.5,daisy=1000000"],
+    "early_stopping": [0, 10**9],
+    "device": [None, "cpu", "gpu", "gpu:0", "gpu:999"],
     "testing_percentage": [0, 89],
     "validation_percentage": [0, 89],
     "eval_step_interval": [1, 10**9],
@@ -308,3 +342,32 @@ def test_any_distortion_flag_turns_distorting_on(changed: dict[str, Any], expect
 def test_one_file_for_graph_and_labels_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert retrain_main(["--image_dir=photos", "--output_graph=same", "--output_labels=same"]) == 2
     assert capsys.readouterr().err == "error: --output_graph and --output_labels must be different files. Got same for both.\n"
+
+
+def test_what_the_texts_of_the_heads_flags_mean() -> None:
+    config = RetrainConfig(image_dir="photos", hidden_units="128, 64", class_weights="daisy=2, red roses=0.5", dropout=0.1)
+    options = config.training_options
+    assert (options.hidden_units, options.class_weights, options.dropout) == ((128, 64), {"daisy": 2.0, "red roses": 0.5}, 0.1)
+    assert RetrainConfig(image_dir="photos", class_weights="Balanced").training_options.class_weights == "balanced"
+    assert RetrainConfig(image_dir="photos").training_options == TrainingOptions()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (
+            ["--early_stopping=5", "--validation_percentage=0"],
+            "--early_stopping needs validation images: --validation_percentage must not be 0.",
+        ),
+        *(
+            (
+                ["--optimizer=lbfgs", flag],
+                "--optimizer lbfgs needs a loss that stays the same from step to step: no --dropout and no distortions.",
+            )
+            for flag in ("--dropout=0.1", "--flip_left_right", "--random_crop=10")
+        ),
+    ],
+)
+def test_flags_of_the_head_that_do_not_go_together(flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert retrain_main(["--image_dir=photos", *flags]) == 2
+    assert capsys.readouterr().err == f"error: {sentence}\n"

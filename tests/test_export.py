@@ -55,8 +55,8 @@ class Trained:
 def with_random_head(backbone: Backbone, final_tensor_name: str = "final_result", note: str = "") -> Trained:
     size, rng = backbone.architecture.bottleneck_size, np.random.default_rng(0)
     head = SoftmaxHead(size, len(LABELS), rng)
-    head.weights = rng.normal(0, 1 / np.sqrt(size), head.weights.shape).astype(np.float32)
-    head.biases = rng.normal(0, 1, len(LABELS)).astype(np.float32)
+    head.weights[...] = rng.normal(0, 1 / np.sqrt(size), head.weights.shape)
+    head.biases[...] = rng.normal(0, 1, len(LABELS))
     exporter = Exporter(backbone, head, LABELS, final_tensor_name, note)
     return Trained(backbone, head, exporter, exporter.graph())
 
@@ -187,7 +187,7 @@ def test_exporting_leaves_the_network_as_it_was(inception: Trained) -> None:
 def test_each_export_has_the_head_as_it_stands(bundled: Trained) -> None:
     trained = with_random_head(bundled.backbone)
     before = trained.exporter.graph()
-    trained.head.biases += 1
+    trained.head.biases[...] += 1
     after = trained.exporter.graph()
     biases = [tf.make_ndarray(node_of(g, "final_training_ops/biases/final_biases").attr["value"].tensor) for g in (before, after)]
     np.testing.assert_allclose(biases[1] - biases[0], 1, rtol=1e-6)

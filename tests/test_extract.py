@@ -18,9 +18,9 @@ from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import load_backbone
-from retrain.bottlenecks import BottleneckCache
+from retrain.bottlenecks import BottleneckCache, Bottlenecks
 from retrain.errors import OutputError
-from retrain.extract import Bottlenecks, cached_bottlenecks
+from retrain.extract import cached_bottlenecks
 from retrain.image_lists import LabelledImage
 from retrain.input_spec import InputSpec
 

@@ -1,5 +1,6 @@
 """The new layer and its training, against a second loop and against TensorFlow's own gradients."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 import tensorflow as tf
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.head import INITIAL_STDDEV, SoftmaxHead, softmax, train, truncated_normal
+from retrain.head import INITIAL_STDDEV, Loss, SoftmaxHead, glorot_uniform, softmax, truncated_normal
+from retrain.training import Trainer, train
+from retrain.training_options import TrainingOptions
 
 N_STEPS = 200
 LEARNING_RATE = 0.05
@@ -38,15 +41,20 @@ def start() -> SoftmaxHead:
 @pytest.fixture
 def trained(start: SoftmaxHead, batches: list[tuple[FloatArray, IndexArray]]) -> SoftmaxHead:
     """The head after all steps, in a copy of `start`."""
-    head = copy_of(start)
-    for values, classes in batches:
-        head.train_step(values, classes, LEARNING_RATE)
-    return head
+    trainer = trainer_of(copy_of(start))
+    for step, (values, classes) in enumerate(batches):
+        trainer.step(step, values, classes)
+    return trainer.head
+
+
+def trainer_of(head: SoftmaxHead) -> Trainer:
+    options = TrainingOptions(learning_rate=LEARNING_RATE)
+    return Trainer(options, [str(index) for index in range(N_CLASSES)], np.full(N_CLASSES, 9), head, random_seed=0)
 
 
 def copy_of(head: SoftmaxHead) -> SoftmaxHead:
     copy = SoftmaxHead(BOTTLENECK_SIZE, N_CLASSES, np.random.default_rng(0))
-    copy.weights, copy.biases = head.weights.copy(), head.biases.copy()
+    copy.weights[...], copy.biases[...] = head.weights, head.biases
     return copy
 
 
@@ -102,7 +110,7 @@ def test_training_moves_the_head_and_it_learns(
 
 def test_a_step_leaves_its_batch_as_it_was(start: SoftmaxHead, batches: list[tuple[FloatArray, IndexArray]]) -> None:
     values, classes = batches[0][0].copy(), batches[0][1].copy()
-    start.train_step(values, classes, LEARNING_RATE)
+    trainer_of(start).step(0, values, classes)
     np.testing.assert_array_equal(values, batches[0][0])
     np.testing.assert_array_equal(classes, batches[0][1])
 
@@ -121,8 +129,100 @@ def test_a_new_head_is_nearly_zero_with_biases_at_zero() -> None:
 
 def test_logits_by_hand() -> None:
     head = SoftmaxHead(2, 2, np.random.default_rng(0))
-    head.weights, head.biases = np.array([[1, 2], [3, 4]], np.float32), np.array([10, 20], np.float32)
+    head.weights[...], head.biases[...] = [[1, 2], [3, 4]], [10, 20]
     assert head.logits(np.array([[1, 0], [1, 1]], np.float32)).tolist() == [[11, 22], [14, 26]]
+
+
+# Hidden layers, and other losses
+
+
+@pytest.mark.parametrize("hidden_units", [(), (7,), (9, 6)], ids=str)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Loss(),
+        Loss(l2=0.03),
+        Loss(label_smoothing=0.2),
+        Loss(class_weights=np.array([1, 0.5, 2, 3], np.float32)),
+        Loss(label_smoothing=0.1, class_weights=np.array([0.1, 5, 1, 1], np.float32), l2=0.01),
+    ],
+    ids=["plain", "l2", "smoothing", "weights", "all"],
+)
+def test_loss_and_gradients_are_those_of_keras(
+    loss: Loss, hidden_units: tuple[int, ...], batches: list[tuple[FloatArray, IndexArray]]
+) -> None:
+    """Keras' cross entropy with label_smoothing and sample weights, its l2 regulariser, and TensorFlow's own gradients."""
+    head = SoftmaxHead(BOTTLENECK_SIZE, N_CLASSES, np.random.default_rng(3), hidden_units)
+    assert [weights.shape for weights, _ in head.layers] == list(itertools.pairwise([BOTTLENECK_SIZE, *hidden_units, N_CLASSES]))
+    for variable in head.variables:  # Biases of zero would hide what is left out.
+        variable[...] = variable + np.random.default_rng(4).normal(0, 0.2, variable.shape)
+    values, classes = batches[0]
+    variables = [tf.Variable(variable) for variable in head.variables]
+    with tf.GradientTape() as tape:
+        hidden = tf.constant(values)
+        for weights, biases in zip(variables[::2], variables[1::2], strict=True):
+            logits = tf.matmul(hidden, weights) + biases
+            hidden = tf.nn.relu(logits)
+        criterion = tf.keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=loss.label_smoothing, reduction="none"
+        )
+        each = criterion(tf.one_hot(classes, N_CLASSES), logits)
+        counts = 1.0 if loss.class_weights is None else tf.gather(loss.class_weights, classes)
+        regulariser = tf.keras.regularizers.L2(loss.l2)
+        expected = tf.reduce_mean(counts * each) + sum(regulariser(weights) for weights in variables[::2])
+    assert head.loss(values, classes, loss) == pytest.approx(float(expected), rel=1e-5)
+    for mine, theirs in zip(head.gradients(values, classes, loss), tape.gradient(expected, variables), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_dropout_leaves_out_the_stated_share_and_scales_the_rest() -> None:
+    """A gradient by the weights of one layer is the sum of its inputs: with all slopes equal it shows which were left out."""
+    head = SoftmaxHead(20_000, 2, np.random.default_rng(0))
+    head.weights[...] = 0  # Every class gets one half: the slope is ±0.5 for each image.
+    values, classes = np.ones((1, 20_000), np.float32), np.array([0])
+    by_weights, by_biases = head.gradients(values, classes, Loss(dropout=0.2), np.random.default_rng(1))
+    np.testing.assert_array_equal(by_biases, [-0.5, 0.5])
+    assert set(np.unique(by_weights[:, 1]).tolist()) == {0.0, 0.625}  # 0.5 / (1 - 0.2)
+    assert (by_weights[:, 1] == 0).mean() == pytest.approx(0.2, abs=0.015)  # five standard errors
+
+
+def test_dropout_of_a_hidden_layer_keeps_the_gradient_right() -> None:
+    """With the same draws the gradient is that of the thinned network, by finite differences in float64."""
+    head = SoftmaxHead(6, 3, np.random.default_rng(0), (8,))
+    rng = np.random.default_rng(2)
+    values, classes, dropout = rng.normal(size=(5, 6)).astype(np.float32), rng.integers(3, size=5), 0.4
+    kept = np.random.default_rng(7).random((5, 8), dtype=np.float32) >= dropout
+    gradients = head.gradients(values, classes, Loss(dropout=dropout), np.random.default_rng(7))
+
+    def thinned_loss(variables: list[Doubles]) -> float:
+        hidden = np.maximum(values @ variables[0] + variables[1], 0) * kept / (1 - dropout)
+        logits = hidden @ variables[2] + variables[3]
+        return float((np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(5), classes]).mean())
+
+    for place, gradient in enumerate(gradients):
+        for index in np.ndindex(gradient.shape):
+            slopes = []
+            for shift in (1e-6, -1e-6):
+                moved = [variable.astype(np.float64) for variable in head.variables]
+                moved[place][index] += shift
+                slopes.append(thinned_loss(moved))
+            assert gradient[index] == pytest.approx((slopes[0] - slopes[1]) / 2e-6, abs=1e-4)
+
+
+def test_weights_before_and_after_hidden_layers_are_glorots() -> None:
+    """Uniform within ±sqrt(6 / (inputs + outputs)): its standard deviation is sqrt(2 / (inputs + outputs))."""
+    values = glorot_uniform((300, 500), np.random.default_rng(0)).astype(np.float64)
+    limit = math.sqrt(6 / 800)
+    assert 0.999 * limit < np.abs(values).max() <= limit
+    assert values.std() == pytest.approx(math.sqrt(2 / 800), rel=0.01)
+    assert values.mean() == pytest.approx(0, abs=5 * limit / math.sqrt(values.size))
+
+
+def test_the_course_s_dense_network_has_101_770_numbers() -> None:
+    assert SoftmaxHead(784, 10, np.random.default_rng(0), (128,)).size == 101_770
+
+
+# The loop
 
 
 def test_train_takes_every_batch_and_reports_after_each_step(
@@ -136,7 +236,7 @@ def test_train_takes_every_batch_and_reports_after_each_step(
         seen.append(start.weights.copy())
 
     before = start.weights.copy()
-    train(start, iter(batches), LEARNING_RATE, after_step)
+    train([trainer_of(start)], iter(batches), after_step)
     assert [step for step, _, _ in reported] == list(range(N_STEPS))
     assert all(values is batch[0] and classes is batch[1] for (_, values, classes), batch in zip(reported, batches, strict=True))
     assert not np.array_equal(seen[0], before)  # the first report comes after the first step

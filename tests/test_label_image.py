@@ -54,7 +54,7 @@ def write_trained(
     """A graph as a run exports it, with a head of random weights."""
     size, rng = backbone.architecture.bottleneck_size, np.random.default_rng(0)
     head = SoftmaxHead(size, len(LABELS), rng)
-    head.weights = rng.normal(0, 1 / np.sqrt(size), head.weights.shape).astype(np.float32)
+    head.weights[...] = rng.normal(0, 1 / np.sqrt(size), head.weights.shape)
     Exporter(backbone, head, LABELS, final_tensor_name, "").write_graph(str(folder / name))
     return folder / name
 

@@ -45,7 +45,7 @@ N_CLASSES, SIZE, N_IMAGES = 3, 7, 20
 def head() -> SoftmaxHead:
     rng = np.random.default_rng(0)
     head = SoftmaxHead(SIZE, N_CLASSES, rng)
-    head.biases = rng.normal(size=N_CLASSES).astype(np.float32)
+    head.biases[...] = rng.normal(size=N_CLASSES)
     return head
 
 
@@ -65,7 +65,8 @@ def write_run(folder: Path, head: SoftmaxHead, batch: tuple[FloatArray, IndexArr
     with Monitor(head, lambda: batch, str(folder), interval, n_steps) as monitor:
         monitor.add_graph(tiny_inception_graph())
         for step in range(n_steps):
-            monitor.after_step(step, *batch)
+            if monitor.is_due(step):
+                monitor.evaluate(step, *batch)
 
 
 def test_all_of_the_originals_tags_are_there(tmp_path: Path, head: SoftmaxHead, batch: tuple[FloatArray, IndexArray]) -> None:

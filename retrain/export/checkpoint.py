@@ -3,9 +3,11 @@
 import contextlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from retrain.arrays import FloatArray
@@ -14,9 +16,11 @@ from retrain.files import reason_of, remove_orphans
 
 WEIGHTS = "final_training_ops/weights/final_weights"
 BIASES = "final_training_ops/biases/final_biases"
+HIDDEN = "final_training_ops/hidden_"
 STEP = "global_step"
 # Beyond the original's. With the seed a run draws what the interrupted one drew; the identity is of its labels and its network.
 SEED, IDENTITY = "retrain/random_seed", "retrain/identity"
+STATE = "retrain/state/"  # Begins the names of what optimizers remember.
 DATA, INDEX = ".data-00000-of-00001", ".index"
 NEW = "-new"  # Ends the prefix of a checkpoint that is not yet in its place.
 
@@ -26,17 +30,24 @@ class Checkpoint:
     """A training as it stood.
 
     Attributes:
-        weights, biases: float32 [D, C] and float32 [C].
+        variables: weights, float32 [inputs, outputs], and biases, float32 [outputs], of each of the head's layers in turn.
         step: how many steps were done.
         random_seed: of the whole run.
         identity: tells this training from one with other labels or another network.
+        state: other arrays that the next steps depend on, by name.
     """
 
-    weights: FloatArray
-    biases: FloatArray
+    variables: list[FloatArray]
     step: int
     random_seed: int
     identity: str
+    state: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+def variable_names(count: int) -> list[str]:
+    """Names of so many variables, two a layer: the last layer has the original's, those before it are numbered from 1."""
+    hidden = [f"{HIDDEN}{layer}/{kind}" for layer in range(1, count // 2) for kind in ("weights", "biases")]
+    return [*hidden, WEIGHTS, BIASES]
 
 
 def write_checkpoint(prefix: str, checkpoint: Checkpoint) -> None:
@@ -50,17 +61,15 @@ def write_checkpoint(prefix: str, checkpoint: Checkpoint) -> None:
         os.makedirs(folder or ".", exist_ok=True)
         # TensorFlow gives these a random name at first, and renames.
         remove_orphans(folder or ".", re.compile(re.escape(name + NEW) + r"\.(data|index).*\.tempstate\d+"))
+        tensors = {
+            **dict(zip(variable_names(len(checkpoint.variables)), checkpoint.variables, strict=True)),
+            STEP: np.int64(checkpoint.step),
+            SEED: np.int64(checkpoint.random_seed),
+            IDENTITY: checkpoint.identity,
+            **{STATE + name: values for name, values in checkpoint.state.items()},
+        }
         tf.raw_ops.SaveV2(
-            prefix=prefix + NEW,
-            tensor_names=[WEIGHTS, BIASES, STEP, SEED, IDENTITY],
-            shape_and_slices=[""] * 5,
-            tensors=[
-                checkpoint.weights,
-                checkpoint.biases,
-                np.int64(checkpoint.step),
-                np.int64(checkpoint.random_seed),
-                checkpoint.identity,
-            ],
+            prefix=prefix + NEW, tensor_names=list(tensors), shape_and_slices=[""] * len(tensors), tensors=list(tensors.values())
         )
         os.replace(prefix + NEW + DATA, prefix + DATA)
         os.replace(prefix + NEW + INDEX, prefix + INDEX)
@@ -83,9 +92,12 @@ def read_checkpoint(prefix: str) -> Checkpoint | None:
         return None
     try:
         reader = tf.train.load_checkpoint(prefix)
-        weights, biases = (np.asarray(reader.get_tensor(name), np.float32) for name in (WEIGHTS, BIASES))
+        names = reader.get_variable_to_shape_map()
+        n_variables = 2 + sum(name.startswith(HIDDEN) for name in names)
+        variables = [np.asarray(reader.get_tensor(name), np.float32) for name in variable_names(n_variables)]
         step, seed = (int(reader.get_tensor(name)) for name in (STEP, SEED))
-        return Checkpoint(weights, biases, step, seed, reader.get_tensor(IDENTITY).decode())
+        state = {name.removeprefix(STATE): reader.get_tensor(name) for name in names if name.startswith(STATE)}
+        return Checkpoint(variables, step, seed, reader.get_tensor(IDENTITY).decode(), state)
     except (tf.errors.OpError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
             f"The checkpoint {prefix} (--checkpoint_path) is damaged, or was not written by this tool: there is nothing to go on "

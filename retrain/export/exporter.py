@@ -48,12 +48,7 @@ class Exporter:
     def graph(self) -> GraphDef:
         """The network with the head as it stands."""
         return retrained_graph(
-            self._backbone.graph_def,
-            self._backbone.architecture,
-            self._head.weights,
-            self._head.biases,
-            self._final_tensor_name,
-            self.description,
+            self._backbone.graph_def, self._backbone.architecture, self._head.layers, self._final_tensor_name, self.description
         )
 
     def write_graph(self, path: str) -> None:

@@ -3,6 +3,9 @@
 The head's nodes are written out by hand, since nodes made by today's TensorFlow carry attributes that TensorFlow 1.15 refuses.
 """
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -27,9 +30,9 @@ def check_final_tensor_name(name: str, network: GraphDef) -> None:
         raise FlagError(f"--final_tensor_name must be a name that the network does not use itself. Got {name}.")
 
 
-def check_graph_size(network_size: int, bottleneck_size: int, n_classes: int) -> None:
-    """Raises ModelError where a network of so many bytes with a head of float32 [D, C] and [C] could not be written."""
-    size = network_size + (bottleneck_size + 1) * n_classes * 4
+def check_graph_size(network_size: int, layer_sizes: Sequence[int]) -> None:
+    """Raises ModelError where a network of so many bytes with a head of layers of these sizes, D to C, could not be written."""
+    size = network_size + sum((inputs + 1) * outputs * 4 for inputs, outputs in itertools.pairwise(layer_sizes))
     if size > MAX_BYTES:
         raise ModelError(
             f"The graph would be larger than 2 GB, the limit of its file format: {size} bytes. Use fewer classes or a smaller "
@@ -40,8 +43,7 @@ def check_graph_size(network_size: int, bottleneck_size: int, n_classes: int) ->
 def retrained_graph(
     network: GraphDef,
     architecture: Architecture,
-    weights: FloatArray,
-    biases: FloatArray,
+    layers: Sequence[tuple[FloatArray, FloatArray]],
     final_tensor_name: str,
     description: Description,
 ) -> GraphDef:
@@ -50,8 +52,7 @@ def retrained_graph(
     Args:
         network: the backbone's graph; not changed.
         architecture: names the bottleneck's tensor.
-        weights: float32 [D, C].
-        biases: float32 [C].
+        layers: the head's weights, float32 [inputs, outputs], and biases, float32 [outputs], layer by layer.
         final_tensor_name: the name of the softmax.
         description: is put into the graph as JSON.
     """
@@ -64,15 +65,20 @@ def retrained_graph(
     bottleneck = f"{scope}/BottleneckInputPlaceholder"
     ops = "final_training_ops"
     placeholder = _node("PlaceholderWithDefault", bottleneck, node_name(architecture.bottleneck_tensor), dtype=tf.float32)
-    placeholder.attr["shape"].shape.CopyFrom(tf.TensorShape([None, weights.shape[0]]).as_proto())
+    placeholder.attr["shape"].shape.CopyFrom(tf.TensorShape([None, len(layers[0][0])]).as_proto())
+    graph.node.append(placeholder)
+    values = bottleneck
+    for number, layer in enumerate(layers[:-1], start=1):
+        values, nodes = _hidden_layer(f"{ops}/hidden_{number}", values, *layer)
+        graph.node.extend(nodes)
+    weights, biases = layers[-1]
     graph.node.extend(
         [
-            placeholder,
             _constant(f"{ops}/weights/final_weights", weights),
             _node("Identity", f"{ops}/weights/final_weights/read", f"{ops}/weights/final_weights", T=tf.float32),
             _constant(f"{ops}/biases/final_biases", biases),
             _node("Identity", f"{ops}/biases/final_biases/read", f"{ops}/biases/final_biases", T=tf.float32),
-            _node("MatMul", f"{ops}/Wx_plus_b/MatMul", bottleneck, f"{ops}/weights/final_weights/read", T=tf.float32),
+            _node("MatMul", f"{ops}/Wx_plus_b/MatMul", values, f"{ops}/weights/final_weights/read", T=tf.float32),
             # Add, not AddV2: readers older than TensorFlow 1.12 know only the former.
             _node("Add", f"{ops}/Wx_plus_b/add", f"{ops}/Wx_plus_b/MatMul", f"{ops}/biases/final_biases/read", T=tf.float32),
             _node("Softmax", final_tensor_name, f"{ops}/Wx_plus_b/add", T=tf.float32),
@@ -80,6 +86,17 @@ def retrained_graph(
         ]
     )
     return graph
+
+
+def _hidden_layer(scope: str, values: str, weights: FloatArray, biases: FloatArray) -> tuple[str, list[NodeDef]]:
+    """`relu(values · weights + biases)`: its output's name and its nodes."""
+    return f"{scope}/Relu", [
+        _constant(f"{scope}/weights", weights),
+        _constant(f"{scope}/biases", biases),
+        _node("MatMul", f"{scope}/MatMul", values, f"{scope}/weights", T=tf.float32),
+        _node("Add", f"{scope}/add", f"{scope}/MatMul", f"{scope}/biases", T=tf.float32),
+        _node("Relu", f"{scope}/Relu", f"{scope}/add", T=tf.float32),
+    ]
 
 
 def _node(op: str, name: str, *inputs: str, **types: tf.DType) -> NodeDef:

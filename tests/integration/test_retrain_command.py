@@ -207,7 +207,7 @@ class TestResult:
         assert (result.labels, result.architecture, result.note) == (LABELS, MOBILENET, "")
         assert result.n_images == {"training": 476, "validation": 64, "testing": 60}
         assert (result.n_bottlenecks_made, result.n_bottlenecks_read, result.skipped) == (0, 600, {})
-        assert result.seconds.keys() == {"bottlenecks", "training", "test", "export"}
+        assert result.seconds.keys() == {"bottlenecks", "training", "evaluation", "export"}
         assert Path(result.output_labels).read_text(encoding="utf-8") == "".join(f"{label}\n" for label in LABELS)
         assert result.saved_model_dir is None
 

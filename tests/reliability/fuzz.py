@@ -196,7 +196,7 @@ def _exported() -> GraphDef:
     mean.attr["T"].type, mean.attr["Tidx"].type = tf.float32.as_datatype_enum, tf.int32.as_datatype_enum
     architecture = Architecture("tiny", "input:0", "bottleneck:0", "bottleneck:0", 3, 4, 4, 127.5, 127.5, "tiny.pb")
     weights, biases = np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32)
-    return retrained_graph(network, architecture, weights, biases, "final_result", DESCRIPTION)
+    return retrained_graph(network, architecture, [(weights, biases)], "final_result", DESCRIPTION)
 
 
 def tiny_graph(description: bytes | None) -> bytes:

@@ -454,9 +454,9 @@ def too_large(size: int) -> str:
 
 def test_a_head_that_would_make_the_graph_too_large_is_refused(note: Note) -> None:
     network_size, n_classes = tiny_inception_graph().ByteSize(), 262_000
-    check_graph_size(network_size, BOTTLENECK_SIZE, n_classes // 2)
+    check_graph_size(network_size, [BOTTLENECK_SIZE, n_classes // 2])
     with pytest.raises(ModelError) as caught:
-        check_graph_size(network_size, BOTTLENECK_SIZE, n_classes)
+        check_graph_size(network_size, [BOTTLENECK_SIZE, n_classes])
     assert caught.value.exit_code == 1
     assert str(caught.value) == too_large(network_size + (BOTTLENECK_SIZE + 1) * n_classes * 4)
     note(f"{n_classes:,} classes on {BOTTLENECK_SIZE:,} values", tried=1, happened=f"`error: {caught.value}`")

@@ -186,7 +186,7 @@ def checkpoint_step(prefix: Path) -> int:
         checkpoint = read_checkpoint(os.path.join(copy, prefix.name))
     if checkpoint is None:
         return 0
-    assert np.isfinite(checkpoint.weights).all() and np.isfinite(checkpoint.biases).all()
+    assert all(np.isfinite(variable).all() for variable in checkpoint.variables)
     return checkpoint.step
 
 

@@ -339,7 +339,7 @@ def test_images(fuzz: Fuzz, tmp_path: Path) -> None:
 def test_checkpoints(fuzz: Fuzz, tmp_path: Path) -> None:
     rng, prefix = np.random.default_rng(0), tmp_path / "head"
     weights, biases = rng.normal(size=(5, 3)).astype(np.float32), rng.normal(size=3).astype(np.float32)
-    write_checkpoint(str(prefix), Checkpoint(weights, biases, 7, 3, "flowers"))
+    write_checkpoint(str(prefix), Checkpoint([weights, biases], 7, 3, "flowers"))
     index, data = prefix.with_name("head.index"), prefix.with_name("head.data-00000-of-00001")
     whole = index.read_bytes(), data.read_bytes()
 
@@ -348,8 +348,8 @@ def test_checkpoints(fuzz: Fuzz, tmp_path: Path) -> None:
         data.write_bytes(contents[1])
         found = read_checkpoint(str(prefix))
         assert found
-        np.testing.assert_array_equal(found.weights, weights)
-        np.testing.assert_array_equal(found.biases, biases)
+        np.testing.assert_array_equal(found.variables[0], weights)
+        np.testing.assert_array_equal(found.variables[1], biases)
         assert (found.step, found.random_seed, found.identity) == (7, 3, "flowers")
         return "gave the right weights"
 

@@ -1,0 +1,79 @@
+"""The batches of a training, one for each step, from the cached bottlenecks or through distorted images."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrain.arrays import BatchFunction, FloatArray, IndexArray
+from retrain.dataset import Dataset
+from retrain.distort import Distortion, distorted_bottlenecks, rebatch
+from retrain.input_spec import InputSpec
+from retrain.interruption import raise_if_interrupted
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """Images that are drawn at once, by split, -1 for all; and the steps between two draws for validation."""
+
+    training: int
+    validation: int
+    eval_step_interval: int
+
+
+@dataclass(frozen=True)
+class DistortedImages:
+    """What it takes to make bottlenecks afresh.
+
+    Attributes:
+        paths: of all images.
+        for_pillow: positions of those that TensorFlow cannot decode.
+        distortion: how much they are changed.
+        rng: the source of the changes.
+        network: float32 [B, H, W, 3] → float32 [B, D].
+        spec: the network's input.
+        batch_size: how many images go through the network together; None chooses.
+    """
+
+    paths: Sequence[str]
+    for_pillow: Sequence[int]
+    distortion: Distortion
+    rng: np.random.Generator
+    network: BatchFunction
+    spec: InputSpec
+    batch_size: int | None
+
+
+def training_batches(
+    data: Dataset, sizes: BatchSizes, distorted: DistortedImages | None, first_step: int, n_steps: int
+) -> Iterator[tuple[FloatArray, IndexArray]]:
+    """A batch for each training step from `first_step` to `n_steps`, float32 [B, D] and int64 [B].
+
+    What the steps before it drew is drawn again and passed over, so that the rest is as if there had been no interruption.
+    """
+    sampler = data.samplers["training"]
+    for step in range(first_step):
+        raise_if_interrupted()
+        n_drawn = len(sampler.draw(sizes.training))
+        if distorted:
+            distorted.distortion.draw(n_drawn, distorted.rng)
+        if step % sizes.eval_step_interval == 0:
+            data.samplers["validation"].draw(sizes.validation)
+    if not distorted:
+        for _ in range(first_step, n_steps):
+            yield data.batch("training", sizes.training)
+        return
+    chunks = distorted_bottlenecks(
+        distorted.paths,
+        distorted.for_pillow,
+        lambda: sampler.draw(sizes.training),
+        distorted.distortion,
+        distorted.rng,
+        distorted.network,
+        distorted.spec,
+        distorted.batch_size,
+    )
+    batch_size = len(sampler) if sizes.training == -1 else sizes.training
+    for positions, values in itertools.islice(rebatch(chunks, batch_size), n_steps - first_step):
+        yield values, data.class_of[positions]

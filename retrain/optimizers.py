@@ -1,0 +1,75 @@
+"""How a gradient changes the variables, and how the learning rate changes with the steps."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from retrain.arrays import FloatArray
+
+# The defaults of Keras' optimizers of these names; of its SGD, the momentum that its guides use.
+MOMENTUM = 0.9
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+EXPONENTIAL_END = 0.01
+
+
+class GradientDescent:
+    """`variable -= rate · gradient`.
+
+    Attributes:
+        slots: what it remembers from step to step, arrays like the variables; part of a checkpoint.
+    """
+
+    def __init__(self, variables: Sequence[FloatArray]) -> None:
+        """`variables` are changed in place."""
+        self._variables = variables
+        self.slots: list[FloatArray] = []
+
+    def update(self, gradients: Sequence[FloatArray], rate: float, step: int) -> None:
+        """Changes the variables. The gradients, each like its variable, are used up; `step` counts from 0."""
+        for variable, gradient in zip(self._variables, gradients, strict=True):
+            gradient *= np.float32(rate)
+            variable -= gradient
+
+
+class Momentum(GradientDescent):
+    """`velocity = 0.9 · velocity - rate · gradient; variable += velocity`."""
+
+    def __init__(self, variables: Sequence[FloatArray]) -> None:
+        super().__init__(variables)
+        self.slots = [np.zeros_like(variable) for variable in variables]
+
+    def update(self, gradients: Sequence[FloatArray], rate: float, step: int) -> None:
+        for variable, gradient, velocity in zip(self._variables, gradients, self.slots, strict=True):
+            velocity *= np.float32(MOMENTUM)
+            gradient *= np.float32(rate)
+            velocity -= gradient
+            variable += velocity
+
+
+class Adam(GradientDescent):
+    """Kingma and Ba 2014, in the form that ends its section 2, with the corrections in the rate."""
+
+    def __init__(self, variables: Sequence[FloatArray]) -> None:
+        super().__init__(variables)
+        self.slots = [np.zeros_like(variable) for variable in variables for _ in range(2)]
+
+    def update(self, gradients: Sequence[FloatArray], rate: float, step: int) -> None:
+        corrected = np.float32(rate * math.sqrt(1 - BETA_2 ** (step + 1)) / (1 - BETA_1 ** (step + 1)))
+        for place, (variable, gradient) in enumerate(zip(self._variables, gradients, strict=True)):
+            mean, square = self.slots[2 * place : 2 * place + 2]
+            mean += np.float32(1 - BETA_1) * (gradient - mean)
+            square += np.float32(1 - BETA_2) * (gradient * gradient - square)
+            variable -= corrected * mean / (np.sqrt(square) + np.float32(EPSILON))
+
+
+# L-BFGS is not among them: it takes no steps along given gradients, but calls for those that it wants.
+OPTIMIZERS: dict[str, type[GradientDescent]] = {"gradient_descent": GradientDescent, "momentum": Momentum, "adam": Adam}
+
+# From the share of the steps that is done, in [0, 1), to the factor of the learning rate.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,  # Loshchilov and Hutter 2016, formula 5, without restarts.
+    "exponential": lambda done: EXPONENTIAL_END**done,
+}

@@ -1,0 +1,103 @@
+"""How long each phase of a run takes, what it got done, and on which machine: for people to compare, and as JSON for programs."""
+
+import contextlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class Phase:
+    """A phase of a run.
+
+    Attributes:
+        seconds: wall time, without that of phases inside it.
+        count: how many things it got done.
+        unit: what these things are, such as `images`.
+    """
+
+    seconds: float = 0.0
+    count: int = 0
+    unit: str = ""
+
+    @property
+    def per_second(self) -> float | None:
+        """`count / seconds`; None where there is nothing to divide."""
+        return self.count / self.seconds if self.seconds and self.count else None
+
+    def __str__(self) -> str:
+        rate = self.per_second
+        return f"{self.seconds:.3f} s" + (f" ({rate:.{0 if rate >= 10 else 1}f} {self.unit}/s)" if rate else "")
+
+
+@dataclass
+class Timings:
+    """The phases of a run by name, in the order in which they began."""
+
+    phases: dict[str, Phase] = field(default_factory=dict)
+    _running: list[str] = field(default_factory=list)
+    _since: float = 0.0
+
+    @contextlib.contextmanager
+    def phase(self, name: str, unit: str = "") -> Iterator[Phase]:
+        """Times what is done within it. A phase may be entered often, also inside another one, whose time stands still then."""
+        phase = self.phases.setdefault(name, Phase(unit=unit))
+        self._switch()
+        self._running.append(name)
+        try:
+            yield phase
+        finally:
+            self._switch()
+            self._running.pop()
+
+    def _switch(self) -> None:
+        now = time.perf_counter()
+        if self._running:
+            self.phases[self._running[-1]].seconds += now - self._since
+        self._since = now
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of each phase."""
+        return {name: phase.seconds for name, phase in self.phases.items()}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {phase}" for name, phase in self.phases.items())
+
+    def to_json(self, about: dict[str, Any]) -> str:
+        """The phases, with `about` (of the run) and what is known of the machine, as JSON over several lines."""
+        phases = {name: {**asdict(phase), "per_second": phase.per_second} for name, phase in self.phases.items()}
+        return json.dumps({"run": about, "machine": machine(), "phases": phases}, indent=2) + "\n"
+
+
+def machine() -> dict[str, Any]:
+    """Names and numbers of what a run's speed depends on. GPUs are those that TensorFlow may use."""
+    import tensorflow as tf
+
+    gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in _gpus()]
+    return {
+        "processor": _processor_name(),
+        "cores": os.cpu_count(),
+        "gpus": gpus,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+    }
+
+
+def _gpus() -> Sequence[Any]:
+    import tensorflow as tf
+
+    return tf.config.list_physical_devices("GPU")
+
+
+def _processor_name() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
