@@ -11,15 +11,7 @@ from retrain.dataset import Dataset
 from retrain.distort import Distortion, distorted_bottlenecks, rebatch
 from retrain.input_spec import InputSpec
 from retrain.interruption import raise_if_interrupted
-
-
-@dataclass(frozen=True)
-class BatchSizes:
-    """Images that are drawn at once, by split, -1 for all; and the steps between two draws for validation."""
-
-    training: int
-    validation: int
-    eval_step_interval: int
+from retrain.training_options import BatchSizes
 
 
 @dataclass(frozen=True)
@@ -46,9 +38,9 @@ class DistortedImages:
 
 
 def training_batches(
-    data: Dataset, sizes: BatchSizes, distorted: DistortedImages | None, first_step: int, n_steps: int
+    data: Dataset, sizes: BatchSizes, distorted: DistortedImages | None, first_step: int
 ) -> Iterator[tuple[FloatArray, IndexArray]]:
-    """A batch for each training step from `first_step` to `n_steps`, float32 [B, D] and int64 [B].
+    """A batch for each training step from `first_step` on, float32 [B, D] and int64 [B].
 
     What the steps before it drew is drawn again and passed over, so that the rest is as if there had been no interruption.
     """
@@ -58,10 +50,10 @@ def training_batches(
         n_drawn = len(sampler.draw(sizes.training))
         if distorted:
             distorted.distortion.draw(n_drawn, distorted.rng)
-        if step % sizes.eval_step_interval == 0:
+        if sizes.is_evaluated(step):
             data.samplers["validation"].draw(sizes.validation)
     if not distorted:
-        for _ in range(first_step, n_steps):
+        for _ in range(first_step, sizes.n_steps):
             yield data.batch("training", sizes.training)
         return
     chunks = distorted_bottlenecks(
@@ -75,5 +67,5 @@ def training_batches(
         distorted.batch_size,
     )
     batch_size = len(sampler) if sizes.training == -1 else sizes.training
-    for positions, values in itertools.islice(rebatch(chunks, batch_size), n_steps - first_step):
+    for positions, values in itertools.islice(rebatch(chunks, batch_size), sizes.n_steps - first_step):
         yield values, data.class_of[positions]

@@ -9,7 +9,7 @@ from retrain.backbones.precision import FLOAT32, PRECISIONS
 from retrain.device import DEVICE_PATTERN
 from retrain.errors import FlagError
 from retrain.flags import check, flag
-from retrain.training_options import BALANCED, LBFGS, OPTIMIZERS, SCHEDULES, TrainingOptions
+from retrain.training_options import BALANCED, LBFGS, OPTIMIZERS, SCHEDULES, BatchSizes, TrainingOptions
 
 MAX_STEPS = 1_000_000_000
 MAX_BATCH = 1_000_000
@@ -184,6 +184,18 @@ class RetrainConfig:
             class_weights=_class_weights(self.class_weights),
             early_stopping=self.early_stopping,
         )
+
+    @property
+    def batch_sizes(self) -> BatchSizes:
+        """How much is drawn, and when."""
+        return BatchSizes(
+            self.train_batch_size, self.validation_batch_size, self.eval_step_interval, self.how_many_training_steps
+        )
+
+    @property
+    def trains_on_bottlenecks_alone(self) -> bool:
+        """Whether training never goes through the images, so that bottlenecks are all it takes."""
+        return not self.distorts
 
     @property
     def distorts(self) -> bool:

@@ -24,18 +24,15 @@ class Dataset:
         samplers: by `training`, `validation`, `testing`; images that could not be decoded are in none.
     """
 
-    def __init__(
-        self, images: ImageLists, bottlenecks: Bottlenecks, rngs: Mapping[str, np.random.Generator], strict: bool = False
-    ) -> None:
+    def __init__(self, images: ImageLists, bottlenecks: Bottlenecks, rngs: Mapping[str, np.random.Generator]) -> None:
         """
         Args:
             images: N images.
             bottlenecks: theirs.
             rngs: the source of randomness of each split.
-            strict: whether an image that could not be decoded is an error, or is skipped with a warning.
 
         Raises:
-            ImageFolderError: an image could not be decoded, and `strict`; or of some class no training image could be.
+            ImageFolderError: of some class no training image could be decoded.
         """
         self.values = bottlenecks.values
         self.class_of = np.array([image.class_index for image in images.images], dtype=np.int64)
@@ -45,7 +42,6 @@ class Dataset:
         for split, rng in rngs.items():
             members = [position for position in images.indices(split) if position not in bottlenecks.failed]
             self.samplers[split] = Sampler(self.class_of, members, rng)
-        _report_skipped(images, bottlenecks, strict)
         self._check_all_trainable(images)
 
     def batch(self, split: str, batch_size: int) -> tuple[FloatArray, IndexArray]:
@@ -71,7 +67,8 @@ class Dataset:
                 raise ImageFolderError(f"No image of the class {folder} is left to train on: none could be decoded.")
 
 
-def _report_skipped(images: ImageLists, bottlenecks: Bottlenecks, strict: bool) -> None:
+def report_skipped(images: ImageLists, bottlenecks: Bottlenecks, strict: bool) -> None:
+    """Warns of all images that could not be decoded. Raises ImageFolderError instead if `strict`."""
     if not bottlenecks.failed:
         return
     lines = [f"  {shown(images.images[position].path)}: {reason}" for position, reason in sorted(bottlenecks.failed.items())]

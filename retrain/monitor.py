@@ -18,7 +18,7 @@ logger = logging.getLogger("retrain")
 
 
 class Monitor:
-    """Evaluates the head every `interval` steps and at the last one. Use as a context manager: it closes its files.
+    """Evaluates the head. Use as a context manager: it closes its files.
 
     Attributes:
         train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None before the first, or without images.
@@ -30,8 +30,6 @@ class Monitor:
         head: SoftmaxHead,
         validation_batch: Callable[[], tuple[FloatArray, IndexArray]],
         summaries_dir: str,
-        interval: int,
-        n_steps: int,
         first_step: int = 0,
     ) -> None:
         """
@@ -39,14 +37,10 @@ class Monitor:
             head: is evaluated as it is at each step.
             validation_batch: draws float32 [B, D] and int64 [B]; an empty batch where there are no validation images.
             summaries_dir: gets the folders `train` and `validation`.
-            interval: in steps.
-            n_steps: of the whole training.
             first_step: the steps before it were done by an earlier run.
         """
         self._head = head
         self._validation_batch = validation_batch
-        self._interval = interval
-        self._last_step = n_steps - 1
         self._train = SummaryWriter(os.path.join(summaries_dir, "train"), first_step)
         self._validation = SummaryWriter(os.path.join(summaries_dir, "validation"), first_step)
         self.train_accuracy: float | None = None
@@ -63,10 +57,6 @@ class Monitor:
     def add_graph(self, graph_def: GraphDef) -> None:
         """Shows the graph in TensorBoard."""
         self._train.add_graph(graph_def)
-
-    def is_due(self, step: int) -> bool:
-        """Whether it is time for an evaluation after this step."""
-        return step % self._interval == 0 or step == self._last_step
 
     def evaluate(self, step: int, bottlenecks: FloatArray, classes: IndexArray) -> int:
         """Evaluates, logs and writes summaries; the batch, float32 [B, D] and int64 [B], is the one just trained on.

@@ -13,10 +13,10 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.choose import choose_backbone
 from retrain.backbones.frozen_graph import Backbone
 from retrain.backbones.precision import FLOAT32, cache_name, prepare_precision, processor_gains
-from retrain.batches import BatchSizes, DistortedImages, training_batches
+from retrain.batches import DistortedImages, training_batches
 from retrain.bottlenecks import BottleneckCache, Bottlenecks
 from retrain.config import RetrainConfig
-from retrain.dataset import Dataset
+from retrain.dataset import Dataset, report_skipped
 from retrain.device import check_device, prepare_device
 from retrain.distort import Distortion, how_to_decode
 from retrain.errors import FlagError, RetrainError
@@ -55,7 +55,7 @@ def run(config: RetrainConfig) -> RetrainResult:
         logger.warning("This processor has no AMX: --precision=%s will hardly be faster than float32.", config.precision)
     _prepare_outputs(config)
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
-    backbone, note = choose_backbone(config.architecture, config.model_dir, config.model_url_base, config.precision)
+    backbone, note = load_network(config)
     bottleneck_size, options = backbone.architecture.bottleneck_size, config.training_options
     check_final_tensor_name(config.final_tensor_name, backbone.graph_def)
     check_graph_size(backbone.size, [bottleneck_size, *options.hidden_units, len(images.labels)])
@@ -70,7 +70,8 @@ def run(config: RetrainConfig) -> RetrainResult:
 
     rngs = RandomGenerators(progress.random_seed)
     for_pillow = _check_training_images(images, bottlenecks) if config.distorts else []
-    data = Dataset(images, bottlenecks, rngs.of_split, config.strict)
+    report_skipped(images, bottlenecks, config.strict)
+    data = Dataset(images, bottlenecks, rngs.of_split)
     head = SoftmaxHead(bottleneck_size, len(images.labels), rngs.head, options.hidden_units)
     trainer = Trainer(options, images.labels, data.class_counts("training"), head, progress.random_seed)
     progress.attach(trainer)
@@ -102,6 +103,7 @@ def run(config: RetrainConfig) -> RetrainResult:
         output_labels=config.output_labels,
         saved_model_dir=config.saved_model_dir or None,
         checkpoint_path=config.checkpoint_path,
+        n_trained_numbers=head.size,
         summaries_dir=config.summaries_dir,
         bottleneck_dir=config.bottleneck_dir,
         seconds=timings.seconds,
@@ -146,6 +148,11 @@ def _prepare_outputs(config: RetrainConfig) -> None:
         prepare_folder("intermediate_output_graphs_dir", config.intermediate_output_graphs_dir)
     if config.saved_model_dir:
         prepare_new_folder("saved_model_dir", config.saved_model_dir)
+
+
+def load_network(config: RetrainConfig) -> tuple[Backbone, str]:
+    """The network, and a note where it is not the one that was meant."""
+    return choose_backbone(config.architecture, config.model_dir, config.model_url_base, config.precision)
 
 
 def load_bottlenecks(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> Bottlenecks:
@@ -201,8 +208,7 @@ def _training_batches(
             backbone.architecture.input_spec,
             config.bottleneck_batch_size,
         )
-    sizes = BatchSizes(config.train_batch_size, config.validation_batch_size, config.eval_step_interval)
-    return training_batches(data, sizes, distorted, first_step, config.how_many_training_steps)
+    return training_batches(data, config.batch_sizes, distorted, first_step)
 
 
 def _train(
@@ -217,18 +223,13 @@ def _train(
     counts = " + ".join(f"{len(sampler)} {split}" for split, sampler in data.samplers.items())
     logger.info("Training on %s images of %d classes.", counts, len(trainer.head.biases))
     monitor = Monitor(
-        trainer.head,
-        lambda: data.batch("validation", config.validation_batch_size),
-        config.summaries_dir,
-        config.eval_step_interval,
-        config.how_many_training_steps,
-        progress.steps_done,
+        trainer.head, lambda: data.batch("validation", config.validation_batch_size), config.summaries_dir, progress.steps_done
     )
 
     def after_step(step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
         phase.count += 1
         progress.after_step(step)
-        if monitor.is_due(step):
+        if config.batch_sizes.is_evaluated(step):
             with timings.phase("evaluation", "images") as evaluation:
                 evaluation.count += monitor.evaluate(step, bottlenecks, classes)
             trainer.early_stopping.after_evaluation(monitor.validation_cross_entropy)

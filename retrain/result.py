@@ -22,6 +22,7 @@ class RetrainResult:
         output_graph, output_labels: the files written.
         saved_model_dir: the SavedModel's folder, if one was asked for.
         checkpoint_path: prefix of the checkpoint's files.
+        n_trained_numbers: weights and biases of the head.
         summaries_dir, bottleneck_dir: the folders of the summaries and of the cache.
         seconds: wall time of each phase, by `bottlenecks`, `training`, `evaluation`, `export`.
     """
@@ -41,6 +42,7 @@ class RetrainResult:
     output_labels: str
     saved_model_dir: str | None
     checkpoint_path: str
+    n_trained_numbers: int
     summaries_dir: str
     bottleneck_dir: str
     seconds: dict[str, float]

@@ -81,6 +81,21 @@ class SummaryWriter:
         values += [Summary.Value(tag=tag, histo=value) for tag, value in histograms.items()]
         self._add(Event(step=step, summary=Summary(value=values)))
 
+    def add_measures(self, step: int, measures: Mapping[str, float]) -> None:
+        """Writes scalars by tag."""
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in measures.items()]
+        self._add(Event(step=step, summary=Summary(value=values)))
+
+    def add_summary(self, summary: bytes) -> None:
+        """Writes a Summary that a plugin of TensorBoard made: as bytes, for TensorFlow has a class of its own for them."""
+        self._add(Event(summary=Summary.FromString(summary)))
+
+    def __enter__(self) -> "SummaryWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Closes the file."""
         with contextlib.suppress(OSError):  # All was written before, or could not be, which was said then.

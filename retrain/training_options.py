@@ -29,3 +29,23 @@ class TrainingOptions:
     label_smoothing: float = 0.0
     class_weights: Mapping[str, float] | str = field(default_factory=dict)
     early_stopping: int = 0
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """How much is drawn, and when.
+
+    Attributes:
+        training, validation: images that are drawn at once; -1 draws the whole set.
+        eval_step_interval: steps between two evaluations, each of which draws validation images.
+        n_steps: of the whole training; the last is evaluated too.
+    """
+
+    training: int
+    validation: int
+    eval_step_interval: int
+    n_steps: int
+
+    def is_evaluated(self, step: int) -> bool:
+        """Whether an evaluation follows this step."""
+        return step % self.eval_step_interval == 0 or step == self.n_steps - 1

@@ -46,6 +46,7 @@ ORDER = [
     "retrain.optimizers",
     "retrain.training",
     "retrain.evaluation",
+    "retrain.side_by_side",
     "retrain.summaries",
     "retrain.monitor",
     # → export
@@ -79,6 +80,9 @@ ORDER = [
     "scripts.count_ops",
     "scripts.graph_pb2tb",
     "scripts.evaluate",
+    "scripts.sweep_plan",
+    "scripts.sweep_report",
+    "scripts.sweep",
     "scripts.write_docs",
 ]
 # Packages say what they hold; they import nothing that would make importing one of their modules heavy.

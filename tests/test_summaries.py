@@ -24,6 +24,7 @@ from retrain.summaries import (
     histogram,
     without_large_constants,
 )
+from retrain.training_options import BatchSizes
 from tests.stand_ins import tiny_inception_graph
 
 # From the original's behaviour, "TensorBoard tags".
@@ -62,10 +63,10 @@ def events_in(folder: Path) -> EventAccumulator:
 
 
 def write_run(folder: Path, head: SoftmaxHead, batch: tuple[FloatArray, IndexArray], n_steps: int, interval: int) -> None:
-    with Monitor(head, lambda: batch, str(folder), interval, n_steps) as monitor:
+    with Monitor(head, lambda: batch, str(folder)) as monitor:
         monitor.add_graph(tiny_inception_graph())
         for step in range(n_steps):
-            if monitor.is_due(step):
+            if BatchSizes(1, 1, interval, n_steps).is_evaluated(step):
                 monitor.evaluate(step, *batch)
 
 

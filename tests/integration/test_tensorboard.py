@@ -49,7 +49,14 @@ return [texts, lines];
 def tensorboard(inception_run: InceptionRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `tensorboard --logdir …` on the run's summaries, ending in a slash."""
     log = tmp_path_factory.mktemp("tensorboard") / "log.txt"
-    logdir = inception_run.training.outputs.summaries
+    with serving_tensorboard(inception_run.training.outputs.summaries, log) as url:
+        wait_for(lambda: _get(url, "scalars/tags").keys() >= {"train", "validation"}, log)
+        yield url
+
+
+@contextlib.contextmanager
+def serving_tensorboard(logdir: Path, log: Path) -> Iterator[str]:
+    """Runs `tensorboard --logdir …`, whose output goes to `log`, and gives its address."""
     with open(log, "wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "tensorboard.main", f"--logdir={logdir}", "--port=0", "--host=127.0.0.1"],
@@ -58,9 +65,7 @@ def tensorboard(inception_run: InceptionRun, tmp_path_factory: pytest.TempPathFa
             env=own_environment(),
         )
     try:
-        url = _wait_for(lambda: re.search(r"http://127\.0\.0\.1:\d+/", log.read_text(errors="replace")), log)[0]
-        _wait_for(lambda: _get(url, "scalars/tags").keys() >= {"train", "validation"}, log)
-        yield url
+        yield wait_for(lambda: re.search(r"http://127\.0\.0\.1:\d+/", log.read_text(errors="replace")), log)[0]
     finally:
         process.terminate()
         process.wait()
@@ -177,7 +182,7 @@ def _wait_for_page(browser: Any, texts: set[str], lines: int, screenshot: Path) 
     assert drawn >= lines, f"{drawn} lines drawn on the page, of which {screenshot} is a picture"
 
 
-def _wait_for(look: Callable[[], Found | None], log: Path) -> Found:
+def wait_for(look: Callable[[], Found | None], log: Path) -> Found:
     """What `look` gives once it gives something; the server may not answer yet."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:

@@ -1,0 +1,88 @@
+"""Which trainings a sweep consists of."""
+
+import math
+from typing import Any
+
+import pytest
+
+from retrain.errors import FlagError
+from scripts.sweep_plan import Trial, plan, swept_flags
+
+
+def trials(n_random: int = 0, search_seed: int = 0, **given: str) -> list[Trial]:
+    return plan({"image_dir": "photos", **given}, n_random, search_seed)
+
+
+def values(found: list[Trial], *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(getattr(trial.config, name) for name in names) for trial in found]
+
+
+def test_a_grid_has_every_combination_with_every_seed() -> None:
+    found = trials(learning_rate="0.005,1", optimizer="adam, momentum", random_seed="3,7")
+    expected = [(rate, name, seed) for rate in (0.005, 1.0) for name in ("adam", "momentum") for seed in (3, 7)]
+    assert values(found, "learning_rate", "optimizer", "random_seed") == expected
+    assert found[-1].swept == {"learning_rate": "1", "optimizer": "momentum"}
+
+
+def test_what_has_one_value_is_not_swept_but_used() -> None:
+    [only] = trials(l2="0.1", how_many_training_steps="7")
+    assert (only.config.l2, only.config.how_many_training_steps, only.config.random_seed, only.swept) == (0.1, 7, 1, {})
+
+
+def test_texts_with_commas_of_their_own_are_parted_by_semicolons() -> None:
+    found = trials(hidden_units=";128;128,64", class_weights="a=1,b=2")
+    assert values(found, "hidden_units", "class_weights") == [("", "a=1,b=2"), ("128", "a=1,b=2"), ("128,64", "a=1,b=2")]
+
+
+def test_switches_and_paths() -> None:
+    assert values(trials(flip_left_right="True,false"), "flip_left_right") == [(True,), (False,)]
+    assert values(trials(image_dir="a,b..c"), "image_dir") == [("a,b..c",)]
+
+
+def test_a_random_search_draws_from_values_and_ranges() -> None:
+    given = {
+        "learning_rate": "0.001..10",
+        "how_many_training_steps": "10..20",
+        "optimizer": "adam,momentum",
+        "random_seed": "1,2",
+    }
+    found = trials(200, **given)
+    assert len(found) == 400
+    rates = [trial.config.learning_rate for trial in found[::2]]
+    assert all(0.001 <= rate <= 10 for rate in rates)
+    below = sum(rate < 0.1 for rate in rates)  # 0.1 is the middle of the logarithms.
+    assert abs(below - 100) < 5 * math.sqrt(200 / 4)
+    assert {trial.config.how_many_training_steps for trial in found} == set(range(10, 21))
+    assert {trial.config.optimizer for trial in found} == {"adam", "momentum"}
+    names = list(given)
+    assert values(found, *names) == values(trials(200, **given), *names)
+    assert values(found, *names) != values(trials(200, 1, **given), *names)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"learning_rate": "0.1,0"}, "--learning_rate must be a number in (0, inf). Got 0.0."),
+        ({"optimizer": "adam,sgd"}, "--optimizer must be one of gradient_descent, momentum, adam, lbfgs. Got sgd."),
+        ({"flip_left_right": "yes"}, "--flip_left_right must be True or False in a sweep. Got yes."),
+        ({"l2": "0..1"}, "--l2 is a range, which only a random search can draw from: add --random_search N."),
+        ({"device": "cpu,gpu"}, "--device must be cpu, gpu or gpu:NUMBER. Got cpu,gpu."),
+        ({"random_seed": "x"}, "--random_seed must be an integer in [0, 4294967296). Got x."),
+    ],
+)
+def test_wrong_values_are_named(given: dict[str, str], sentence: str) -> None:
+    with pytest.raises(FlagError) as caught:
+        trials(**given)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("text", ["1..0", "a..b", "0.1..nan", "1..2..3", ".."])
+def test_ranges_that_are_none(text: str) -> None:
+    with pytest.raises(FlagError) as caught:
+        trials(3, learning_rate=text)
+    assert str(caught.value) == f"--learning_rate must be values, or a range LOW..HIGH. Got {text}."
+
+
+def test_flags_that_a_sweep_sees_to_are_not_taken() -> None:
+    assert {"learning_rate", "hidden_units", "random_crop", "architecture"} <= set(swept_flags())
+    assert not {"output_graph", "checkpoint_path", "summaries_dir", "resume"} & set(swept_flags())
