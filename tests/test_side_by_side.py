@@ -66,8 +66,9 @@ def test_a_head_is_that_of_the_command(config: RetrainConfig, heads: list[Traine
     constants = [node for node in graph.node if node.op == "Const" and node.name.startswith("final_training_ops/")]
     expected = {tf.make_ndarray(node.attr["value"].tensor).tobytes() for node in constants}
     assert {variable.tobytes() for variable in heads[place].variables} == expected
-    assert heads[place].test is not None
-    assert heads[place].test.accuracy == result.test_accuracy
+    test = heads[place].test
+    assert test is not None
+    assert test.accuracy == result.test_accuracy
     assert heads[place].size == result.n_trained_numbers
 
 

@@ -9,7 +9,7 @@ from retrain.errors import FlagError
 from scripts.sweep_plan import Trial, plan, swept_flags
 
 
-def trials(n_random: int = 0, search_seed: int = 0, **given: str) -> list[Trial]:
+def trials(given: dict[str, str], n_random: int = 0, search_seed: int = 0) -> list[Trial]:
     return plan({"image_dir": "photos", **given}, n_random, search_seed)
 
 
@@ -18,25 +18,25 @@ def values(found: list[Trial], *names: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_grid_has_every_combination_with_every_seed() -> None:
-    found = trials(learning_rate="0.005,1", optimizer="adam, momentum", random_seed="3,7")
+    found = trials({"learning_rate": "0.005,1", "optimizer": "adam, momentum", "random_seed": "3,7"})
     expected = [(rate, name, seed) for rate in (0.005, 1.0) for name in ("adam", "momentum") for seed in (3, 7)]
     assert values(found, "learning_rate", "optimizer", "random_seed") == expected
     assert found[-1].swept == {"learning_rate": "1", "optimizer": "momentum"}
 
 
 def test_what_has_one_value_is_not_swept_but_used() -> None:
-    [only] = trials(l2="0.1", how_many_training_steps="7")
+    [only] = trials({"l2": "0.1", "how_many_training_steps": "7"})
     assert (only.config.l2, only.config.how_many_training_steps, only.config.random_seed, only.swept) == (0.1, 7, 1, {})
 
 
 def test_texts_with_commas_of_their_own_are_parted_by_semicolons() -> None:
-    found = trials(hidden_units=";128;128,64", class_weights="a=1,b=2")
+    found = trials({"hidden_units": ";128;128,64", "class_weights": "a=1,b=2"})
     assert values(found, "hidden_units", "class_weights") == [("", "a=1,b=2"), ("128", "a=1,b=2"), ("128,64", "a=1,b=2")]
 
 
 def test_switches_and_paths() -> None:
-    assert values(trials(flip_left_right="True,false"), "flip_left_right") == [(True,), (False,)]
-    assert values(trials(image_dir="a,b..c"), "image_dir") == [("a,b..c",)]
+    assert values(trials({"flip_left_right": "True,false"}), "flip_left_right") == [(True,), (False,)]
+    assert values(trials({"image_dir": "a,b..c"}), "image_dir") == [("a,b..c",)]
 
 
 def test_a_random_search_draws_from_values_and_ranges() -> None:
@@ -55,8 +55,8 @@ def test_a_random_search_draws_from_values_and_ranges() -> None:
     assert {trial.config.how_many_training_steps for trial in found} == set(range(10, 21))
     assert {trial.config.optimizer for trial in found} == {"adam", "momentum"}
     names = list(given)
-    assert values(found, *names) == values(trials(200, **given), *names)
-    assert values(found, *names) != values(trials(200, 1, **given), *names)
+    assert values(found, *names) == values(trials(given, 200), *names)
+    assert values(found, *names) != values(trials(given, 200, 1), *names)
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_a_random_search_draws_from_values_and_ranges() -> None:
 )
 def test_wrong_values_are_named(given: dict[str, str], sentence: str) -> None:
     with pytest.raises(FlagError) as caught:
-        trials(**given)
+        trials(given)
     assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize("text", ["1..0", "a..b", "0.1..nan", "1..2..3", ".."])
 def test_ranges_that_are_none(text: str) -> None:
     with pytest.raises(FlagError) as caught:
-        trials(3, learning_rate=text)
+        trials({"learning_rate": text}, 3)
     assert str(caught.value) == f"--learning_rate must be values, or a range LOW..HIGH. Got {text}."
 
 

@@ -81,7 +81,7 @@ def test_tensorboard_compares_the_trainings(sweep: tuple[subprocess.CompletedPro
     """Its HParams page asks for the session groups: one for each head, with its flags and its accuracy."""
     folder = sweep[1] / "summaries"
     with serving_tensorboard(folder, tmp_path / "log.txt") as url:
-        groups = wait_for(lambda: len(found := session_groups(url)) == 12 and found, tmp_path / "log.txt")
+        groups = wait_for(lambda: found if len(found := session_groups(url)) == 12 else None, tmp_path / "log.txt")
     served = {(g["hparams"]["learning_rate"], g["hparams"]["random_seed"]): accuracy_of(g) for g in groups}
     expected = {(float(row["learning_rate"]), float(row["random_seed"])): float(row["test_accuracy"]) for row in rows(sweep[1])}
     assert served == pytest.approx(expected)
