@@ -46,7 +46,7 @@ def test_a_random_search_draws_from_values_and_ranges() -> None:
         "optimizer": "adam,momentum",
         "random_seed": "1,2",
     }
-    found = trials(200, **given)
+    found = trials(given, 200)
     assert len(found) == 400
     rates = [trial.config.learning_rate for trial in found[::2]]
     assert all(0.001 <= rate <= 10 for rate in rates)
