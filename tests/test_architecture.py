@@ -80,6 +80,7 @@ ORDER = [
     "scripts.count_ops",
     "scripts.graph_pb2tb",
     "scripts.evaluate",
+    "scripts.compare_timings",
     "scripts.sweep_plan",
     "scripts.sweep_report",
     "scripts.sweep",
