@@ -6,11 +6,8 @@
 `python -m benchmarks.inception_stand_in models` writes.
 """
 
-import subprocess
-import sys
-from pathlib import Path
-
 from benchmarks.common import ROOT, parser_with
+from benchmarks.pages import write_page
 
 PAGE = ROOT / "docs" / "performance.md"
 INTRODUCTION = """# Performance
@@ -46,33 +43,16 @@ REMARKS = {
 
 
 def main() -> None:
-    """Writes the page, part by part, so that what was measured is kept."""
+    """Writes the page."""
     parser = parser_with("image_dir", "model_dir")
     parser.add_argument("--only", help="Measure only the part of this title, and keep the others as they stand.")
     args = parser.parse_args()
-    sections = _read(PAGE)
-    for title, (program, *flags) in PARTS.items():
-        if args.only in (None, title):
-            data = [] if program == "growth" else ["--image_dir", args.image_dir, "--model_dir", args.model_dir]
-            sections[title] = _section(title, ["python", "-m", f"benchmarks.{program}", *data, *flags])
-            text = "\n".join([INTRODUCTION, *(sections[title] for title in PARTS if title in sections)])
-            PAGE.write_text(text, encoding="utf-8")
-
-
-def _section(title: str, command: list[str]) -> str:
-    output = subprocess.run(
-        [sys.executable, *command[1:]], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ).stdout
-    remark = [REMARKS[title], ""] if title in REMARKS else []
-    return "\n".join([f"## {title}", "", *remark, "```", " ".join(command), "```", "", output])
-
-
-def _read(page: Path) -> dict[str, str]:
-    """The sections of the page as it stands, by title."""
-    if not page.exists():
-        return {}
-    _, *sections = page.read_text(encoding="utf-8").split("\n## ")
-    return {section.split("\n", 1)[0]: f"## {section}" for section in sections}
+    data = ["--image_dir", args.image_dir, "--model_dir", args.model_dir]
+    parts = {
+        title: [[f"benchmarks.{program}", *([] if program == "growth" else data), *flags]]
+        for title, (program, *flags) in PARTS.items()
+    }
+    write_page(PAGE, INTRODUCTION, parts, REMARKS, args.only)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""Pages of the documentation that consist of commands and what they print."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.common import ROOT
+
+Commands = Sequence[Sequence[str]]
+
+
+def write_page(
+    page: Path, introduction: str, parts: Mapping[str, Commands], remarks: Mapping[str, str], only: str | None
+) -> None:
+    """Runs the commands of each part and writes the page, part by part, so that what was measured is kept.
+
+    Args:
+        page: a Markdown file.
+        introduction: its title and what stands before the first part.
+        parts: by title, what follows `python -m`; the page shows what each prints on stdout.
+        remarks: what to say at the beginning of a part, by its title.
+        only: the title of the one part to run; the others are kept as they stand. None runs all.
+    """
+    sections = _read(page)
+    for title, commands in parts.items():
+        if only in (None, title):
+            sections[title] = _section(title, remarks.get(title, ""), commands)
+            text = "\n".join([introduction, *(sections[title] for title in parts if title in sections)])
+            page.write_text(text, encoding="utf-8")
+
+
+def _section(title: str, remark: str, commands: Commands) -> str:
+    lines = [f"## {title}", ""]
+    lines += [remark, ""] if remark else []
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        lines += ["```", shlex.join(["python", "-m", *command]), "```", ""]
+        lines += [done.stdout] if done.stdout else []
+    return "\n".join(lines)
+
+
+def _read(page: Path) -> dict[str, str]:
+    """The sections of the page as it stands, by title."""
+    if not page.exists():
+        return {}
+    _, *sections = page.read_text(encoding="utf-8").split("\n## ")
+    return {section.split("\n", 1)[0]: f"## {section}" for section in sections}
