@@ -24,16 +24,20 @@ Other questions have pages of their own: [fine-tuning.md](fine-tuning.md), [expo
 """
 MOBILENET, BUNDLED, INCEPTION = "mobilenet_0.25_128", "tiny_resnet_128", "inception_v3"
 REMARKS = {
-    "MobileNet or another network": """The bundled network has seen other photos in its training than MobileNet 0.25, the smallest of its family. Inception v3 is not
+    "MobileNet or another network": """\
+The bundled network has seen other photos in its training than MobileNet 0.25, the smallest of its family. Inception v3 is not
 compared here: its archive is not at hand, and the stand-in used for timings has random weights.""",
-    "Learning rates from 0.005 to 1.0": """With 4,000 steps and few photos the rate hardly matters for where training ends; it does for how soon. The second table is
+    "Learning rates from 0.005 to 1.0": """\
+With 4,000 steps and few photos the rate hardly matters for where training ends; it does for how soon. The second table is
 after 100 steps.""",
     "Hidden layers, dropout, L2": "On bottlenecks; a row with no hidden layer, no dropout and no L2 is the original's head.",
     "Optimizers": "L-BFGS takes all training photos in each of its steps, and ends when nothing can be gained.",
     "Early stopping": "It wants a validation set that says something: all of it, at each evaluation.",
-    "The dense network on digits": """784 → 128 → dropout → 10, 101,770 numbers: a network whose bottleneck is the picture itself. The digits are scikit-learn's
+    "The dense network on digits": """\
+784 → 128 → dropout → 10, 101,770 numbers: a network whose bottleneck is the picture itself. The digits are scikit-learn's
 1,797, of 8 × 8 grey levels, enlarged.""",
-    "Times of MobileNet and of Inception": """`--timing_report` writes the times of a run; `scripts.compare_timings` sets two of them beside each other, of two networks
+    "Times of MobileNet and of Inception": """\
+`--timing_report` writes the times of a run; `scripts.compare_timings` sets two of them beside each other, of two networks
 or of two machines. For processor against GPU, run one of the commands with `--device=cpu` and with `--device=gpu`, each with an
 empty `--bottleneck_dir`; no GPU was at hand when this page was made. Inception is the stand-in of real size.""",
 }
