@@ -69,6 +69,30 @@ def tiny_resnet_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytes
 
 
 @pytest.fixture(scope="session")
+def hidden_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
+    """The bundled network with a head of hidden layers, trained by Adam with all that a head can have."""
+    outputs = Outputs(tmp_path_factory.mktemp("hidden"))
+    flags = [
+        "--hidden_units=24,16",
+        "--optimizer=adam",
+        "--learning_rate=0.002",
+        "--learning_rate_schedule=cosine",
+        "--dropout=0.2",
+    ]
+    more = [
+        "--l2=0.0001",
+        "--label_smoothing=0.05",
+        "--class_weights=balanced",
+        "--how_many_training_steps=60",
+        "--random_seed=4",
+    ]
+    report = f"--timing_report={outputs.folder / 'times.json'}"
+    process = run_cli("retrain", *flags, report, *outputs.flags())
+    assert_succeeded(process)
+    return TrainingRun(process, outputs)
+
+
+@pytest.fixture(scope="session")
 def inception_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> InceptionRun:
     """The default architecture, from a mirror that holds a small network under the archive's name."""
     served = tmp_path_factory.mktemp("mirror")
