@@ -72,22 +72,10 @@ def tiny_resnet_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytes
 def hidden_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
     """The bundled network with a head of hidden layers, trained by Adam with all that a head can have."""
     outputs = Outputs(tmp_path_factory.mktemp("hidden"))
-    flags = [
-        "--hidden_units=24,16",
-        "--optimizer=adam",
-        "--learning_rate=0.002",
-        "--learning_rate_schedule=cosine",
-        "--dropout=0.2",
-    ]
-    more = [
-        "--l2=0.0001",
-        "--label_smoothing=0.05",
-        "--class_weights=balanced",
-        "--how_many_training_steps=60",
-        "--random_seed=4",
-    ]
-    report = f"--timing_report={outputs.folder / 'times.json'}"
-    process = run_cli("retrain", *flags, report, *outputs.flags())
+    head = ["--hidden_units=24,16", "--dropout=0.2", "--l2=0.0001", "--label_smoothing=0.05", "--class_weights=balanced"]
+    training = ["--optimizer=adam", "--learning_rate=0.002", "--learning_rate_schedule=cosine", "--how_many_training_steps=60"]
+    flags = [f"--image_dir={small_photos}", "--architecture=tiny_resnet_128", "--random_seed=4", *head, *training]
+    process = run_cli("retrain", *flags, f"--timing_report={outputs.folder / 'times.json'}", *outputs.flags())
     assert_succeeded(process)
     return TrainingRun(process, outputs)
 
