@@ -55,7 +55,9 @@ def run(config: RetrainConfig) -> RetrainResult:
         logger.warning("This processor has no AMX: --precision=%s will hardly be faster than float32.", config.precision)
     _prepare_outputs(config)
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
-    backbone, note = choose_backbone(config.architecture, config.model_dir, config.model_url_base, config.precision)
+    backbone, note = choose_backbone(
+        config.architecture, config.model_dir, config.model_url_base, config.precision, config.tfhub_module, config.network_flags
+    )
     bottleneck_size, options = backbone.architecture.bottleneck_size, config.training_options
     check_final_tensor_name(config.final_tensor_name, backbone.graph_def)
     check_graph_size(backbone.size, [bottleneck_size, *options.hidden_units, len(images.labels)])
