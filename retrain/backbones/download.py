@@ -174,9 +174,10 @@ class _Unpacked(gzip.GzipFile):
 def _read_regular(unpacked: _Unpacked, member: tarfile.TarInfo) -> bytes:
     if not member.isreg() or member.issparse() or member.size > MAX_GRAPH_BYTES:
         raise tarfile.TarError(f"{member.name} is not a regular file of a plausible size")
-    unpacked.largest_read = member.size
     unpacked.seek(member.offset_data)
+    unpacked.largest_read = max(member.size, CHUNK_BYTES)
     data = unpacked.read(member.size)
+    unpacked.largest_read = CHUNK_BYTES
     if len(data) < member.size:
         raise EOFError("unexpected end of data")
     return data

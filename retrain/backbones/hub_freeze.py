@@ -100,7 +100,8 @@ def _function_of_images(module: Any) -> tuple[Callable[[tf.Tensor], Any], tf.Ten
     """What to call with a batch of images, and what it wants: the module itself, or else one of its signatures."""
     traces = getattr(getattr(module, "__call__", None), "concrete_functions", None) or []  # noqa: B004 - each has `__call__`.
     for trace in traces:
-        specs = [spec for spec in tf.nest.flatten(trace.structured_input_signature) if isinstance(spec, tf.TensorSpec)]
+        inputs = tf.nest.flatten(trace.structured_input_signature)
+        specs = [spec for spec in inputs if isinstance(spec, tf.TensorSpec) and spec.dtype != tf.bool]  # That one is `training`.
         if len(specs) == 1:
             return _caller(module), specs[0]
     signatures = getattr(module, "signatures", {})

@@ -5,8 +5,6 @@ import dataclasses
 from retrain.backbones.catalog import find_architecture, is_local_graph
 from retrain.errors import FlagError
 
-LARGEST_SIDE = 1 << 13  # Pixels; as in the description of an exported graph.
-
 
 @dataclasses.dataclass(frozen=True)
 class NetworkFlags:
@@ -49,6 +47,3 @@ def check_network_flags(architecture: str | None, tfhub_module: str | None, give
         takes = "a local graph (--architecture path/to/graph.pb)"
         both = f"{takes} or a module (--tfhub_module)"
         raise FlagError("\n".join(f"--{name} is only for {takes if name in LAYERS else both}: leave it out." for name in idle))
-    for name in ("input_height", "input_width"):
-        if (getattr(given, name) or 1) > LARGEST_SIDE:
-            raise FlagError(f"--{name} must be an integer in [1, {LARGEST_SIDE}]. Got {getattr(given, name)}.")
