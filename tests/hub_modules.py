@@ -71,6 +71,39 @@ def write_tf2_module(
     return folder
 
 
+class Saving(tf.saved_model.experimental.TrackableResource):  # type: ignore[misc]
+    """Writes a file when it is set up."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = str(path)
+
+    def _create_resource(self) -> tf.Tensor:
+        return tf.raw_ops.MutableHashTableV2(key_dtype=tf.int64, value_dtype=tf.int64)
+
+    def _initialize(self) -> None:
+        saved = tf.raw_ops.SaveV2(prefix=self.path, tensor_names=["x"], shape_and_slices=[""], tensors=[tf.constant(1.0)])
+        with tf.control_dependencies([saved]):
+            numbers = tf.constant([1], tf.int64)
+            tf.raw_ops.LookupTableInsertV2(table_handle=self.resource_handle, keys=numbers, values=numbers)
+
+
+def write_saving_module(folder: Path, path: Path) -> Path:
+    """A SavedModel that writes to `path` when it is loaded."""
+    module = tf.Module()
+    module.resource = Saving(path)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32)])  # type: ignore[untyped-decorator]
+    def network(images: tf.Tensor) -> tf.Tensor:
+        size = tf.raw_ops.LookupTableSizeV2(table_handle=module.resource.resource_handle)
+        with tf.control_dependencies([size]):
+            return vectors(images)
+
+    module.network = network
+    tf.saved_model.save(module, str(folder), signatures=network)
+    return folder
+
+
 def write_signatures(folder: Path, networks: Mapping[str, Network]) -> Path:
     """A SavedModel of TensorFlow 2 with nothing but signatures."""
     spec = tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32, name="images")

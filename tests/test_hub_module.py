@@ -33,6 +33,7 @@ from tests.hub_modules import (
     images,
     vectors,
     write_archive,
+    write_saving_module,
     write_signatures,
     write_tf1_module,
     write_tf2_module,
@@ -238,6 +239,14 @@ class TestWhatIsRefused:
         sentence = "It has operations that can read or write files: WriteFile."
         assert refused(module, GraphError) == f"--tfhub_module {module}: {sentence}"
         assert not planted.exists()
+
+    def test_a_module_that_saves_when_it_is_loaded(self, tmp_path: Path) -> None:
+        """What saves variables is in each module; here it is among what is run at loading. TensorFlow itself does run it."""
+        module = write_saving_module(tmp_path / "module", tmp_path / "planted")
+        assert_computes_vectors(load(module))
+        assert list(tmp_path.glob("planted*")) == []
+        tf.saved_model.load(str(module))
+        assert len(list(tmp_path.glob("planted*"))) == 2
 
     def test_a_module_of_tensorflow_1_that_reads_files(self, tmp_path: Path) -> None:
         def network(pixels: tf.Tensor) -> tf.Tensor:

@@ -2,11 +2,13 @@
 
 A module of TensorFlow 1 is put together here: its graph is imported, and its variables are restored by operations of our own, so
 that nothing of it is run that the network itself does not need. A SavedModel of TensorFlow 2 can only be loaded as a whole, and
-loading runs what it brings to set itself up; so it is looked through before.
+loading runs what it brings to set itself up; so it is looked through before, and what would save its variables is taken out.
 """
 
 import dataclasses
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -15,6 +17,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.wrappers_pb2 import BytesValue
 from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, TensorInfo
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -28,8 +31,9 @@ from retrain.errors import FlagError, GraphError
 # Which one is taken where a module has several; the first is what the original takes.
 SIGNATURES = ("default", "image_feature_vector", "serving_default")
 OUTPUT = "default"  # TensorFlow Hub, "Common signatures for images": the name of a feature vector among several outputs.
-# Every SavedModel has them for its variables. What else reaches for files no network needs.
-OF_VARIABLES = {"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename"}
+# Every SavedModel has them for its variables. What else reaches for files no network needs. Of these, two write.
+SAVING = {"SaveV2", "MergeV2Checkpoints"}
+OF_VARIABLES = {*SAVING, "RestoreV2", "ShardedFilename"}
 VARIABLES = os.path.join("variables", "variables")
 ATTACHMENTS, IMAGE_INFO = "hub_module_attachments", "image_module_info"
 Size = tuple[int | None, int | None]
@@ -68,16 +72,34 @@ def freeze(folder: str, given: NetworkFlags) -> FrozenModule:
     # A module of TensorFlow 1 has one graph for use, without tags, beside one for training.
     meta = min(saved_model.meta_graphs, key=lambda each: len(each.meta_info_def.tags))
     if meta.object_graph_def.nodes:
-        _refuse_file_ops(meta.graph_def)
-        return _freeze_tf2(folder, given)
+        with tempfile.TemporaryDirectory() as copy:
+            for each in saved_model.meta_graphs:
+                _disarm(each.graph_def)
+            _write_copy(folder, copy, saved_model)
+            return _freeze_tf2(copy, given)
     return _freeze_tf1(meta, folder, given)
 
 
-def _refuse_file_ops(graph_def: GraphDef) -> None:
-    in_functions = (node for function in graph_def.library.function for node in function.node_def)
-    found = {node.op for node in (*graph_def.node, *in_functions) if FILE_OPS.search(node.op)} - OF_VARIABLES
-    if found:
+def _disarm(graph_def: GraphDef) -> None:
+    """Takes out what would save variables, and raises GraphError where something else reaches for files."""
+    nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
+    if found := {node.op for node in nodes if FILE_OPS.search(node.op)} - OF_VARIABLES:
         raise GraphError(f"It has operations that can read or write files: {', '.join(sorted(found))}.")
+    for node in nodes:
+        if node.op in SAVING:  # They have no outputs.
+            node.CopyFrom(NodeDef(name=node.name, op="NoOp"))
+
+
+def _write_copy(folder: str, copy: str, saved_model: SavedModel) -> None:
+    """Puts `saved_model` into the folder `copy`, beside the module's own variables and assets."""
+    with open(os.path.join(copy, SAVED_MODEL), "wb") as file:
+        file.write(saved_model.SerializeToString())
+    for name in filter(lambda name: os.path.isdir(os.path.join(folder, name)), ("variables", "assets")):
+        source = os.path.abspath(os.path.join(folder, name))
+        try:
+            os.symlink(source, os.path.join(copy, name), target_is_directory=True)
+        except OSError:  # Windows lets not everybody make links.
+            shutil.copytree(source, os.path.join(copy, name))
 
 
 def _freeze_tf2(folder: str, given: NetworkFlags) -> FrozenModule:
