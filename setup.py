@@ -29,7 +29,8 @@ setup(
     ],
     extras_require={
         "lbfgs": ["scipy>=1.11"],
-        "dev": ["pytest>=8", "hypothesis>=6", "mypy>=1.15", "ruff>=0.9", "selenium>=4", "scipy>=1.11"],
+        "digits": ["scikit-learn>=1.3"],
+        "dev": ["pytest>=8", "hypothesis>=6", "mypy>=1.15", "ruff>=0.9", "selenium>=4", "scipy>=1.11", "scikit-learn>=1.3"],
     },
     entry_points={"console_scripts": ["retrain = retrain.__main__:start", "label_image = label_image.__main__:start"]},
 )

@@ -3,22 +3,19 @@
 import dataclasses
 import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.backbones.frozen_graph import read_graph, tensor_name
+from retrain.backbones.known_inputs import JPEG_CONTENTS, KNOWN_INPUTS, stated_size
 from retrain.backbones.rewrite import node_name
 from retrain.backbones.subgraph import file_ops
 from retrain.errors import GraphError
 from retrain.export.description import NODE_NAME, TENSOR_NAME, Description
 
-JPEG_CONTENTS = "DecodeJpeg/contents"
-# What graphs without a description are recognised by: the input's name → its mean and standard deviation, in grey levels.
-KNOWN_INPUTS = {"Mul": (128.0, 128.0), "input": (127.5, 127.5), "Placeholder": (0.0, 255.0)}
-INCEPTION_SIZE = 299  # `Mul` is no placeholder and states no size; only Inception v3 has it.
 DEFAULT_OUTPUT = "final_result"
 
 
@@ -133,7 +130,7 @@ def _input_numbers(graph_def: GraphDef, input_tensor: str, described: Descriptio
     node = _node(graph_def, input_tensor)
     if node.name == JPEG_CONTENTS:
         return {"input_height": 1, "input_width": 1, "input_mean": 0.0, "input_std": 1.0}  # The graph sees to it.
-    height, width = _placeholder_size(node)
+    height, width = stated_size(node)
     mean, std = KNOWN_INPUTS.get(node.name, (None, None))
     recognised = {"input_height": height, "input_width": width, "input_mean": mean, "input_std": std}
     numbers: dict[str, Any] = {}
@@ -146,13 +143,6 @@ def _input_numbers(graph_def: GraphDef, input_tensor: str, described: Descriptio
         if given is not None and name in ("input_height", "input_width") and value not in (None, given):
             raise GraphError(f"--{name} must be {value}, the size that the graph's input {node.name} has. Got {given}.")
     return numbers
-
-
-def _placeholder_size(node: NodeDef) -> Sequence[int | None]:
-    if node.name == "Mul":
-        return INCEPTION_SIZE, INCEPTION_SIZE
-    sizes = [size.size for size in node.attr["shape"].shape.dim] if "shape" in node.attr else []  # Asking would add it.
-    return [size if size > 0 else None for size in sizes[1:3]] if len(sizes) == 4 else (None, None)
 
 
 def _labels(graph_path: str, labels_path: str | None, stated: Description | None) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from retrain.backbones.catalog import find_architecture
+from retrain.backbones.network_flags import NetworkFlags, check_network_flags
 from retrain.backbones.precision import FLOAT32, PRECISIONS
 from retrain.device import DEVICE_PATTERN
 from retrain.errors import FlagError
@@ -15,6 +15,7 @@ MAX_STEPS = 1_000_000_000
 MAX_BATCH = 1_000_000
 MAX_UNITS = 100_000
 MAX_WEIGHT = 1_000_000
+MAX_SIDE = 8192  # As in the description of an exported graph.
 # TensorFlow's own rule for names of operations, but for the backslash, which it refuses when the graph is loaded.
 NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
 
@@ -25,6 +26,10 @@ def _percentage(help_text: str) -> Any:
 
 def _batch_size(help_text: str, default: int) -> Any:
     return flag(help_text, default, low=1, high=MAX_BATCH, also=-1)
+
+
+def _network_number(help_text: str, **limits: Any) -> Any:
+    return flag(help_text, None, shown_default="as the network says", **limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +112,24 @@ class RetrainConfig:
         "Percentage by which to change the training images' brightness at most, at random.", 0, low=0, high=100
     )
     architecture: str | None = flag(
-        "The network: inception_v3, mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized] or tiny_resnet_128.",
+        "The network: inception_v3, mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized], tiny_resnet_128, "
+        "pixels_<side>, or the path of a frozen graph.",
         None,
         shown_default="inception_v3, or tiny_resnet_128 where that cannot be had",
     )
+    tfhub_module: str | None = flag(
+        "The network as a TensorFlow Hub module: a folder, a .tar.gz archive or an address.", None, shown_default="none is used"
+    )
+    input_layer: str | None = flag("Name of the input in a local graph.", None, shown_default="found out")
+    bottleneck_layer: str | None = flag(
+        "Name of the layer in a local graph whose values are trained on.", None, shown_default="found out"
+    )
+    input_height: int | None = _network_number(
+        "Height of the input of a local graph or a module, in pixels.", low=1, high=MAX_SIDE
+    )
+    input_width: int | None = _network_number("Width of the input of a local graph or a module, in pixels.", low=1, high=MAX_SIDE)
+    input_mean: float | None = _network_number("Grey level that a local graph or a module takes as 0.")
+    input_std: float | None = _network_number("Grey levels that a local graph or a module takes as 1.", low=0, low_open=True)
     saved_model_dir: str = flag(
         "Where to write a SavedModel too; a folder that does not exist yet.",
         "",
@@ -159,8 +178,7 @@ class RetrainConfig:
         _check_training(self)
         if self.device is not None and not DEVICE_PATTERN.fullmatch(self.device):
             raise FlagError(f"--device must be cpu, gpu or gpu:NUMBER. Got {self.device}.")
-        if self.architecture is not None:
-            find_architecture(self.architecture)
+        check_network_flags(self.architecture, self.tfhub_module, self.network_flags)
         if self.output_graph == self.output_labels:
             raise FlagError(f"--output_graph and --output_labels must be different files. Got {self.output_graph} for both.")
         if self.testing_percentage + self.validation_percentage >= 100:
@@ -168,6 +186,18 @@ class RetrainConfig:
                 "--testing_percentage and --validation_percentage must leave images to train on: their sum must be "
                 f"below 100. Got {self.testing_percentage} + {self.validation_percentage}."
             )
+
+    @property
+    def network_flags(self) -> NetworkFlags:
+        """What the user says of the network's layers and its input."""
+        return NetworkFlags(
+            input_layer=self.input_layer,
+            bottleneck_layer=self.bottleneck_layer,
+            input_height=self.input_height,
+            input_width=self.input_width,
+            input_mean=self.input_mean,
+            input_std=self.input_std,
+        )
 
     @property
     def training_options(self) -> TrainingOptions:

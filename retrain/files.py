@@ -108,6 +108,7 @@ def locked(path: str, waiting: Callable[[int], None]) -> Iterator[bool]:
 def reason_of(error: Exception) -> str:
     """Why something failed, in the words of the system or of TensorFlow, without TensorFlow's notes for its makers."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    text = re.sub(r"(?s)^Graph execution error:.*?\nNode: '[^\n]*'\n|\s*\[\[\{\{node .*", "", text)  # Where in the graph.
     return re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]$", "", text)
 
 

@@ -152,7 +152,9 @@ def _prepare_outputs(config: RetrainConfig) -> None:
 
 def load_network(config: RetrainConfig) -> tuple[Backbone, str]:
     """The network, and a note where it is not the one that was meant."""
-    return choose_backbone(config.architecture, config.model_dir, config.model_url_base, config.precision)
+    return choose_backbone(
+        config.architecture, config.model_dir, config.model_url_base, config.precision, config.tfhub_module, config.network_flags
+    )
 
 
 def load_bottlenecks(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> Bottlenecks:

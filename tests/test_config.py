@@ -14,10 +14,10 @@ from retrain.errors import FlagError
 from retrain.flags import flags_of
 from retrain.training_options import TrainingOptions
 
-N_RETRAIN_FLAGS = 42
+N_RETRAIN_FLAGS = 49
 N_LABEL_FLAGS = 12
 
-# Name: type and default, from the table of the original's flags; its lineage B's handle of a hub module is not a flag here.
+# Name: type and default, from the table of the original's flags.
 ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
     "image_dir": (str, dataclasses.MISSING),
     "output_graph": (str, "/tmp/output_graph.pb"),
@@ -48,6 +48,13 @@ ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
 # Flags that the original does not have, or whose default is found out during the run, which None stands for.
 OWN_FLAGS: dict[str, tuple[object, object]] = {
     "architecture": (str | None, None),
+    "tfhub_module": (str | None, None),
+    "input_layer": (str | None, None),
+    "bottleneck_layer": (str | None, None),
+    "input_height": (int | None, None),
+    "input_width": (int | None, None),
+    "input_mean": (float | None, None),
+    "input_std": (float | None, None),
     "model_url_base": (str | None, None),
     "strict": (bool, False),
     "resume": (bool, False),
@@ -125,6 +132,13 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "random_scale": ("an integer in [0, 1000]", {"-1": "-1", "1001": "1001", "0.1": "0.1"}),
     "random_brightness": ("an integer in [0, 100]", {"-1": "-1", "101": "101", "0.1": "0.1"}),
     "architecture": (TEXT, {"": "''"}),
+    "tfhub_module": (TEXT, {"": "''"}),
+    "input_layer": (TEXT, {"": "''"}),
+    "bottleneck_layer": (TEXT, {"": "''"}),
+    "input_height": ("an integer in [1, 8192]", {"0": "0", "-1": "-1", "224.0": "224.0", "8193": "8193"}),
+    "input_width": ("an integer in [1, 8192]", {"0": "0", "-1": "-1", "wide": "wide", "8193": "8193"}),
+    "input_mean": ("a number in (-inf, inf)", {"nan": "nan", "-inf": "-inf", "grey": "grey"}),
+    "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
     "saved_model_dir": ("a text", {"\0": "\0"}),
     "logging_verbosity": ("one of DEBUG, INFO, WARN, ERROR, FATAL", {"LOUD": "LOUD", "WARNING": "WARNING", "": "''"}),
     "checkpoint_path": (TEXT, {"": "''"}),
@@ -173,7 +187,8 @@ LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "random_crop": [0, 99],
     "random_scale": [0, 1000],
     "random_brightness": [0, 100],
-    "architecture": [None, "inception_v3"],
+    "architecture": [None, "inception_v3", "pixels_28", "some/graph.pb"],
+    "tfhub_module": [None, "https://example.org/module", "folder"],
     "logging_verbosity": ["DEBUG", "INFO", "WARN", "ERROR", "FATAL"],
     "precision": ["float32", "bfloat16_products", "bfloat16"],
     "bottleneck_batch_size": [None, 1, 1_000_000],

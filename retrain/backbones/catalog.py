@@ -1,5 +1,7 @@
 """The architectures by name: which file holds each network, which tensors to use, and what its input looks like."""
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,8 @@ BUNDLED = "tiny_resnet_128"
 BUNDLED_FILE = Path(__file__).parent / BUNDLED / f"{BUNDLED}.pb"
 MOBILENET_SIZES = ("1.0", "0.75", "0.50", "0.25")
 MOBILENET_RESOLUTIONS = ("224", "192", "160", "128")
+PIXELS = re.compile(r"pixels_([1-9][0-9]{0,2})")
+MAX_PIXELS = 512  # A side; the bottleneck is then 262,144 values, a file of 2 MB for each image.
 _MODELS = "http://download.tensorflow.org/models/"
 # SHA-256 of archives that were checked by hand; an archive not listed is used as it is.
 KNOWN_DIGESTS: Mapping[str, str] = {
@@ -24,15 +28,15 @@ class Architecture:
     """A network that gives bottlenecks.
 
     Attributes:
-        name: as in `--architecture` and in the names of cached bottlenecks.
+        name: as in `--architecture` or `--tfhub_module`, and, made safe by `cache_name`, in the names of cached bottlenecks.
         input_tensor: takes float32 [N, H, W, 3], pixels as `(value - input_mean) / input_std`.
         bottleneck_tensor: the exported head's input, [N, D].
         batch_tensor: the tensor to fetch for a batch; differs from `bottleneck_tensor` where that one is frozen at one image.
         bottleneck_size: D.
         input_height, input_width: in pixels.
         input_mean, input_std: in grey levels 0 to 255.
-        graph_file: the GraphDef's path inside the archive, or of the bundled file.
-        archive: the archive's file name; empty for the bundled network.
+        graph_file: the GraphDef's path inside the archive, or of the bundled or local file; else what stands for it in messages.
+        archive: the archive's file name; empty where there is none.
         url: where the original downloads the archive from.
     """
 
@@ -68,11 +72,27 @@ def find_architecture(name: str) -> Architecture:
         return _tiny_resnet_128()
     if lowered.startswith("mobilenet_"):
         return _mobilenet(lowered)
-    raise FlagError(f"--architecture must be {INCEPTION}, {BUNDLED} or mobilenet_<size>_<resolution>[_quantized]. Got {name}.")
+    if (pixels := PIXELS.fullmatch(lowered)) and int(pixels[1]) <= MAX_PIXELS:
+        return _pixels(lowered, int(pixels[1]))
+    raise FlagError(
+        f"--architecture must be {INCEPTION}, {BUNDLED}, mobilenet_<size>_<resolution>[_quantized], pixels_<1 to {MAX_PIXELS}> "
+        f"or the path of a frozen graph. Got {name}."
+    )
+
+
+def is_local_graph(name: str) -> bool:
+    """Whether `--architecture` names a file: what ends in `.pb`, or exists and is no architecture's name."""
+    if name.lower().endswith(".pb"):
+        return True
+    try:
+        find_architecture(name)
+    except FlagError:
+        return os.path.isfile(name)
+    return False
 
 
 def all_names() -> list[str]:
-    """Every name that `find_architecture` knows."""
+    """Every name of a network that `find_architecture` knows; `pixels_<n>` aside."""
     mobilenets = [f"mobilenet_{size}_{resolution}" for size in MOBILENET_SIZES for resolution in MOBILENET_RESOLUTIONS]
     return [INCEPTION, BUNDLED, *mobilenets, *(f"{name}_quantized" for name in mobilenets)]
 
@@ -98,6 +118,12 @@ def _inception_v3() -> Architecture:
 def _tiny_resnet_128() -> Architecture:
     bottleneck = "TinyResnet/bottleneck:0"
     return Architecture(BUNDLED, "input:0", bottleneck, bottleneck, 512, 128, 128, 127.5, 127.5, str(BUNDLED_FILE))
+
+
+def _pixels(name: str, side: int) -> Architecture:
+    """No network at all: the bottleneck is the image, in grey levels from 0 to 1, row by row."""
+    bottleneck = "flattened_pixels:0"
+    return Architecture(name, "input:0", bottleneck, bottleneck, side * side, side, side, 0.0, 255.0, name)
 
 
 def _mobilenet(name: str) -> Architecture:

@@ -2,9 +2,13 @@
 
 import logging
 
-from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
+from retrain.backbones.catalog import BUNDLED, INCEPTION, PIXELS, Architecture, find_architecture, is_local_graph
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, load_backbone
+from retrain.backbones.hub_module import load_hub_module
+from retrain.backbones.local_graph import load_local_graph
+from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.pixels import pixels_graph
 from retrain.backbones.precision import FLOAT32
 from retrain.errors import ModelUnavailableError
 
@@ -12,17 +16,34 @@ logger = logging.getLogger("retrain")
 
 
 def choose_backbone(
-    architecture: str | None, model_dir: str, model_url_base: str | None, precision: str = FLOAT32
+    architecture: str | None,
+    model_dir: str,
+    model_url_base: str | None,
+    precision: str = FLOAT32,
+    tfhub_module: str | None = None,
+    given: NetworkFlags = NetworkFlags(),  # noqa: B008 - it does not change.
 ) -> tuple[Backbone, str]:
     """The network asked for; or, if none was named, Inception v3, or where that cannot be had the bundled network and a note.
 
+    Args:
+        architecture: a name, or the path of a frozen graph.
+        model_dir, model_url_base: where the archives of known networks are, or come from.
+        precision: of the network's computation.
+        tfhub_module: a module's handle, in the place of an architecture.
+        given: what the user says of a local graph or of a module.
+
     Raises:
-        FlagError: there is no such architecture.
+        FlagError: there is no such architecture or module.
+        GraphError: a local graph or a module cannot be used, or does not say enough of itself.
         ModelError: its file cannot be had or is damaged.
     """
+    if tfhub_module is not None:
+        return load_hub_module(tfhub_module, given, precision), ""
+    if architecture is not None and is_local_graph(architecture):
+        return load_local_graph(architecture, given, precision), ""
     chosen, note = find_architecture(architecture or INCEPTION), ""
     try:
-        graph_bytes = read_graph_file(chosen, model_dir, model_url_base)
+        graph_bytes = _graph_bytes(chosen, model_dir, model_url_base)
     except ModelUnavailableError as error:
         if architecture is not None:
             raise
@@ -32,3 +53,9 @@ def choose_backbone(
         chosen = find_architecture(BUNDLED)
         graph_bytes = read_graph_file(chosen, model_dir)
     return load_backbone(chosen, graph_bytes, precision), note
+
+
+def _graph_bytes(chosen: Architecture, model_dir: str, model_url_base: str | None) -> bytes:
+    if PIXELS.fullmatch(chosen.name):
+        return pixels_graph(chosen)
+    return read_graph_file(chosen, model_dir, model_url_base)

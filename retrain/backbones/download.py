@@ -9,6 +9,8 @@ import tarfile
 import urllib.error
 import urllib.request
 import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from retrain.backbones.catalog import KNOWN_DIGESTS, Architecture
 from retrain.errors import ModelError, ModelUnavailableError
@@ -21,6 +23,8 @@ CHUNK_BYTES = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
 # GraphDefs are protocol buffers, which end at 2 GB; a longer member is an error in the archive, or a bomb.
 MAX_GRAPH_BYTES = 2**31 - 1
+FETCH_ERRORS = (OSError, EOFError, zlib.error, ValueError, http.client.HTTPException)
+UNPACK_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError)
 
 
 def read_graph_file(architecture: Architecture, model_dir: str, model_url_base: str | None = None) -> bytes:
@@ -54,32 +58,45 @@ def _is_current(graph_path: str, archive_path: str) -> bool:
 
 
 def _download(url: str, archive_path: str) -> None:
-    logger.info("Downloading %s to %s", url, archive_path)
     try:
         os.makedirs(os.path.dirname(archive_path), exist_ok=True)
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, atomic_writer(archive_path) as file:
-            expected = int(response.headers.get("Content-Length") or -1)
-            received = 0
-            while chunk := response.read(CHUNK_BYTES):
-                if received == 0 and not chunk.startswith(GZIP_MAGIC):
-                    raise OSError("what came is no gzip archive, perhaps a page that says why")
-                received += len(chunk)
-                if received > MAX_GRAPH_BYTES:
-                    raise OSError(f"more than {MAX_GRAPH_BYTES} bytes came, and no network has as many")
-                file.write(chunk)
-            if expected not in (-1, received):
-                raise OSError(f"the connection ended after {received} of {expected} bytes")
-            if received == 0:
-                raise OSError("nothing came")
-            file.flush()
-            _check_whole(file.name)
-    except (OSError, EOFError, zlib.error, ValueError, http.client.HTTPException) as error:
-        reason = error.reason if type(error) is urllib.error.URLError else error  # An HTTPError's own text has its code.
+        fetch_archive(url, archive_path)
+    except FETCH_ERRORS as error:
         folder, name = os.path.split(archive_path)
         raise ModelUnavailableError(
-            f"The network cannot be downloaded from {url} ({reason}). Get {name} by hand, put it into {folder} (--model_dir), "
-            "and run again."
+            f"The network cannot be downloaded from {url} ({fetch_reason(error)}). Get {name} by hand, put it into {folder} "
+            "(--model_dir), and run again."
         ) from error
+
+
+def fetch_archive(url: str, archive_path: str) -> None:
+    """Downloads a gzip archive. The file is there only when all of it has come and its checksum is right.
+
+    Raises:
+        One of FETCH_ERRORS, which `fetch_reason` has words for.
+    """
+    logger.info("Downloading %s to %s", url, archive_path)
+    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, atomic_writer(archive_path) as file:
+        expected = int(response.headers.get("Content-Length") or -1)
+        received = 0
+        while chunk := response.read(CHUNK_BYTES):
+            if received == 0 and not chunk.startswith(GZIP_MAGIC):
+                raise OSError("what came is no gzip archive, perhaps a page that says why")
+            received += len(chunk)
+            if received > MAX_GRAPH_BYTES:
+                raise OSError(f"more than {MAX_GRAPH_BYTES} bytes came, and no network has as many")
+            file.write(chunk)
+        if expected not in (-1, received):
+            raise OSError(f"the connection ended after {received} of {expected} bytes")
+        if received == 0:
+            raise OSError("nothing came")
+        file.flush()
+        _check_whole(file.name)
+
+
+def fetch_reason(error: BaseException) -> object:
+    """Why a download failed."""
+    return error.reason if type(error) is urllib.error.URLError else error  # An HTTPError's own text has its code.
 
 
 def _check_digest(archive_path: str) -> None:
@@ -97,17 +114,10 @@ def _check_digest(archive_path: str) -> None:
 
 def _read_member(archive_path: str, member_name: str) -> bytes:
     try:
-        _check_whole(archive_path)
-        with _Unpacked(archive_path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
-            position = -1
-            while member := archive.next():
-                if archive.offset <= position:  # A negative size leads back to the same header, again and again (CVE-2025-8194).
-                    raise tarfile.ReadError("a member of a negative size")
-                position = archive.offset
-                archive.members.clear()  # type: ignore[attr-defined]  # Else millions of empty members would fill the memory.
-                if os.path.normpath(member.name) == os.path.normpath(member_name):
-                    return _read_regular(unpacked, member)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError) as error:
+        for member in archive_members(archive_path):
+            if member.path == os.path.normpath(member_name):
+                return member.read()
+    except UNPACK_ERRORS as error:
         raise ModelError(
             f"The archive {archive_path} cannot be unpacked ({error}). Delete it, and run again to download it."
         ) from error
@@ -119,6 +129,35 @@ def _check_whole(archive_path: str) -> None:
     with gzip.open(archive_path) as archive:
         while archive.read(CHUNK_BYTES):
             pass
+
+
+class Member(NamedTuple):
+    """A member of an archive, as it is passed by: read it before the next."""
+
+    path: str
+    info: tarfile.TarInfo
+    unpacked: "_Unpacked"
+
+    def read(self) -> bytes:
+        """Its content. Raises one of UNPACK_ERRORS where it is no regular file, or is cut off."""
+        return _read_regular(self.unpacked, self.info)
+
+
+def archive_members(archive_path: str) -> Iterator[Member]:
+    """The members of a .tar.gz archive that is whole, one after the other, with their paths made plain.
+
+    Raises:
+        One of UNPACK_ERRORS: the archive is damaged, or is made to do harm.
+    """
+    _check_whole(archive_path)
+    with _Unpacked(archive_path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
+        position = -1
+        while info := archive.next():
+            if archive.offset <= position:  # A negative size leads back to the same header, again and again (CVE-2025-8194).
+                raise tarfile.ReadError("a member of a negative size")
+            position = archive.offset
+            archive.members.clear()  # type: ignore[attr-defined]  # Else millions of empty members would fill the memory.
+            yield Member(os.path.normpath(info.name), info, unpacked)
 
 
 class _Unpacked(gzip.GzipFile):
@@ -135,9 +174,10 @@ class _Unpacked(gzip.GzipFile):
 def _read_regular(unpacked: _Unpacked, member: tarfile.TarInfo) -> bytes:
     if not member.isreg() or member.issparse() or member.size > MAX_GRAPH_BYTES:
         raise tarfile.TarError(f"{member.name} is not a regular file of a plausible size")
-    unpacked.largest_read = member.size
     unpacked.seek(member.offset_data)
+    unpacked.largest_read = max(member.size, CHUNK_BYTES)
     data = unpacked.read(member.size)
+    unpacked.largest_read = CHUNK_BYTES
     if len(data) < member.size:
         raise EOFError("unexpected end of data")
     return data

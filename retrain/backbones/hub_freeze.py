@@ -1,0 +1,237 @@
+"""A module's folder → a frozen graph, for the two formats: SavedModels of TensorFlow 2, and modules of TensorFlow 1.
+
+A module of TensorFlow 1 is put together here: its graph is imported, and its variables are restored by operations of our own, so
+that nothing of it is run that the network itself does not need. A SavedModel of TensorFlow 2 can only be loaded as a whole, and
+loading runs what it brings to set itself up; so it is looked through before, and what would save its variables is taken out.
+"""
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.wrappers_pb2 import BytesValue
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, TensorInfo
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from retrain.backbones.hub_files import SAVED_MODEL
+from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.rewrite import node_name
+from retrain.backbones.subgraph import FILE_OPS
+from retrain.errors import FlagError, GraphError
+
+# Which one is taken where a module has several; the first is what the original takes.
+SIGNATURES = ("default", "image_feature_vector", "serving_default")
+OUTPUT = "default"  # TensorFlow Hub, "Common signatures for images": the name of a feature vector among several outputs.
+# Every SavedModel has them for its variables. What else reaches for files no network needs. Of these, two write.
+SAVING = {"SaveV2", "MergeV2Checkpoints"}
+OF_VARIABLES = {*SAVING, "RestoreV2", "ShardedFilename"}
+VARIABLES = os.path.join("variables", "variables")
+ATTACHMENTS, IMAGE_INFO = "hub_module_attachments", "image_module_info"
+Size = tuple[int | None, int | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenModule:
+    """A module whose variables have become constants.
+
+    Attributes:
+        graph_def: its graph.
+        feed, fetch: the tensors of its input, float32 [N, height, width, 3], and of its output.
+        height, width: of the images, in pixels.
+    """
+
+    graph_def: GraphDef
+    feed: str
+    fetch: str
+    height: int
+    width: int
+
+
+def freeze(folder: str, given: NetworkFlags) -> FrozenModule:
+    """Freezes the module in `folder`; its images have the size that is given, or else that it states.
+
+    Raises:
+        FlagError: the size given is not the one that the module is bound to.
+        GraphError: it is no module of images, states no size, or reaches for files.
+        Whatever TensorFlow raises for files that are damaged.
+    """
+    saved_model = SavedModel()
+    with open(os.path.join(folder, SAVED_MODEL), "rb") as file:
+        saved_model.ParseFromString(file.read())
+    if not saved_model.meta_graphs:
+        raise GraphError(f"Its {SAVED_MODEL} holds no graph.")
+    # A module of TensorFlow 1 has one graph for use, without tags, beside one for training.
+    meta = min(saved_model.meta_graphs, key=lambda each: len(each.meta_info_def.tags))
+    if meta.object_graph_def.nodes:
+        with tempfile.TemporaryDirectory() as copy:
+            for each in saved_model.meta_graphs:
+                _disarm(each.graph_def)
+            _write_copy(folder, copy, saved_model)
+            return _freeze_tf2(copy, given)
+    return _freeze_tf1(meta, folder, given)
+
+
+def _disarm(graph_def: GraphDef) -> None:
+    """Takes out what would save variables, and raises GraphError where something else reaches for files."""
+    nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
+    if found := {node.op for node in nodes if FILE_OPS.search(node.op)} - OF_VARIABLES:
+        raise GraphError(f"It has operations that can read or write files: {', '.join(sorted(found))}.")
+    for node in nodes:
+        if node.op in SAVING:  # They have no outputs.
+            node.CopyFrom(NodeDef(name=node.name, op="NoOp"))
+
+
+def _write_copy(folder: str, copy: str, saved_model: SavedModel) -> None:
+    """Puts `saved_model` into the folder `copy`, beside the module's own variables and assets."""
+    with open(os.path.join(copy, SAVED_MODEL), "wb") as file:
+        file.write(saved_model.SerializeToString())
+    for name in filter(lambda name: os.path.isdir(os.path.join(folder, name)), ("variables", "assets")):
+        source = os.path.abspath(os.path.join(folder, name))
+        try:
+            os.symlink(source, os.path.join(copy, name), target_is_directory=True)
+        except OSError:  # Windows lets not everybody make links.
+            shutil.copytree(source, os.path.join(copy, name))
+
+
+def _freeze_tf2(folder: str, given: NetworkFlags) -> FrozenModule:
+    module = tf.saved_model.load(folder)
+    function, spec = _function_of_images(module)
+    _check_pixels(spec.dtype, spec.shape.as_list() if spec.shape.rank is not None else None)
+    sizes = spec.shape.as_list()[1:3] if spec.shape.rank == 4 else [None, None]
+    height, width = _size((sizes[0], sizes[1]), True, given)
+    images = tf.TensorSpec([None, height, width, 3], tf.float32, name="images")
+
+    def network(images: tf.Tensor) -> tf.Tensor:
+        return _vector(function(images))
+
+    network = tf.autograph.experimental.do_not_convert(network)
+    frozen = convert_variables_to_constants_v2(tf.function(network).get_concrete_function(images))
+    return FrozenModule(frozen.graph.as_graph_def(), frozen.inputs[0].name, frozen.outputs[0].name, height, width)
+
+
+def _function_of_images(module: Any) -> tuple[Callable[[tf.Tensor], Any], tf.TensorSpec]:
+    """What to call with a batch of images, and what it wants: the module itself, or else one of its signatures."""
+    traces = getattr(getattr(module, "__call__", None), "concrete_functions", None) or []  # noqa: B004 - each has `__call__`.
+    for trace in traces:
+        inputs = tf.nest.flatten(trace.structured_input_signature)
+        specs = [spec for spec in inputs if isinstance(spec, tf.TensorSpec) and spec.dtype != tf.bool]  # That one is `training`.
+        if len(specs) == 1:
+            return _caller(module), specs[0]
+    signatures = getattr(module, "signatures", {})
+    function = signatures[_signature_name(signatures)]
+    (_, named) = function.structured_input_signature
+    name, spec = _only(named, "input")
+    return lambda images: function(**{name: images}), spec
+
+
+def _caller(module: Any) -> Callable[[tf.Tensor], Any]:
+    """The module in use, not in training: some have an argument for that."""
+
+    def call(images: tf.Tensor) -> Any:
+        try:
+            return module(images, training=False)
+        except (TypeError, ValueError):
+            return module(images)
+
+    return call
+
+
+def _vector(output: Any) -> tf.Tensor:
+    if isinstance(output, Mapping):
+        return _only(output, "output")[1]
+    tensors = tf.nest.flatten(output)
+    if len(tensors) != 1:
+        raise GraphError(f"It gives {len(tensors)} outputs, and none of them has a name.")
+    return tensors[0]
+
+
+def _signature_name(names: Iterable[str]) -> str:
+    usual = [name for name in SIGNATURES if name in names] or sorted(name for name in names if not name.startswith("__"))
+    if not usual or (len(usual) > 1 and usual[0] not in SIGNATURES):
+        raise GraphError(f"It has no signature {', '.join(SIGNATURES[:-1])} or {SIGNATURES[-1]}. Found: {_listed(usual)}.")
+    return usual[0]
+
+
+def _only(named: Mapping[str, Any], what: str) -> tuple[str, Any]:
+    """The one input or output, or that of several outputs which is called as feature vectors are."""
+    if what == "output" and OUTPUT in named:
+        return OUTPUT, named[OUTPUT]
+    if len(named) != 1:
+        raise GraphError(f"It must have one {what} to be a network of images. Found: {_listed(sorted(named))}.")
+    return next(iter(named.items()))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _check_pixels(dtype: tf.DType, shape: list[int | None] | None) -> None:
+    fits = shape is None or (len(shape) == 4 and shape[3] in (3, None))
+    if dtype != tf.float32 or not fits:
+        found = "" if shape is None else f" {[size or '?' for size in shape]}".replace("'", "")
+        raise GraphError(f"It must take colour images, float32 [N, height, width, 3]. It takes {dtype.name}{found}.")
+
+
+def _size(stated: Size, binding: bool, given: NetworkFlags) -> tuple[int, int]:
+    sides: list[int] = []
+    for name, side in zip(("input_height", "input_width"), stated, strict=True):
+        value = getattr(given, name)
+        if binding and None not in (value, side) and value != side:
+            raise FlagError(f"--{name} must be {side}, the size that the module takes. Got {value}.")
+        if not (chosen := value or side):
+            raise GraphError("It does not state the size of its images. Give it with --input_height and --input_width.")
+        sides.append(chosen)
+    return sides[0], sides[1]
+
+
+def _freeze_tf1(meta: MetaGraphDef, folder: str, given: NetworkFlags) -> FrozenModule:
+    signature = meta.signature_def[_signature_name(meta.signature_def)]
+    _, images = _only(dict(signature.inputs), "input")
+    fetch = _only(dict(signature.outputs), "output")[1].name
+    stated, binding = _stated_size(images, meta)
+    height, width = _size(stated, binding, given)
+    with tf.Graph().as_default() as graph:
+        copy = MetaGraphDef()
+        copy.CopyFrom(meta)
+        copy.ClearField("saver_def")  # Its operations are the module's own.
+        tf.compat.v1.train.import_meta_graph(copy, clear_devices=True)
+        variables = tf.compat.v1.global_variables()
+        with tf.compat.v1.Session(graph=graph) as session:
+            if variables:
+                tf.compat.v1.train.Saver(variables).restore(session, os.path.join(folder, VARIABLES))
+            frozen = tf.compat.v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [node_name(fetch)])
+    return FrozenModule(frozen, images.name, fetch, height, width)
+
+
+def _stated_size(images: TensorInfo, meta: MetaGraphDef) -> tuple[Size, bool]:
+    """Height and width; and whether the module takes no other."""
+    shape = (
+        None if images.tensor_shape.unknown_rank else [size.size if size.size > 0 else None for size in images.tensor_shape.dim]
+    )
+    _check_pixels(tf.as_dtype(images.dtype), shape)
+    if shape and None not in shape[1:3]:
+        return (shape[1], shape[2]), True
+    return _attached_size(meta), False
+
+
+def _attached_size(meta: MetaGraphDef) -> Size:
+    """What the module says beside its graph of the size that it was trained for.
+
+    The messages are hub.ModuleAttachment {string key = 1; bytes value = 2} and hub.ImageModuleInfo {InputSize size = 1}, with
+    InputSize {int32 height = 1; int32 width = 2}. Today's TensorFlow Hub has them no more; these of protobuf are written alike.
+    """
+    for data in meta.collection_def[ATTACHMENTS].bytes_list.value if ATTACHMENTS in meta.collection_def else ():
+        attachment = AnyMessage.FromString(data)
+        if attachment.type_url == IMAGE_INFO:
+            size = Duration.FromString(BytesValue.FromString(attachment.value).value)
+            return size.seconds or None, size.nanos or None
+    return None, None

@@ -1,0 +1,94 @@
+"""`--tfhub_module HANDLE`: a TensorFlow Hub module, of TensorFlow 2's or 1's format, as a network like any other.
+
+Modules of images take values from 0 to 1 (TensorFlow Hub, "Common signatures for images"): mean 0, standard deviation 255.
+"""
+
+import hashlib
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework.graph_pb2 import GraphDef
+
+from retrain.backbones.catalog import Architecture
+from retrain.backbones.frozen_graph import Backbone
+from retrain.backbones.hub_files import files_digest, module_folder
+from retrain.backbones.hub_freeze import FrozenModule, freeze
+from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.subgraph import file_ops, subgraph
+from retrain.errors import GraphError
+from retrain.files import reason_of
+
+INPUT, BOTTLENECK = "Placeholder", "bottleneck"
+SCOPE = "module"  # As in the original's graphs.
+MEAN, STD = 0.0, 255.0
+# What loading is known to raise for files that are cut off, of another version, or made up.
+LOADING_ERRORS = (
+    tf.errors.OpError,
+    OSError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    DecodeError,
+)
+
+
+def load_hub_module(handle: str, given: NetworkFlags, precision: str) -> Backbone:
+    """The module as a network: input `Placeholder`, output `bottleneck`, all between them below `module/`.
+
+    Args:
+        handle: a folder, a .tar.gz archive, or an address.
+        given: the size where the module states none, and other mean and standard deviation than those of modules.
+        precision: of the network's computation.
+
+    Raises:
+        FlagError: there is no such folder or archive; the size given is not the module's.
+        GraphError: it is no module of images, is damaged, or reaches for files.
+        ModelUnavailableError: it cannot be downloaded.
+    """
+    with module_folder(handle) as folder:
+        digest = files_digest(folder)
+        try:
+            module = freeze(folder, given)
+            network, bottleneck_size = _network(module)
+        except GraphError as error:
+            raise GraphError(f"--tfhub_module {handle}: {error}") from error
+        except LOADING_ERRORS as error:
+            raise GraphError(
+                f"--tfhub_module {handle}: the module in {folder} cannot be loaded ({reason_of(error)}). Get it anew."
+            ) from error
+    mean = MEAN if given.input_mean is None else given.input_mean
+    std = STD if given.input_std is None else given.input_std
+    size = (module.height, module.width)
+    bottleneck = f"{BOTTLENECK}:0"
+    chosen = Architecture(handle, f"{INPUT}:0", bottleneck, bottleneck, bottleneck_size, *size, mean, std, graph_file=handle)
+    # Of the files, not of the graph: freezing need not give the same names in every process.
+    fingerprint = hashlib.sha256(repr((digest, bottleneck_size, chosen.input_spec, precision)).encode()).hexdigest()
+    return Backbone(chosen, network, fingerprint, network.ByteSize(), precision)
+
+
+def _network(module: FrozenModule) -> tuple[GraphDef, int]:
+    """The module between the input and the bottleneck that the original's graphs have, and the bottleneck's size."""
+    with tf.Graph().as_default() as graph:
+        images = tf.compat.v1.placeholder(tf.float32, [None, module.height, module.width, 3], name=INPUT)
+        [output] = tf.graph_util.import_graph_def(module.graph_def, {module.feed: images}, [module.fetch], name=SCOPE)
+        bottleneck = tf.identity(output, name=BOTTLENECK)
+        # Attributes that have their default value are left out: older readers do not know all of them.
+        exported = tf.compat.v1.train.export_meta_graph(graph=graph, graph_def=graph.as_graph_def(), strip_default_attrs=True)
+    network = subgraph(exported.graph_def, [BOTTLENECK])
+    if reaching := file_ops(network, BOTTLENECK):
+        raise GraphError(f"It has operations that can read or write files: {', '.join(reaching)}.")
+    if INPUT not in {node.name for node in network.node}:
+        raise GraphError("Its output is not computed from its input.")
+    return network, _vector_size(bottleneck)
+
+
+def _vector_size(bottleneck: tf.Tensor) -> int:
+    shape = bottleneck.shape.as_list() if bottleneck.shape.rank is not None else None
+    if bottleneck.dtype != tf.float32 or shape is None or len(shape) != 2 or shape[1] is None:
+        found = "of unknown shape" if shape is None else f"{[size or '?' for size in shape]}".replace("'", "")
+        raise GraphError(f"It must give a vector for each image, float32 [N, D]. It gives {bottleneck.dtype.name} {found}.")
+    return int(shape[1])

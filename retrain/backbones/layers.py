@@ -1,0 +1,126 @@
+"""Finds the input and the bottleneck of a frozen graph that nobody has described."""
+
+import re
+
+import tensorflow as tf
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+from retrain.backbones.known_inputs import JPEG_CONTENTS, KNOWN_INPUTS
+from retrain.backbones.rewrite import node_name
+from retrain.errors import GraphError
+
+# What `retrain`, here or the original's, puts between the network and the head: its input is the bottleneck.
+HEAD_INPUT = re.compile(r"input(_1)?/BottleneckInputPlaceholder")
+# Of the networks of 2015 and 2017, and of those that call it so. The first that the graph has is taken.
+KNOWN_BOTTLENECKS = (
+    re.compile(r"pool_3/_reshape"),
+    re.compile(r"MobilenetV1/Predictions/Reshape"),
+    re.compile(r"(.*/)?bottleneck"),
+)
+# Between the last layer's product and its softmax; what they are computed from is their first input.
+PASSED_OVER = ("Identity", "Reshape", "Squeeze", "BiasAdd", "Add", "AddV2", "Mul")
+SHOWN_CANDIDATES = 8
+
+
+def find_input(graph_def: GraphDef) -> str:
+    """The name of the operation that takes the image's pixels.
+
+    Raises:
+        GraphError: there is none, or several; the message names them.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    if "Mul" in nodes and JPEG_CONTENTS in nodes:
+        return "Mul"
+    candidates = [node.name for node in graph_def.node if node.op == "Placeholder" and _may_be_pixels(node)]
+    known = [name for name in KNOWN_INPUTS if name in candidates]
+    if len(known or candidates) == 1:
+        return (known or candidates)[0]
+    found = f"It could be: {', '.join(candidates)}." if candidates else "It has no placeholder for pixels, float32 [N, H, W, 3]."
+    raise GraphError(f"The graph does not say which of its operations is its input. {found} Name it with --input_layer.")
+
+
+def find_bottleneck(graph_def: GraphDef, graph_input: str) -> str:
+    """The name of the operation whose values a head can be trained on.
+
+    It is, in this order: what an earlier retraining put its head on; a layer of a known name; the input of the last fully
+    connected layer, or 1 × 1 convolution, before the only softmax; the graph's only output where it has no softmax.
+
+    Raises:
+        GraphError: none of these is there, or there are several; the message names what could be meant.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    for node in graph_def.node:
+        if HEAD_INPUT.fullmatch(node.name) and node.op == "PlaceholderWithDefault" and node.input:
+            return node_name(node.input[0])
+    for pattern in KNOWN_BOTTLENECKS:
+        named = [name for name in nodes if pattern.fullmatch(name)]
+        if len(named) == 1:
+            return named[0]
+    downstream = _downstream(graph_def, graph_input)
+    softmaxes = [node for node in graph_def.node if node.op == "Softmax" and node.name in downstream]
+    if len(softmaxes) == 1 and (found := _before_last_layer(softmaxes[0], nodes)):
+        return found
+    used = {node_name(text) for node in graph_def.node for text in node.input}
+    outputs = [name for name in downstream if name not in used]
+    vectors = _vectors(graph_def, downstream)
+    if not softmaxes and len(outputs) == 1 and outputs[0] in vectors:
+        return outputs[0]
+    could = f"It could be: {', '.join(vectors[-SHOWN_CANDIDATES:])}." if vectors else "scripts.count_ops lists its operations."
+    raise GraphError(f"The graph does not say which of its layers is the bottleneck. {could} Name it with --bottleneck_layer.")
+
+
+def _may_be_pixels(node: NodeDef) -> bool:
+    if node.attr["dtype"].type != tf.float32.as_datatype_enum:
+        return False
+    shape = node.attr["shape"].shape if "shape" in node.attr else None
+    return shape is None or shape.unknown_rank or len(shape.dim) == 0 or (len(shape.dim) == 4 and shape.dim[3].size in (3, -1))
+
+
+def _downstream(graph_def: GraphDef, graph_input: str) -> list[str]:
+    """Names of all that is computed from the input, in the order of the graph, which need not be that of the computation."""
+    reached, before = {graph_input}, 0
+    while len(reached) > before:
+        before = len(reached)
+        for node in graph_def.node:
+            if any(node_name(text) in reached for text in node.input):
+                reached.add(node.name)
+    return [node.name for node in graph_def.node if node.name in reached and node.name != graph_input]
+
+
+def _before_last_layer(softmax: NodeDef, nodes: dict[str, NodeDef]) -> str | None:
+    """What the product before the softmax is computed from; None where another operation stands in the way."""
+    node: NodeDef | None = softmax
+    for _ in nodes:
+        node = nodes.get(node_name(node.input[0])) if node is not None and node.input else None
+        if node is None or node.op not in PASSED_OVER:
+            break
+    is_layer = node is not None and (node.op == "MatMul" or (node.op == "Conv2D" and _is_1_by_1(node, nodes)))
+    return node_name(node.input[0]) if is_layer and node is not None else None
+
+
+def _is_1_by_1(convolution: NodeDef, nodes: dict[str, NodeDef]) -> bool:
+    weights = nodes.get(node_name(convolution.input[1]))
+    while weights is not None and weights.op == "Identity":
+        weights = nodes.get(node_name(weights.input[0]))
+    sizes = [size.size for size in weights.attr["value"].tensor.tensor_shape.dim] if weights is not None else []
+    return sizes[:2] == [1, 1]
+
+
+def _vectors(graph_def: GraphDef, names: list[str]) -> list[str]:
+    """Those of the operations that give a vector of a known length for each image, float32 [N, D] or [N, 1, 1, D]."""
+    copy = GraphDef()
+    copy.CopyFrom(graph_def)  # The import adds default attributes to what it is given.
+    with tf.Graph().as_default() as graph:
+        try:
+            tf.graph_util.import_graph_def(copy, name="")
+        except (ValueError, LookupError, TypeError):  # Then it does not run either, and whoever runs it says why.
+            return []
+        return [name for name in names if _is_vector(graph.get_operation_by_name(name))]
+
+
+def _is_vector(operation: tf.Operation) -> bool:
+    if len(operation.outputs) != 1 or operation.outputs[0].dtype != tf.float32 or operation.outputs[0].shape.rank not in (2, 4):
+        return False
+    sizes = operation.outputs[0].shape.as_list()
+    return (sizes[-1] or 0) > 1 and all(size == 1 for size in sizes[1:-1])
