@@ -33,6 +33,7 @@ ORDER = [
     "retrain.backbones.download",
     "retrain.backbones.rewrite",
     "retrain.backbones.subgraph",
+    "retrain.backbones.trainable",
     "retrain.backbones.frozen_graph",
     "retrain.backbones.choose",
     "retrain.bottlenecks",
@@ -49,6 +50,10 @@ ORDER = [
     "retrain.side_by_side",
     "retrain.summaries",
     "retrain.monitor",
+    # → training of the network
+    "retrain.tuner",
+    "retrain.tuning_images",
+    "retrain.fine_tune",
     # → export
     "retrain.export.description",
     "retrain.export.frozen_graph",
