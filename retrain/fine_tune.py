@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import datetime
-import itertools
 import logging
 import math
 import os
@@ -27,7 +26,7 @@ logger = logging.getLogger("retrain")
 
 SURENESS = 0.5  # The cross entropy that fine-tuning begins with, as a share of what guessing gives.
 LARGEST_DIVISOR = 1000.0
-N_BATCHES_MEASURED = 8
+N_IMAGES_MEASURED = 256
 WARM_UP = 0.1  # The share of the steps in which the rate rises to its full height.
 N_NAMES_SHOWN = 5
 
@@ -112,8 +111,9 @@ def fine_tune(
 ) -> Tuned:
     """Trains the open weights and the head.
 
-    Where there are validation images, the weights are kept that did best on them, those before the first step included, so
-    that fine-tuning does no harm that can be seen there; else those of the last step.
+    The weights of the last step are kept, unless they do worse on the validation images than those before the first step: then
+    those of the best evaluation, so that fine-tuning does no harm that can be seen there. To take the best one always would be
+    worse: on few images the best is mostly the luckiest (docs/fine-tuning.md).
 
     Args:
         backbone: the network as it is.
@@ -129,7 +129,7 @@ def fine_tune(
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     chosen = backbone.architecture
-    softer = _softened(head, backbone, itertools.islice(batches, N_BATCHES_MEASURED))
+    softer = _softened(head, backbone, batches)
     tuner = Tuner(network, chosen.input_tensor, chosen.batch_tensor, softer, loss, plan.random_seed)
     with _Watch(tuner, head, validation, plan) as watch:
         watch.evaluate(0)
@@ -142,6 +142,7 @@ def fine_tune(
                 break
             watch.after_step(step, logits, classes)
         spent = time.perf_counter() - start
+        watch.finish()
     logger.info(
         "Fine-tuned %d weights of the network in %d steps (%.0f ms a step); those after step %d are kept.",
         len(network.weights),
@@ -165,12 +166,13 @@ def _softened(head: SoftmaxHead, backbone: Backbone, batches: Iterator[tuple[Flo
     """The head with its last layer divided by a number, which changes none of its answers but makes it less sure of them.
 
     A head that was trained for thousands of steps on few images is so sure of these that hardly any gradient is left; what is,
-    goes into making it surer still. The divisor is the one with which the cross entropy on `batches` is half of what guessing
-    gives; docs/fine-tuning.md has what it is worth. A head that is less sure than that stays as it is.
+    goes into making it surer still. The divisor is the one with which the cross entropy on the first
+    batches is half of what guessing gives; docs/fine-tuning.md has what that is worth. A head that is less sure stays as it is.
     """
-    parts = []
-    for images, classes in batches:
+    parts: list[tuple[FloatArray, IndexArray]] = []
+    while sum(len(part) for _, part in parts) < N_IMAGES_MEASURED:
         raise_if_interrupted()
+        images, classes = next(batches)
         parts.append((head.logits(backbone.run(images)), classes))
     logits, classes = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
     wanted = SURENESS * math.log(logits.shape[1])
@@ -199,7 +201,8 @@ class _Watch:
         self.best_step = 0
         self.best_accuracy: float | None = None
         self.train_accuracy: float | None = None
-        self._least_entropy = math.inf
+        self._first_accuracy, self._last_accuracy, self._least_entropy = 0.0, 0.0, math.inf
+        self._n_steps = 0
 
     def __enter__(self) -> "_Watch":
         return self
@@ -210,14 +213,12 @@ class _Watch:
 
     def after_step(self, step: int, logits: FloatArray, classes: IndexArray) -> None:
         """Evaluates if it is time. The logits, float32 [B, C], are those of the batch just trained on, before the step."""
-        last = step == self._plan.n_steps - 1
-        if step % self._plan.eval_step_interval and not last:
+        self._n_steps = step + 1
+        if step % self._plan.eval_step_interval and self._n_steps < self._plan.n_steps:
             return
         self.train_accuracy, _ = self._measure("train", step, logits, classes)
         _log(f"Fine-tuning step {step}: Train accuracy = {self.train_accuracy:.1%}")
         self.evaluate(step + 1)
-        if last and not len(self._validation[1]):
-            self.best, self.best_step = self._tuner.weights(), step + 1
 
     def evaluate(self, n_steps: int) -> None:
         """On the validation images, after so many steps."""
@@ -227,10 +228,19 @@ class _Watch:
         right, entropy = self._measure("validation", max(0, n_steps - 1), self._tuner.logits(images), classes)
         when = f"step {n_steps - 1}" if n_steps else "begins"
         _log(f"Fine-tuning {when}: Validation accuracy = {right:.1%} (N={len(classes)})")
+        self._last_accuracy = right
+        if not n_steps:
+            self._first_accuracy = right
         # Of few images many steps label equally many right; the lower entropy is the surer sign then.
         if self.best_accuracy is None or (right, -entropy) > (self.best_accuracy, -self._least_entropy):
             self.best_accuracy, self._least_entropy, self.best_step = right, entropy, n_steps
             self.best = self._tuner.weights() if n_steps else self.best
+
+    def finish(self) -> None:
+        """Settles what is kept: the weights as they are, unless they are worse than those at the beginning."""
+        if self._n_steps == self._plan.n_steps and self._last_accuracy >= self._first_accuracy:
+            self.best, self.best_step = self._tuner.weights(), self._n_steps
+            self.best_accuracy = self._last_accuracy if len(self._validation[1]) else None
 
     def diverged(self, step: int) -> None:
         """Says so."""
