@@ -7,6 +7,7 @@ network as it came, and that of the exported graph. The split of the photos is t
 """
 
 import re
+import sys
 import tempfile
 
 from benchmarks.common import machine, parser_with, run_ours, spread, table
@@ -49,7 +50,7 @@ def main() -> None:
             ):
                 right[place] += number
             rows.append([str(seed), f"{first}%", f"{last}%", kept, milliseconds, f"{run.phases['fine_tuning']:.0f}"])
-            print(rows[-1], flush=True)
+            print(*rows[-1], file=sys.stderr, flush=True)
     rows.append(["median (least to most)", spread(before), spread(after), "", "", spread(seconds, 0)])
     rows.append(["mean", f"{sum(before) / len(before):.1f}%", f"{sum(after) / len(after):.1f}%", "", "", ""])
     rows.append(["right of all", f"{right[0]} of {right[2]}", f"{right[1]} of {right[2]}", "", "", ""])

@@ -14,6 +14,7 @@ from retrain.backbones.catalog import Architecture
 from retrain.backbones.frozen_graph import Backbone
 from retrain.backbones.trainable import trainable_network
 from retrain.errors import FlagError, ModelError
+from retrain.evaluation import cross_entropy
 from retrain.fine_tune import Plan, Tuned, fine_tune, learning_rate_at, open_network
 from retrain.head import Loss, SoftmaxHead
 from retrain.tuner import Tuner
@@ -146,6 +147,7 @@ def tune(
     names: str | None = None,
     n_validation: int = 6,
     classes: npt.NDArray[np.int64] = CLASSES,
+    head: SoftmaxHead | None = None,
 ) -> Tuned:
     def batches() -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
         while True:
@@ -154,7 +156,7 @@ def tune(
     backbone = backbone_of(small_network())
     plan = Plan(n_steps, rate, 5, str(folder), 0)
     validation = IMAGES[:n_validation], CLASSES[:n_validation]
-    return fine_tune(backbone, open_network(backbone, names), one_layer_head(), batches(), validation, plan, Loss())
+    return fine_tune(backbone, open_network(backbone, names), head or one_layer_head(), batches(), validation, plan, Loss())
 
 
 def test_it_learns_and_gives_the_network_it_evaluated(tmp_path: Path, logged: list[str]) -> None:
@@ -183,6 +185,21 @@ def test_what_does_harm_is_not_kept(tmp_path: Path) -> None:
     assert tuned.step == 0
     assert tuned.backbone.graph_def == small_network()
     np.testing.assert_array_equal(tuned.head.weights, ONE_LAYER[0][0])
+
+
+def test_it_begins_with_a_head_that_is_less_sure(tmp_path: Path) -> None:
+    """The head labels all images right, each with a probability of nearly 1; after a step of no length its answers are the same,
+    and its cross entropy is half of that of guessing one of three.
+    """
+    head, backbone = one_layer_head(), backbone_of(small_network())
+    bottlenecks = np.hstack([backbone.run(IMAGES), np.ones((6, 1))])
+    fitted = np.linalg.lstsq(bottlenecks, 50 * np.eye(N_CLASSES)[CLASSES], rcond=None)[0].astype(np.float32)
+    head.layers = [(fitted[:-1], fitted[-1])]
+    assert cross_entropy(head.logits(backbone.run(IMAGES)), CLASSES) < 0.01
+    tuned = tune(tmp_path, 1, rate=1e-30, n_validation=0, head=head)
+    logits = tuned.head.logits(tuned.backbone.run(IMAGES))
+    assert logits.argmax(axis=1).tolist() == CLASSES.tolist()
+    assert cross_entropy(logits, CLASSES) == pytest.approx(math.log(3) / 2, rel=0.05)
 
 
 def test_without_validation_images_the_last_step_counts(tmp_path: Path) -> None:
