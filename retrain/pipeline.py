@@ -1,6 +1,6 @@
 """The whole job in one place, stage after stage. Read this file first.
 
-image folder → split → network → bottlenecks → training of the head → test → export
+image folder → split → network → bottlenecks → training of the head → fine-tuning, if asked for → test → export
 """
 
 import logging

@@ -127,7 +127,10 @@ def _bottlenecks(network: TrainableNetwork, feed: str, fetch: str, images: tf.Te
         weight.tensor: tf.cast(value, kinds[node_name(weight.tensor)])
         for weight, value in zip(network.weights, values, strict=True)
     }
-    [output] = tf.graph_util.import_graph_def(network.graph_def, {feed: images, **placed}, [fetch], name="")
+    try:
+        [output] = tf.graph_util.import_graph_def(network.graph_def, {feed: images, **placed}, [fetch], name="")
+    except (LookupError, TypeError, ValueError) as error:
+        raise _cannot(str(error).splitlines()[0]) from error
     return output
 
 
@@ -139,13 +142,13 @@ def _update(loss: tf.Tensor, variables: Sequence[tf.Variable], rate: tf.Tensor, 
     except (LookupError, ValueError) as error:
         named = re.search(r"operation ?'?([^' ]+)'? \(op type: (\w+)\)", str(error))
         reason = f"no gradient is known of its operation {named[1]} ({named[2]})" if named else str(error).splitlines()[0]
-        raise _no_gradient(reason) from error
+        raise _cannot(reason) from error
     if all(gradient is None for gradient, _ in gradients[:n_network]):
-        raise _no_gradient("no gradient comes through to the weights")
+        raise _cannot("no gradient comes through to the weights")
     return optimizer.apply_gradients([(gradient, variable) for gradient, variable in gradients if gradient is not None])
 
 
-def _no_gradient(reason: str) -> ModelError:
+def _cannot(reason: str) -> ModelError:
     return ModelError(
         f"The network cannot be fine-tuned: {reason}. Take another network (--architecture), weights after it "
         "(--fine_tune_layers), or leave --fine_tune_steps out."
