@@ -159,6 +159,19 @@ class RetrainConfig:
     timing_report: str = flag(
         "File to write the times of the phases to, as JSON.", "", may_be_empty=True, shown_default="none is written"
     )
+    fine_tune_steps: int = flag(
+        "After the head, train the network's own weights too, for so many steps; 0 leaves them as they are.",
+        0,
+        low=0,
+        high=MAX_STEPS,
+    )
+    fine_tune_learning_rate: float = flag(
+        "Highest step size of fine-tuning.", 0.0003, low=0, low_open=True, shown_default="0.0003"
+    )
+    fine_tune_batch_size: int = flag("How many images a step of fine-tuning draws.", 32, low=1, high=MAX_BATCH)
+    fine_tune_layers: str | None = flag(
+        "Fine-tune only weights in whose names this regular expression is found.", None, shown_default="all of them"
+    )
     random_seed: int | None = flag(
         "Makes the run repeatable, bit for bit on one machine.",
         None,
@@ -176,6 +189,7 @@ class RetrainConfig:
                 f"Got {self.final_tensor_name}."
             )
         _check_training(self)
+        _check_pattern("fine_tune_layers", self.fine_tune_layers)
         if self.device is not None and not DEVICE_PATTERN.fullmatch(self.device):
             raise FlagError(f"--device must be cpu, gpu or gpu:NUMBER. Got {self.device}.")
         check_network_flags(self.architecture, self.tfhub_module, self.network_flags)
@@ -225,7 +239,7 @@ class RetrainConfig:
     @property
     def trains_on_bottlenecks_alone(self) -> bool:
         """Whether training never goes through the images, so that bottlenecks are all it takes."""
-        return not self.distorts
+        return not self.distorts and not self.fine_tune_steps
 
     @property
     def distorts(self) -> bool:
@@ -240,6 +254,13 @@ def _check_training(config: RetrainConfig) -> None:
         raise FlagError("--early_stopping needs validation images: --validation_percentage must not be 0.")
     if options.optimizer == LBFGS and (options.dropout or config.distorts):
         raise FlagError("--optimizer lbfgs needs a loss that stays the same from step to step: no --dropout and no distortions.")
+
+
+def _check_pattern(name: str, pattern: str | None) -> None:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise FlagError(f"--{name} must be a regular expression ({error}). Got {pattern}.") from error
 
 
 def _units(text: str) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """The whole job in one place, stage after stage. Read this file first.
 
-image folder → split → network → bottlenecks → training of the head → test → export
+image folder → split → network → bottlenecks → training of the head → fine-tuning, if asked for → test → export
 """
 
 import logging
@@ -13,6 +13,7 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.choose import choose_backbone
 from retrain.backbones.frozen_graph import Backbone
 from retrain.backbones.precision import FLOAT32, cache_name, prepare_precision, processor_gains
+from retrain.backbones.trainable import TrainableNetwork
 from retrain.batches import DistortedImages, training_batches
 from retrain.bottlenecks import BottleneckCache, Bottlenecks
 from retrain.config import RetrainConfig
@@ -25,6 +26,7 @@ from retrain.export.exporter import Exporter
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.extract import cached_bottlenecks
 from retrain.files import shown, write_atomically
+from retrain.fine_tune import Plan, Tuned, fine_tune, open_network
 from retrain.head import SoftmaxHead
 from retrain.image_lists import ImageLists, create_image_lists
 from retrain.monitor import Monitor
@@ -36,6 +38,7 @@ from retrain.summaries import clear_summaries_dir
 from retrain.timing import Timings
 from retrain.training import Trainer, train
 from retrain.training_options import LBFGS
+from retrain.tuning_images import image_batches, new_bottlenecks, validation_images
 
 logger = logging.getLogger("retrain")
 
@@ -59,6 +62,7 @@ def run(config: RetrainConfig) -> RetrainResult:
     bottleneck_size, options = backbone.architecture.bottleneck_size, config.training_options
     check_final_tensor_name(config.final_tensor_name, backbone.graph_def)
     check_graph_size(backbone.size, [bottleneck_size, *options.hidden_units, len(images.labels)])
+    open_weights = open_network(backbone, config.fine_tune_layers) if config.fine_tune_steps else None
     progress = _progress(config, images, backbone)
     if not progress.steps_done:
         clear_summaries_dir(config.summaries_dir)
@@ -79,8 +83,21 @@ def run(config: RetrainConfig) -> RetrainResult:
     batches = _training_batches(config, images, data, backbone, for_pillow, rngs.distortion, progress.steps_done)
     monitor = _train(config, trainer, data, batches, exporter, progress, timings)
 
+    tested, before = data.samplers["testing"].draw(config.test_batch_size), None
+    train_accuracy, validation_accuracy = monitor.train_accuracy, monitor.validation_accuracy
+    if open_weights:
+        before = _test_before_fine_tuning(head, data, tested)
+        with timings.phase("fine_tuning", "steps") as phase:
+            tuned = _fine_tune(config, images, data, backbone, open_weights, trainer, progress, rngs.fine_tuning)
+            phase.count = config.fine_tune_steps
+        train_accuracy, validation_accuracy = tuned.train_accuracy, tuned.validation_accuracy
+        head = tuned.head  # The checkpoint still holds the one that goes with the network as it came.
+        exporter = Exporter(tuned.backbone, head, images.labels, config.final_tensor_name, note)
+
     with timings.phase("evaluation", "images") as phase:
-        test, misclassified = _test(config, images, head, data)
+        if open_weights:
+            tested, data.values = new_bottlenecks(images, tested, tuned.backbone)
+        test, misclassified = _test(config, images, head, data, tested)
         phase.count += test.count if test else 0
 
     with timings.phase("export"):
@@ -95,9 +112,10 @@ def run(config: RetrainConfig) -> RetrainResult:
         skipped={images.images[position].path: reason for position, reason in bottlenecks.failed.items()},
         n_bottlenecks_made=bottlenecks.n_made,
         n_bottlenecks_read=bottlenecks.n_read,
-        train_accuracy=monitor.train_accuracy,
-        validation_accuracy=monitor.validation_accuracy,
+        train_accuracy=train_accuracy,
+        validation_accuracy=validation_accuracy,
         test=test,
+        test_before_fine_tuning=before,
         misclassified=misclassified,
         output_graph=config.output_graph,
         output_labels=config.output_labels,
@@ -200,17 +218,23 @@ def _training_batches(
 ) -> Iterator[tuple[FloatArray, IndexArray]]:
     """A batch for each training step from `first_step` on, float32 [B, D] and int64 [B]."""
     distorted = None
-    if config.distorts:
+    if distortion := _distortion(config):
         distorted = DistortedImages(
             [image.path for image in images.images],
             for_pillow,
-            Distortion(config.flip_left_right, config.random_crop, config.random_scale, config.random_brightness),
+            distortion,
             rng,
             backbone.run,
             backbone.architecture.input_spec,
             config.bottleneck_batch_size,
         )
     return training_batches(data, config.batch_sizes, distorted, first_step)
+
+
+def _distortion(config: RetrainConfig) -> Distortion | None:
+    if not config.distorts:
+        return None
+    return Distortion(config.flip_left_right, config.random_crop, config.random_scale, config.random_brightness)
 
 
 def _train(
@@ -254,11 +278,48 @@ def _train(
     return monitor
 
 
+def _test_before_fine_tuning(head: SoftmaxHead, data: Dataset, positions: IndexArray) -> Evaluation | None:
+    """The head's answers with the network as it came, on what was drawn from the testing set."""
+    if not len(positions):
+        return None
+    test = evaluate(head.logits(data.values[positions]), data.class_of[positions])
+    logger.info("Test accuracy before fine-tuning = %.1f%% (N=%d)", test.accuracy * 100, test.count)
+    return test
+
+
+def _fine_tune(
+    config: RetrainConfig,
+    images: ImageLists,
+    data: Dataset,
+    backbone: Backbone,
+    open_weights: TrainableNetwork,
+    trainer: Trainer,
+    progress: Progress,
+    rng: np.random.Generator,
+) -> Tuned:
+    """Trains the network and the head on the images. Whatever comes of it, the head as it was is in the checkpoint."""
+    paths, spec = [image.path for image in images.images], backbone.architecture.input_spec
+    members = {split: sampler.draw(-1) for split, sampler in data.samplers.items()}
+    plan = Plan(
+        config.fine_tune_steps,
+        config.fine_tune_learning_rate,
+        config.eval_step_interval,
+        config.summaries_dir,
+        progress.random_seed,
+    )
+    progress.keep()
+    with progress.kept_if_interrupted("Fine-tuning will begin anew."):
+        batches = image_batches(
+            paths, data.class_of, members["training"], _distortion(config), rng, spec, config.fine_tune_batch_size
+        )
+        validation = validation_images(paths, data.class_of, members["validation"], spec)
+        return fine_tune(backbone, open_weights, trainer.head, batches, validation, plan, trainer.loss)
+
+
 def _test(
-    config: RetrainConfig, images: ImageLists, head: SoftmaxHead, data: Dataset
+    config: RetrainConfig, images: ImageLists, head: SoftmaxHead, data: Dataset, positions: IndexArray
 ) -> tuple[Evaluation | None, tuple[tuple[str, str], ...]]:
-    """The head's answers on the testing set, and the path and predicted label of each wrong one."""
-    positions = data.samplers["testing"].draw(config.test_batch_size)
+    """The head's answers on what was drawn from the testing set, and the path and predicted label of each wrong one."""
     if not len(positions):
         logger.warning("There are no test images: the accuracy is not measured.")
         return None, ()

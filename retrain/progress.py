@@ -69,14 +69,18 @@ class Progress:
             trainer.load(self._earlier.variables, self._earlier.state)
 
     def after_step(self, step: int) -> None:
-        """Counts a step, and every few seconds saves the head. If that fails, training is not to be lost for it."""
+        """Counts a step, and every few seconds saves the head."""
         self.steps_done = step + 1
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
-            try:
-                self.save()
-            except OutputError as error:
-                logger.warning("%s Training goes on.", error)
-            self._saved_at = time.monotonic()
+            self.keep()
+
+    def keep(self) -> None:
+        """Saves the head as it is. If that fails, the training is not to be lost for it."""
+        try:
+            self.save()
+        except OutputError as error:
+            logger.warning("%s Training goes on.", error)
+        self._saved_at = time.monotonic()
 
     def save(self) -> None:
         """Writes the checkpoint. Raises OutputError."""
@@ -88,13 +92,13 @@ class Progress:
         self._saved_steps, self._saved_at = self.steps_done, time.monotonic()
 
     @contextlib.contextmanager
-    def kept_if_interrupted(self) -> Iterator[None]:
-        """Saves the head if what is done within it does not come to its end, and says how to go on."""
+    def kept_if_interrupted(self, remark: str = "") -> Iterator[None]:
+        """Saves the head if what is done within it does not come to its end, and says how to go on, and the remark."""
         try:
             yield
         except KeyboardInterrupt:
             self._save_if_possible()
-            raise KeyboardInterrupt(f"Stopped. {self.advice()}") from None
+            raise KeyboardInterrupt(f"Stopped. {self.advice()} {remark}".rstrip()) from None
         except OSError as error:
             self._save_if_possible()
             raise RetrainError(f"{error.filename} cannot be written ({error.strerror}).\n{self.advice()}") from error

@@ -18,13 +18,14 @@ class RetrainResult:
         n_bottlenecks_made, n_bottlenecks_read: how many were made, and how many were found in the cache.
         train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None if there was none.
         test: accuracy, cross entropy, confusion counts on the testing set; None if it has no image.
+        test_before_fine_tuning: the same with the network as it came; None without fine-tuning or without test images.
         misclassified: path and predicted label of the test images that were labelled wrongly.
         output_graph, output_labels: the files written.
         saved_model_dir: the SavedModel's folder, if one was asked for.
         checkpoint_path: prefix of the checkpoint's files.
         n_trained_numbers: weights and biases of the head.
         summaries_dir, bottleneck_dir: the folders of the summaries and of the cache.
-        seconds: wall time of each phase, by `bottlenecks`, `training`, `evaluation`, `export`.
+        seconds: wall time of each phase, by `bottlenecks`, `training`, `fine_tuning` if there is any, `evaluation`, `export`.
     """
 
     labels: tuple[str, ...]
@@ -37,6 +38,7 @@ class RetrainResult:
     train_accuracy: float | None
     validation_accuracy: float | None
     test: Evaluation | None
+    test_before_fine_tuning: Evaluation | None
     misclassified: tuple[tuple[str, str], ...]
     output_graph: str
     output_labels: str

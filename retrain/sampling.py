@@ -15,11 +15,12 @@ class RandomGenerators:
         head: for its first values.
         of_split: for the draws of images, by split.
         distortion: for the changes of images.
+        fine_tuning: for the draws and changes of images while the network is fine-tuned.
     """
 
     def __init__(self, seed: int) -> None:
-        children = np.random.SeedSequence(seed).spawn(2 + len(SPLITS))
-        self.head, *of_split, self.distortion = (np.random.default_rng(child) for child in children)
+        children = np.random.SeedSequence(seed).spawn(3 + len(SPLITS))
+        self.head, *of_split, self.distortion, self.fine_tuning = (np.random.default_rng(child) for child in children)
         self.of_split = dict(zip(SPLITS, of_split, strict=True))
 
 

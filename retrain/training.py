@@ -68,6 +68,7 @@ class Trainer:
         head: is changed in place.
         options: how it is trained.
         early_stopping: when it should stop.
+        loss: what it makes small.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Trainer:
         self.head, self.options = head, options
         self.early_stopping = EarlyStopping(head, options.early_stopping)
         weights = class_weights(options.class_weights, labels, class_counts)
-        self._loss = Loss(options.label_smoothing, weights, options.l2, options.dropout)
+        self.loss = Loss(options.label_smoothing, weights, options.l2, options.dropout)
         self._factor = SCHEDULES[options.learning_rate_schedule]
         self._seed = random_seed
         self._optimizer = OPTIMIZERS.get(options.optimizer, GradientDescent)(head.variables)
@@ -113,9 +114,9 @@ class Trainer:
 
     def step(self, step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
         """One step on a batch, float32 [B, D] and int64 [B]."""
-        rng = np.random.default_rng([self._seed, DROPOUT_STREAM, step]) if self._loss.dropout else None
+        rng = np.random.default_rng([self._seed, DROPOUT_STREAM, step]) if self.loss.dropout else None
         rate = self.options.learning_rate * self._factor(step / self.options.how_many_training_steps)
-        self._optimizer.update(self.head.gradients(bottlenecks, classes, self._loss, rng), rate, step)
+        self._optimizer.update(self.head.gradients(bottlenecks, classes, self.loss, rng), rate, step)
 
     def finish(self) -> None:
         """Leaves the head as it was at the best evaluation, if it stops early; else as it is."""
@@ -137,8 +138,8 @@ class Trainer:
 
         def loss_and_gradient(values: Array) -> tuple[float, Array]:
             _fill(self.head.variables, values)
-            gradients = self.head.gradients(bottlenecks, classes, self._loss)
-            return self.head.loss(bottlenecks, classes, self._loss), _flat(gradients)
+            gradients = self.head.gradients(bottlenecks, classes, self.loss)
+            return self.head.loss(bottlenecks, classes, self.loss), _flat(gradients)
 
         def after_iteration(values: Array) -> None:
             nonlocal step

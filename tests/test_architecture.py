@@ -34,6 +34,7 @@ ORDER = [
     "retrain.backbones.download",
     "retrain.backbones.rewrite",
     "retrain.backbones.subgraph",
+    "retrain.backbones.trainable",
     "retrain.backbones.frozen_graph",
     "retrain.backbones.pixels",
     "retrain.backbones.known_inputs",
@@ -58,6 +59,10 @@ ORDER = [
     "retrain.side_by_side",
     "retrain.summaries",
     "retrain.monitor",
+    # → training of the network
+    "retrain.tuner",
+    "retrain.tuning_images",
+    "retrain.fine_tune",
     # → export
     "retrain.export.frozen_graph",
     "retrain.export.saved_model",

@@ -14,7 +14,7 @@ from retrain.errors import FlagError
 from retrain.flags import flags_of
 from retrain.training_options import TrainingOptions
 
-N_RETRAIN_FLAGS = 49
+N_RETRAIN_FLAGS = 53
 N_LABEL_FLAGS = 12
 
 # Name: type and default, from the table of the original's flags.
@@ -60,6 +60,10 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "resume": (bool, False),
     "precision": (str, "float32"),
     "bottleneck_batch_size": (int | None, None),
+    "fine_tune_steps": (int, 0),
+    "fine_tune_learning_rate": (float, 0.0003),
+    "fine_tune_batch_size": (int, 32),
+    "fine_tune_layers": (str | None, None),
     "random_seed": (int | None, None),
     "learning_rate_schedule": (str, "constant"),
     "optimizer": (str, "gradient_descent"),
@@ -147,6 +151,10 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "bottleneck_batch_size": ("an integer in [1, 1000000]", {"0": "0", "1000001": "1000001", "many": "many"}),
     "device": ("cpu, gpu or gpu:NUMBER", {"GPU": "GPU", "gpu:": "gpu:", "tpu": "tpu", "gpu:-1": "gpu:-1"}),
     "timing_report": ("a text", {"\0": "\0"}),
+    "fine_tune_steps": ("an integer in [0, 1000000000]", {"-1": "-1", "1000000001": "1000000001", "few": "few"}),
+    "fine_tune_learning_rate": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
+    "fine_tune_batch_size": ("an integer in [1, 1000000]", {"0": "0", "-1": "-1", "1000001": "1000001"}),
+    "fine_tune_layers": (TEXT, {"": "''"}),
     "random_seed": ("an integer in [0, 4294967296)", {"-1": "-1", "4294967296": "4294967296", "dice": "dice"}),
 }
 WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
@@ -192,6 +200,10 @@ LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "logging_verbosity": ["DEBUG", "INFO", "WARN", "ERROR", "FATAL"],
     "precision": ["float32", "bfloat16_products", "bfloat16"],
     "bottleneck_batch_size": [None, 1, 1_000_000],
+    "fine_tune_steps": [0, 1_000_000_000],
+    "fine_tune_learning_rate": [1e-30, 1],
+    "fine_tune_batch_size": [1, 1_000_000],
+    "fine_tune_layers": [None, ".", "gamma$|beta$"],
     "random_seed": [None, 0, 4294967295],
 }
 LEGAL_LABEL_VALUES: dict[str, list[Any]] = {
@@ -299,6 +311,11 @@ def test_a_number_beyond_all_floats_is_refused_or_kept(name: str, value: Any) ->
         assert str(error).startswith(f"--{name} must be ")
     else:
         assert getattr(config, name) == value
+
+
+def test_what_is_no_regular_expression_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = "--fine_tune_layers must be a regular expression (missing ), unterminated subpattern at position 0). Got (conv."
+    assert_refused(retrain_main, ["--image_dir=photos", "--fine_tune_layers=(conv"], sentence, capsys)
 
 
 @pytest.mark.parametrize(("testing", "validation"), [(50, 50), (99, 1), (1, 99), (60, 70)])

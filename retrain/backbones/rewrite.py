@@ -40,13 +40,13 @@ def runnable_copy(graph_def: GraphDef, keep: str = "") -> GraphDef:
         graph_def: is not changed.
         keep: a node that has to stay, since it will be fed.
     """
-    runnable = _modernised(graph_def)
+    runnable = modernised(graph_def)
     _fold_constants(runnable, keep)
     _fold_scales_into_convolutions(runnable, keep)
     return runnable
 
 
-def _modernised(graph_def: GraphDef) -> GraphDef:
+def modernised(graph_def: GraphDef) -> GraphDef:
     """Three things in graphs of 2015 stand in the way: an op that newer runtimes refuse (BatchNormWithGlobalNormalization),
     checks that keep operations from being fused (CheckNumerics), and reshapes to a constant batch of one.
     """

@@ -48,6 +48,12 @@ def test_hidden_layers(hidden_run: TrainingRun, small_photos: Path, tensorflow_1
     assert scores == pytest.approx(_our_scores(graph, photo), abs=1e-5)
 
 
+def test_a_fine_tuned_network(fine_tuned_run: TrainingRun, small_photos: Path, tensorflow_1: str, tmp_path: Path) -> None:
+    graph, photo = fine_tuned_run.outputs.graph, _a_small_photo(small_photos)
+    scores = _run(tensorflow_1, graph, "input", _pixels(photo, InputSpec(128, 128, 127.5, 127.5), tmp_path), tmp_path)
+    assert scores == pytest.approx(_our_scores(graph, photo), abs=1e-5)
+
+
 def test_inception(inception_run: InceptionRun, small_photos: Path, tensorflow_1: str, tmp_path: Path) -> None:
     graph, photo = inception_run.training.outputs.graph, _a_small_photo(small_photos)
     scores = _run(tensorflow_1, graph, "Mul", _pixels(photo, InputSpec(299, 299, 128, 128), tmp_path), tmp_path)

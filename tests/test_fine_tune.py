@@ -1,0 +1,287 @@
+"""Fine-tuning's steps against an independent computation, what it keeps, and its errors."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework.graph_pb2 import GraphDef
+
+from retrain.backbones.catalog import Architecture
+from retrain.backbones.frozen_graph import Backbone
+from retrain.backbones.trainable import trainable_network
+from retrain.errors import FlagError, ModelError
+from retrain.evaluation import cross_entropy
+from retrain.fine_tune import Plan, Tuned, fine_tune, learning_rate_at, open_network
+from retrain.head import Loss, SoftmaxHead
+from retrain.tuner import Tuner
+from tests.small_network import CONSTANTS, EPSILON, FEED, FETCH, SIZE, D, small_network
+
+N_CLASSES = 3
+RNG = np.random.default_rng(11)
+IMAGES = RNG.random((6, SIZE, SIZE, 3), np.float32)
+CLASSES = np.array([0, 1, 2, 0, 1, 2])
+HIDDEN = 4
+ONE_LAYER = [(RNG.normal(0, 0.5, (D, N_CLASSES)).astype(np.float32), np.zeros(N_CLASSES, np.float32))]
+TWO_LAYERS = [
+    (RNG.normal(0, 0.5, (D, HIDDEN)).astype(np.float32), np.full(HIDDEN, 0.1, np.float32)),
+    (RNG.normal(0, 0.5, (HIDDEN, N_CLASSES)).astype(np.float32), np.zeros(N_CLASSES, np.float32)),
+]
+Parameters = dict[str, npt.NDArray[np.float64]]
+Array64 = npt.NDArray[np.float64]
+
+
+def reference_logits(parameters: Parameters, images: npt.NDArray[np.float32], n_layers: int) -> Array64:
+    """The small network and a head, written out in float64."""
+    image = images.astype(np.float64) - CONSTANTS["levels"]
+    values = np.zeros((len(image), SIZE - 1, SIZE - 1, D))
+    for row in range(2):
+        for column in range(2):
+            part = image[:, row : row + SIZE - 1, column : column + SIZE - 1]
+            values += part @ parameters["conv/weights"][row, column]
+    values = (values - CONSTANTS["conv/mean"]) / np.sqrt(CONSTANTS["conv/variance"].astype(np.float64) + EPSILON)
+    values = values * parameters["conv/gamma"] + parameters["conv/beta"]
+    values = (np.clip(values, 0, 5.5) + parameters["shift"]).mean(axis=(1, 2))
+    for layer in range(n_layers):
+        values = (np.maximum(values, 0) if layer else values) @ parameters[f"W{layer}"] + parameters[f"b{layer}"]
+    return values
+
+
+def reference_loss(parameters: Parameters, n_layers: int, loss: Loss) -> float:
+    logits = reference_logits(parameters, IMAGES, n_layers)
+    log_shares = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    targets = np.eye(N_CLASSES)[CLASSES] * (1 - loss.label_smoothing) + loss.label_smoothing / N_CLASSES
+    factors = np.ones(N_CLASSES) if loss.class_weights is None else loss.class_weights
+    squares = sum((parameters[f"W{layer}"] ** 2).sum() for layer in range(n_layers))
+    return float((-(targets * log_shares).sum(axis=1) * factors[CLASSES]).mean() + loss.l2 * squares)
+
+
+def numeric_gradient(function: Callable[[Parameters], float], parameters: Parameters) -> Parameters:
+    """Central differences."""
+    gradient = {name: np.zeros_like(value) for name, value in parameters.items()}
+    for name, value in parameters.items():
+        for place in np.ndindex(value.shape):
+            kept = value[place]
+            value[place] = kept + 1e-6
+            above = function(parameters)
+            value[place] = kept - 1e-6
+            gradient[name][place] = (above - function(parameters)) / 2e-6
+            value[place] = kept
+    return gradient
+
+
+def adam(function: Callable[[Parameters], float], parameters: Parameters, rate: float, n_steps: int) -> Parameters:
+    """Algorithm 1 of Kingma and Ba, 2015, as TensorFlow places its epsilon."""
+    first = {name: np.zeros_like(value) for name, value in parameters.items()}
+    second = {name: np.zeros_like(value) for name, value in parameters.items()}
+    for step in range(1, n_steps + 1):
+        for name, slope in numeric_gradient(function, parameters).items():
+            first[name] = 0.9 * first[name] + 0.1 * slope
+            second[name] = 0.999 * second[name] + 0.001 * slope**2
+            corrected = rate * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            parameters[name] = parameters[name] - corrected * first[name] / (np.sqrt(second[name]) + 1e-8)
+    return parameters
+
+
+def all_parameters(layers: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]) -> Parameters:
+    names = ("conv/weights", "conv/beta", "conv/gamma", "shift")
+    parameters = {name: CONSTANTS[name].astype(np.float64) for name in names}
+    for number, (weights, biases) in enumerate(layers):
+        parameters |= {f"W{number}": weights.astype(np.float64), f"b{number}": biases.astype(np.float64)}
+    return parameters
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("layers", [ONE_LAYER, TWO_LAYERS], ids=["one_layer", "two_layers"])
+@pytest.mark.parametrize(
+    "loss",
+    [Loss(), Loss(label_smoothing=0.2, class_weights=np.array([1, 2, 0.5], np.float32), l2=0.1)],
+    ids=["plain", "all_options"],
+)
+def test_three_steps_are_those_of_numeric_gradients(
+    fused: bool, layers: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]], loss: Loss
+) -> None:
+    tuner = Tuner(trainable_network(small_network(fused), FEED, FETCH), FEED, FETCH, layers, loss, seed=0)
+    parameters, n_layers = all_parameters(layers), len(layers)
+    logits, value = tuner.step(IMAGES, CLASSES, 0.01)
+    assert logits == pytest.approx(reference_logits(parameters, IMAGES, n_layers), abs=1e-5)
+    assert value == pytest.approx(reference_loss(parameters, n_layers, loss), abs=1e-5)
+    tuner.step(IMAGES, CLASSES, 0.01)
+    tuner.step(IMAGES, CLASSES, 0.01)
+    expected = adam(lambda each: reference_loss(each, n_layers, loss), parameters, 0.01, 3)
+    found = tuner.weights()
+    for name, weights in found.network.items():
+        np.testing.assert_allclose(weights, expected[name], atol=2e-4, err_msg=name)
+    for number, (weights, biases) in enumerate(found.layers):
+        np.testing.assert_allclose(weights, expected[f"W{number}"], atol=2e-4)
+        np.testing.assert_allclose(biases, expected[f"b{number}"], atol=2e-4)
+    assert tuner.logits(IMAGES) == pytest.approx(reference_logits(expected, IMAGES, n_layers), abs=2e-3)
+
+
+def test_dropout_is_on_in_steps_only() -> None:
+    tuner = Tuner(trainable_network(small_network(), FEED, FETCH), FEED, FETCH, ONE_LAYER, Loss(dropout=0.5), seed=0)
+    expected = pytest.approx(reference_logits(all_parameters(ONE_LAYER), IMAGES, 1), abs=1e-5)
+    assert tuner.logits(IMAGES) == expected
+    logits, _ = tuner.step(IMAGES, CLASSES, 0.0)
+    assert logits != expected
+    assert tuner.logits(IMAGES) == expected
+
+
+def backbone_of(graph: GraphDef, name: str = "small") -> Backbone:
+    return Backbone(Architecture(name, FEED, FETCH, FETCH, D, SIZE, SIZE, 0.0, 1.0, "small.pb"), graph, "", 0)
+
+
+def one_layer_head() -> SoftmaxHead:
+    head = SoftmaxHead(D, N_CLASSES, np.random.default_rng(0))
+    head.layers = [(weights.copy(), biases.copy()) for weights, biases in ONE_LAYER]
+    return head
+
+
+def tune(
+    folder: Path,
+    n_steps: int = 20,
+    rate: float = 0.01,
+    names: str | None = None,
+    n_validation: int = 6,
+    classes: npt.NDArray[np.int64] = CLASSES,
+    head: SoftmaxHead | None = None,
+) -> Tuned:
+    def batches() -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
+        while True:
+            yield IMAGES, classes
+
+    backbone = backbone_of(small_network())
+    plan = Plan(n_steps, rate, 5, str(folder), 0)
+    validation = IMAGES[:n_validation], CLASSES[:n_validation]
+    return fine_tune(backbone, open_network(backbone, names), head or one_layer_head(), batches(), validation, plan, Loss())
+
+
+def test_it_learns_and_gives_the_network_it_evaluated(tmp_path: Path, logged: list[str]) -> None:
+    tuned = tune(tmp_path, 60, rate=0.1)
+    assert (tuned.train_accuracy, tuned.validation_accuracy) == (1.0, 1.0)
+    assert tuned.head.logits(tuned.backbone.run(IMAGES)).argmax(axis=1).tolist() == CLASSES.tolist()
+    assert logged[-1].startswith("INFO: Fine-tuned 4 weights of the network in 60 steps (")
+    assert any(line.endswith("Fine-tuning step 59: Train accuracy = 100.0%") for line in logged)
+    assert any(line.endswith("Fine-tuning step 59: Validation accuracy = 100.0% (N=6)") for line in logged)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["fine_tuning_train", "fine_tuning_validation"]
+
+
+def constants_of(graph: GraphDef) -> dict[str, bytes]:
+    return {node.name: node.SerializeToString(deterministic=True) for node in graph.node}
+
+
+def test_only_what_was_named_changes(tmp_path: Path) -> None:
+    before, after = constants_of(small_network()), constants_of(tune(tmp_path, names="gamma").backbone.graph_def)
+    assert list(before) == list(after)
+    assert [name for name in before if before[name] != after[name]] == ["conv/gamma"]
+
+
+def test_what_does_harm_is_not_kept(tmp_path: Path) -> None:
+    """Trained on wrong classes it only gets worse: network and head stay as they were."""
+    tuned = tune(tmp_path, classes=(CLASSES + 1) % 3)
+    assert tuned.step == 0
+    assert tuned.backbone.graph_def == small_network()
+    np.testing.assert_array_equal(tuned.head.weights, ONE_LAYER[0][0])
+
+
+def test_it_begins_with_a_head_that_is_less_sure(tmp_path: Path) -> None:
+    """The head labels all images right, each with a probability of nearly 1; after a step of no length its answers are the same,
+    and its cross entropy is half of that of guessing one of three.
+    """
+    head, backbone = one_layer_head(), backbone_of(small_network())
+    bottlenecks = np.hstack([backbone.run(IMAGES), np.ones((6, 1))])
+    fitted = np.linalg.lstsq(bottlenecks, 50 * np.eye(N_CLASSES)[CLASSES], rcond=None)[0].astype(np.float32)
+    head.layers = [(fitted[:-1], fitted[-1])]
+    assert cross_entropy(head.logits(backbone.run(IMAGES)), CLASSES) < 0.01
+    tuned = tune(tmp_path, 1, rate=1e-30, n_validation=0, head=head)
+    logits = tuned.head.logits(tuned.backbone.run(IMAGES))
+    assert logits.argmax(axis=1).tolist() == CLASSES.tolist()
+    assert cross_entropy(logits, CLASSES) == pytest.approx(math.log(3) / 2, rel=0.05)
+
+
+def test_without_validation_images_the_last_step_counts(tmp_path: Path) -> None:
+    tuned = tune(tmp_path, n_validation=0, classes=(CLASSES + 1) % 3)
+    assert tuned.step == 20
+    assert tuned.validation_accuracy is None
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    first, second = (tune(tmp_path).backbone.graph_def for _ in range(2))
+    assert first == second
+
+
+def test_divergence_ends_it(tmp_path: Path, logged: list[str]) -> None:
+    tuned = tune(tmp_path, rate=1e38, n_validation=0)
+    assert "WARNING: Fine-tuning has diverged at step 1. Lower --fine_tune_learning_rate." in logged
+    assert all(np.isfinite(array).all() for array in tuned.head.variables)
+
+
+def test_the_rate_rises_in_a_tenth_and_falls_to_nothing() -> None:
+    rates = [learning_rate_at(step, 100, 2.0) for step in range(100)]
+    assert rates[:3] == pytest.approx([0.2, 0.4, 0.6])
+    assert max(rates) == rates[9] == rates[10] == 2.0
+    assert rates[55] == pytest.approx(1.0)  # Half of the way down a cosine.
+    assert rates[99] == pytest.approx(1 + math.cos(math.pi * 89 / 90))
+    assert [learning_rate_at(step, 2, 1.0) for step in range(2)] == [1.0, 1.0]
+    assert learning_rate_at(0, 1, 1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            "logits",
+            "--fine_tune_layers must be found in the name of at least one of the 4 weights of small, such as conv/weights, "
+            "conv/beta, conv/gamma, shift. Got logits.",
+        )
+    ],
+)
+def test_a_pattern_that_matches_nothing(names: str, message: str) -> None:
+    with pytest.raises(FlagError) as error:
+        open_network(backbone_of(small_network()), names)
+    assert str(error.value) == message
+
+
+def test_a_network_without_weights() -> None:
+    graph = small_network()
+    for node in graph.node:
+        if node.name == "bottleneck":
+            node.input[0] = "input"
+    with pytest.raises(FlagError) as error:
+        open_network(backbone_of(graph), None)
+    assert str(error.value) == "--fine_tune_steps must be 0 for small: no weights that can be trained were found in it."
+
+
+def test_an_operation_that_no_gradient_is_known_of() -> None:
+    graph = small_network()
+    size = graph.node.add(op="Const", name="size")
+    size.attr["dtype"].type = tf.int32.as_datatype_enum
+    size.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([2, 2], tf.int32))
+    resize = graph.node.add(op="ResizeArea", name="smaller", input=["conv/relu", "size"])
+    resize.attr["T"].type = tf.float32.as_datatype_enum
+    [limited] = [node for node in graph.node if node.name == "limited"]
+    limited.input[0] = "smaller"
+    assert gradient_error(graph) == (
+        "The network cannot be fine-tuned: no gradient is known of its operation smaller (ResizeArea). Take another network "
+        "(--architecture), weights after it (--fine_tune_layers), or leave --fine_tune_steps out."
+    )
+
+
+def test_an_operation_that_lets_no_gradient_through() -> None:
+    graph = small_network()
+    for node in graph.node:
+        if node.name == "shifted":
+            node.op = "FloorDiv"
+    assert gradient_error(graph) == (
+        "The network cannot be fine-tuned: no gradient comes through to the weights. Take another network (--architecture), "
+        "weights after it (--fine_tune_layers), or leave --fine_tune_steps out."
+    )
+
+
+def gradient_error(graph: GraphDef) -> str:
+    with pytest.raises(ModelError) as error:
+        Tuner(trainable_network(graph, FEED, FETCH), FEED, FETCH, ONE_LAYER, Loss(), seed=0)
+    return str(error.value)

@@ -1,0 +1,92 @@
+"""Which constants of a frozen graph are weights, and that new values get into it and nothing else changes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
+from retrain.backbones.download import read_graph_file
+from retrain.backbones.frozen_graph import batch_function, parse_graph
+from retrain.backbones.trainable import trainable_network, with_weights
+from tests.small_network import CONSTANTS, FEED, FETCH, small_network
+from tests.stand_ins import tiny_inception_graph
+
+
+def test_kernels_betas_and_gammas_are_weights() -> None:
+    """And not the moving mean and variance, epsilon, what normalises the image, limits, shapes and axes."""
+    network = trainable_network(small_network(), FEED, FETCH)
+    assert network.names == ("conv/weights", "conv/beta", "conv/gamma", "shift")
+    assert [weight.tensor for weight in network.weights] == ["conv/weights:0", "conv/beta:0", "conv/gamma:0", "shift:0"]
+    for weight in network.weights:
+        np.testing.assert_array_equal(weight.value, CONSTANTS[weight.name])
+
+
+def test_the_fused_batch_normalisation_too() -> None:
+    assert trainable_network(small_network(fused=True), FEED, FETCH).names == ("conv/weights", "conv/beta", "conv/gamma", "shift")
+
+
+def test_names_choose() -> None:
+    network = trainable_network(small_network(), FEED, FETCH, "beta$|^shi")
+    assert [weight.name for weight in network.weights] == ["conv/beta", "shift"]
+    assert len(network.names) == 4
+
+
+def test_the_archive_of_2015() -> None:
+    """Its batch normalisation is one op; gamma counts only where it is used. What decodes and resizes the photo is left alone."""
+    network = trainable_network(tiny_inception_graph(), "Mul:0", "pool_3:0")
+    by_layer = {name.rpartition("/")[0]: 0 for name in network.names}
+    assert {name.rpartition("/")[2] for name in network.names} == {"conv2d_params", "beta", "gamma"}
+    assert sum(name.endswith("gamma") for name in network.names) == 2
+    assert sum(name.endswith("beta") for name in network.names) == sum(name.endswith("params") for name in network.names) == 5
+    assert len(by_layer) == 10
+
+
+def test_mobilenet(mobilenet_model_dir: Path) -> None:
+    """28 kernels, 27 times beta and gamma, and the last layer's biases: 470,329 numbers."""
+    chosen = find_architecture("mobilenet_0.25_128")
+    graph = parse_graph(read_graph_file(chosen, str(mobilenet_model_dir)), "mobilenet")
+    network = trainable_network(graph, chosen.input_tensor, chosen.batch_tensor)
+    endings = [name.rpartition("/")[2] for name in network.names]
+    assert {ending: endings.count(ending) for ending in set(endings)} == {
+        "weights": 15,
+        "depthwise_weights": 13,
+        "beta": 27,
+        "gamma": 27,
+        "biases": 1,
+    }
+    assert sum(weight.value.size for weight in network.weights) == 470_329
+
+
+def test_weights_stored_in_16_bits_are_trained_in_32() -> None:
+    network = trainable_network(parse_graph(BUNDLED_FILE.read_bytes(), "bundled"), "input:0", "TinyResnet/bottleneck:0")
+    assert len(network.weights) == 22
+    assert all(f"{weight.tensor[:-2]}/half" == weight.name and weight.value.dtype == np.float32 for weight in network.weights)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_new_values_change_the_constants_and_nothing_else(fused: bool) -> None:
+    before = small_network(fused)
+    new = {"conv/weights": CONSTANTS["conv/weights"] * 2, "shift": CONSTANTS["shift"] + 1}
+    after = with_weights(before, new)
+    assert before == small_network(fused), "the network that is given must not change"
+    for old_node, node in zip(before.node, after.node, strict=True):
+        if node.name in new:
+            np.testing.assert_array_equal(tf.make_ndarray(node.attr["value"].tensor), new[node.name])
+            node.attr["value"].CopyFrom(old_node.attr["value"])
+        assert node == old_node
+    images = np.random.default_rng(0).random((2, 4, 4, 3), np.float32)
+    assert not np.allclose(
+        batch_function(before, FEED, FETCH)(images), batch_function(with_weights(before, new), FEED, FETCH)(images)
+    )
+
+
+def test_new_values_are_rounded_to_the_type_of_the_file() -> None:
+    graph = parse_graph(BUNDLED_FILE.read_bytes(), "bundled")
+    name = "TinyResnet/conv0/biases/half"
+    changed = with_weights(graph, {name: np.full(24, 1e9, np.float32)})
+    [node] = [node for node in changed.node if node.name == name]
+    value = tf.make_ndarray(node.attr["value"].tensor)
+    assert value.dtype == np.float16
+    assert value.tolist() == [65504.0] * 24  # The largest of float16; beyond it there is only infinity.
