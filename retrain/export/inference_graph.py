@@ -1,0 +1,33 @@
+"""The exported graph without all that only training programs and TensorFlow 1 need, as converters want it."""
+
+import tensorflow as tf
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+from retrain.backbones.rewrite import node_name, runnable_copy
+from retrain.backbones.subgraph import subgraph
+from retrain.export.description import Description
+
+
+def inference_graph(graph_def: GraphDef, description: Description) -> GraphDef:
+    """A copy from a placeholder, float32 [N, H, W, 3], to the probabilities, float32 [N, C], both under the graph's names.
+
+    Args:
+        graph_def: the exported graph; not changed.
+        description: names its input and its output.
+    """
+    source, output = node_name(description.input_tensor), node_name(description.output_tensor)
+    cut = GraphDef(versions=graph_def.versions, library=graph_def.library)
+    cut.node.extend(_placeholder(node.name, description) if node.name == source else node for node in graph_def.node)
+    runnable = runnable_copy(subgraph(cut, [output]), keep=source)
+    for node in runnable.node:
+        if node.op == "PlaceholderWithDefault":  # Where programs feed bottlenecks; no converter knows it.
+            node.CopyFrom(NodeDef(name=node.name, op="Identity", input=node.input, attr={"T": node.attr["dtype"]}))
+    return runnable
+
+
+def _placeholder(name: str, description: Description) -> NodeDef:
+    shape = tf.TensorShape([None, description.input_height, description.input_width, 3])
+    kind = AttrValue(type=tf.float32.as_datatype_enum)
+    return NodeDef(name=name, op="Placeholder", attr={"dtype": kind, "shape": AttrValue(shape=shape.as_proto())})
