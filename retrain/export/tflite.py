@@ -74,4 +74,4 @@ def _with_description(model: bytes, description: Description) -> bytes:
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).partition("/")[0][:300]

@@ -7,7 +7,6 @@ from retrain.errors import GraphError
 from retrain.export.description import NODE_NAME, Description
 from retrain.runtimes.model import RuntimeModel, one_by_one
 
-FIRST_BYTE = b"\x08"  # The tag of `ir_version`, the first field of a ModelProto; a GraphDef has no number as its field 1.
 FLOAT = "tensor(float)"
 
 

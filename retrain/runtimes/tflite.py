@@ -15,7 +15,6 @@ from retrain.errors import GraphError
 from retrain.export.description import NODE_NAME, Description
 from retrain.runtimes.model import RuntimeModel, one_by_one
 
-IDENTIFIER = b"TFL3"  # Bytes 4 to 8 of every file: `file_identifier` in TensorFlow Lite's schema.fbs.
 # Where a version of TensorFlow has its interpreter no more, the package that it moved to, with the same classes.
 HOMES = (
     ("tensorflow.lite.python.interpreter", "tensorflow.lite.python.schema_py_generated"),
