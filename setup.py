@@ -7,6 +7,7 @@ from setuptools import setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "retrain" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
+ONNX = ["tf2onnx>=1.16", "onnx>=1.16", "onnxruntime>=1.18"]
 
 setup(
     name="retrain",
@@ -16,7 +17,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=["retrain", "retrain.backbones", "retrain.export", "label_image", "scripts"],
+    packages=["retrain", "retrain.backbones", "retrain.export", "retrain.runtimes", "label_image", "scripts"],
     package_data={"retrain": ["py.typed"], "retrain.backbones": ["tiny_resnet_128/*"]},
     install_requires=[
         "tensorflow>=2.20",
@@ -30,7 +31,17 @@ setup(
     extras_require={
         "lbfgs": ["scipy>=1.11"],
         "digits": ["scikit-learn>=1.3"],
-        "dev": ["pytest>=8", "hypothesis>=6", "mypy>=1.15", "ruff>=0.9", "selenium>=4", "scipy>=1.11", "scikit-learn>=1.3"],
+        "onnx": ONNX,
+        "dev": [
+            "pytest>=8",
+            "hypothesis>=6",
+            "mypy>=1.15",
+            "ruff>=0.9",
+            "selenium>=4",
+            "scipy>=1.11",
+            "scikit-learn>=1.3",
+            *ONNX,
+        ],
     },
     entry_points={"console_scripts": ["retrain = retrain.__main__:start", "label_image = label_image.__main__:start"]},
 )

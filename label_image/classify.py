@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from label_image.graph import LabelledGraph
+from label_image.opening import Classifier
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.backbones.frozen_graph import batch_function, bytes_function
+from retrain.backbones.frozen_graph import bytes_function
 from retrain.errors import FlagError, GraphError
 from retrain.image_lists import is_file_or_dead_link
 from retrain.inference import run_network, suitable_batch_size
@@ -60,7 +61,7 @@ def find_images(paths: Sequence[str]) -> list[str]:
     return found
 
 
-def classify(graph: LabelledGraph, paths: Sequence[str], top_k: int, failed: dict[str, str]) -> list[Classification]:
+def classify(graph: Classifier, paths: Sequence[str], top_k: int, failed: dict[str, str]) -> list[Classification]:
     """Labels image files, in their order.
 
     Args:
@@ -77,7 +78,7 @@ def classify(graph: LabelledGraph, paths: Sequence[str], top_k: int, failed: dic
 
 
 def classify_each(
-    graph: LabelledGraph, paths: Sequence[str], top_k: int, failed: dict[str, str]
+    graph: Classifier, paths: Sequence[str], top_k: int, failed: dict[str, str]
 ) -> Iterator[tuple[int, Classification]]:
     """As `classify`, but gives each answer as soon as it is there, with the image's position in `paths`, in another order."""
     for places, scores, seconds in score_images(graph, paths, failed):
@@ -86,7 +87,7 @@ def classify_each(
 
 
 def score_images(
-    graph: LabelledGraph, paths: Sequence[str], failed: dict[str, str]
+    graph: Classifier, paths: Sequence[str], failed: dict[str, str]
 ) -> Iterator[tuple[list[int], FloatArray, float]]:
     """Runs image files through a graph, in batches where it takes them.
 
@@ -101,9 +102,12 @@ def score_images(
     Raises:
         GraphError: the labels do not match the graph's outputs, or the graph does not take such an input.
     """
-    outputs = _file_bytes_outputs if graph.takes_file_bytes else _pixel_outputs
+    if isinstance(graph, LabelledGraph) and graph.takes_file_bytes:
+        outputs = _file_bytes_outputs(graph, paths, failed)
+    else:
+        outputs = _pixel_outputs(graph, paths, failed)
     try:
-        for places, scores, seconds in outputs(graph, paths, failed):
+        for places, scores, seconds in outputs:
             _check_labels(graph, scores)
             yield places, scores, seconds
     except (tf.errors.OpError, ValueError) as error:
@@ -111,14 +115,14 @@ def score_images(
 
 
 def _pixel_outputs(
-    graph: LabelledGraph, paths: Sequence[str], failed: dict[str, str]
+    graph: Classifier, paths: Sequence[str], failed: dict[str, str]
 ) -> Iterator[tuple[list[int], FloatArray, float]]:
     about = graph.description
     spec = InputSpec(about.input_height, about.input_width, about.input_mean, about.input_std)
     last = [0.0]
 
     def timed_network() -> BatchFunction:
-        function = batch_function(graph.graph_def, about.input_tensor, about.output_tensor)
+        function = graph.network()
 
         def timed(images: FloatArray) -> FloatArray:
             start = time.perf_counter()
@@ -152,7 +156,7 @@ def _file_bytes_outputs(
         yield [place], scores.reshape(1, -1), time.perf_counter() - start
 
 
-def _check_labels(graph: LabelledGraph, scores: FloatArray) -> None:
+def _check_labels(graph: Classifier, scores: FloatArray) -> None:
     n_labels, n_outputs = len(graph.description.labels), scores.shape[1]
     if n_labels != n_outputs:
         raise GraphError(

@@ -3,12 +3,16 @@
 import io
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from label_image.config import LabelConfig
+from label_image.config import GRAPH, LabelConfig
 from retrain.command import load_tensorflow, log_to_stderr, run_command
 from retrain.errors import ImageError
 from retrain.files import shown
 from retrain.flags import parse_args
+
+if TYPE_CHECKING:
+    from label_image.opening import Classifier
 
 TEXTS = {
     "prog": "python -m label_image",
@@ -30,22 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _label(config: LabelConfig) -> int:
     from label_image.classify import Classification, classify_each, find_images
-    from label_image.graph import Overrides, open_graph
     from label_image.report import FORMATS
 
-    graph = open_graph(
-        config.graph,
-        Overrides(
-            input_layer=config.input_layer,
-            input_height=config.input_height,
-            input_width=config.input_width,
-            input_mean=config.input_mean,
-            input_std=config.input_std,
-            output_layer=config.output_layer,
-            labels=config.labels,
-            allow_file_ops=config.allow_file_ops,
-        ),
-    )
+    graph = _open(config)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # The name of a file need not be Unicode.
     failed: dict[str, str] = {}
@@ -61,3 +52,23 @@ def _label(config: LabelConfig) -> int:
     if failed:
         raise ImageError("\n".join(f"{shown(path)} cannot be labelled: {reason}" for path, reason in failed.items()))
     return 0
+
+
+def _open(config: LabelConfig) -> "Classifier":
+    from label_image.graph import Overrides
+    from label_image.imagenet import open_architecture
+    from label_image.opening import open_classifier
+
+    overrides = Overrides(
+        input_layer=config.input_layer,
+        input_height=config.input_height,
+        input_width=config.input_width,
+        input_mean=config.input_mean,
+        input_std=config.input_std,
+        output_layer=config.output_layer,
+        labels=config.labels,
+        allow_file_ops=config.allow_file_ops,
+    )
+    if config.architecture is not None:
+        return open_architecture(config.architecture, config.model_dir, config.model_url_base, overrides)
+    return open_classifier(config.graph or GRAPH, overrides)

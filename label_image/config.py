@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from retrain.backbones.catalog import find_architecture
+from retrain.errors import FlagError
 from retrain.flags import check, flag
 
 FROM_GRAPH = "as the graph says"
+GRAPH = "tf_files/retrained_graph.pb"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +19,18 @@ class LabelConfig:
     """
 
     image: tuple[str, ...] = flag("Images to label; a folder stands for all images below it.")
-    graph: str = flag("The trained graph.", "tf_files/retrained_graph.pb")
+    graph: str | None = flag(
+        "The trained graph: a frozen graph (.pb), a SavedModel's folder, or a .tflite or .onnx file.", None, shown_default=GRAPH
+    )
+    architecture: str | None = flag(
+        "Label with a network's own 1,000 classes of ImageNet, without a trained graph: inception_v3 or a mobilenet.",
+        None,
+        shown_default="the graph is used",
+    )
+    model_dir: str = flag("Folder of the networks' archives; a missing archive is downloaded into it.", "/tmp/imagenet")
+    model_url_base: str | None = flag(
+        "Address of a mirror: the archive's file name is appended to it.", None, shown_default="each network's own"
+    )
     labels: str | None = flag(
         "File of the labels, one a line.", None, shown_default="as the graph says, else the file beside it that is named like it"
     )
@@ -32,3 +46,9 @@ class LabelConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.architecture is not None:
+            find_architecture(self.architecture)
+            if self.graph is not None:
+                raise FlagError(
+                    f"--graph and --architecture cannot go together. Got {self.graph} and {self.architecture}: leave one out."
+                )

@@ -9,11 +9,12 @@ from typing import Any
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.backbones.frozen_graph import read_graph, tensor_name
+from retrain.arrays import BatchFunction
+from retrain.backbones.frozen_graph import batch_function, parse_graph, read_graph, tensor_name
 from retrain.backbones.known_inputs import JPEG_CONTENTS, KNOWN_INPUTS, stated_size
 from retrain.backbones.rewrite import node_name
 from retrain.backbones.subgraph import file_ops
-from retrain.errors import GraphError
+from retrain.errors import GraphError, ModelError
 from retrain.export.description import NODE_NAME, TENSOR_NAME, Description
 
 DEFAULT_OUTPUT = "final_result"
@@ -50,6 +51,10 @@ class LabelledGraph:
         """Whether the input is an image file's content, which the graph itself decodes, and not pixels."""
         return _node(self.graph_def, self.description.input_tensor).name == JPEG_CONTENTS
 
+    def network(self) -> BatchFunction:
+        """float32 [B, H, W, 3] → float32 [B, C]."""
+        return batch_function(self.graph_def, self.description.input_tensor, self.description.output_tensor)
+
 
 def open_graph(path: str, overrides: Overrides) -> LabelledGraph:
     """Reads a graph and its labels.
@@ -59,14 +64,27 @@ def open_graph(path: str, overrides: Overrides) -> LabelledGraph:
             labels are not known; the graph reaches for files.
     """
     graph_def = read_graph(path)
-    stated = _stated_description(graph_def)
+    return labelled_graph(path, graph_def, _stated_description(graph_def), overrides)
+
+
+def parsed_graph(path: str, data: bytes, overrides: Overrides) -> LabelledGraph:
+    """As `open_graph`, of a file that has been read already."""
+    try:
+        graph_def = parse_graph(data, path)
+    except ModelError as error:
+        raise GraphError(str(error)) from error
+    return labelled_graph(path, graph_def, _stated_description(graph_def), overrides)
+
+
+def labelled_graph(path: str, graph_def: GraphDef, stated: Description | None, overrides: Overrides) -> LabelledGraph:
+    """As `open_graph`, of a graph and its description that are there already; `path` is where labels are looked for."""
     input_tensor = _layer("input_layer", overrides.input_layer or _stated(stated, "input_tensor"), graph_def)
     output_tensor = _layer("output_layer", overrides.output_layer or _stated(stated, "output_tensor"), graph_def)
     described = stated if stated and input_tensor == tensor_name(stated.input_tensor) else None
     if not overrides.allow_file_ops:
         _refuse_file_ops(graph_def, output_tensor)
     numbers = _input_numbers(graph_def, input_tensor, described, overrides)
-    labels = _labels(path, overrides.labels, stated)
+    labels = labels_of(path, overrides.labels, stated)
     architecture, note = (stated.architecture, stated.note) if stated else ("", "")
     description = Description(labels, input_tensor, **numbers, output_tensor=output_tensor, architecture=architecture, note=note)
     return LabelledGraph(graph_def, description)
@@ -145,7 +163,8 @@ def _input_numbers(graph_def: GraphDef, input_tensor: str, described: Descriptio
     return numbers
 
 
-def _labels(graph_path: str, labels_path: str | None, stated: Description | None) -> tuple[str, ...]:
+def labels_of(graph_path: str, labels_path: str | None, stated: Description | None) -> tuple[str, ...]:
+    """From the user's file, else from the description, else from the file beside the graph. Raises GraphError."""
     if labels_path is None and stated:
         return stated.labels
     if labels_path is None:

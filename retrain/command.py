@@ -82,13 +82,13 @@ def load_tensorflow() -> None:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    with _silenced_stderr():
+    with silenced_stderr():
         import tensorflow  # noqa: F401
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # Its warnings are about its own interfaces.
 
 
 @contextlib.contextmanager
-def _silenced_stderr() -> Iterator[None]:
+def silenced_stderr() -> Iterator[None]:
     """Sends what libraries write to file descriptor 2 nowhere."""
     sys.stderr.flush()
     kept = os.dup(2)

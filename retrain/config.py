@@ -8,6 +8,7 @@ from retrain.backbones.network_flags import NetworkFlags, check_network_flags
 from retrain.backbones.precision import FLOAT32, PRECISIONS
 from retrain.device import DEVICE_PATTERN
 from retrain.errors import FlagError
+from retrain.export.formats import EXPORTS, check_exports
 from retrain.flags import check, flag
 from retrain.training_options import BALANCED, LBFGS, OPTIMIZERS, SCHEDULES, BatchSizes, TrainingOptions
 
@@ -136,6 +137,12 @@ class RetrainConfig:
         may_be_empty=True,
         shown_default="none is written",
     )
+    export: tuple[str, ...] = flag(
+        "Formats to write beside --output_graph too, for other runtimes; each is run and compared with the graph.",
+        (),
+        choices=EXPORTS,
+        shown_default="none",
+    )
     logging_verbosity: str = flag("Least severe message to print.", "INFO", choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
     checkpoint_path: str = flag("Prefix of the checkpoint files that hold the trained head.", "/tmp/_retrain_checkpoint")
     resume: bool = flag("Go on with the training that the checkpoint holds, if there is one.", False)
@@ -195,6 +202,7 @@ class RetrainConfig:
         check_network_flags(self.architecture, self.tfhub_module, self.network_flags)
         if self.output_graph == self.output_labels:
             raise FlagError(f"--output_graph and --output_labels must be different files. Got {self.output_graph} for both.")
+        check_exports(self.export, self.output_graph, self.output_labels)
         if self.testing_percentage + self.validation_percentage >= 100:
             raise FlagError(
                 "--testing_percentage and --validation_percentage must leave images to train on: their sum must be "

@@ -74,7 +74,7 @@ def range_text(config_class: type, name: str) -> str:
     """The legal values in words, such as `an integer in [0, 100)`."""
     flag, kind = flags_of(config_class)[name], kind_of(config_class, name)
     if flag.choices:
-        return "one of " + ", ".join(flag.choices)
+        return ("one or more of " if kind is tuple else "one of ") + ", ".join(flag.choices)
     if kind not in (int, float):
         return "True or False" if kind is bool else "a text" if flag.may_be_empty else "a text that is not empty"
     left = "(-inf" if flag.low is None else f"{'(' if flag.low_open else '['}{flag.low:.12g}"
@@ -99,7 +99,9 @@ def _is_allowed(config_class: type, name: str, value: Any) -> bool:
     if value is None:
         return config_class.__dataclass_fields__[name].default is None  # type: ignore[attr-defined]
     if kind is tuple:
-        return isinstance(value, tuple) and len(value) > 0 and all(_is_text(part) for part in value)
+        if not isinstance(value, tuple) or not value:
+            return value == config_class.__dataclass_fields__[name].default  # type: ignore[attr-defined]
+        return all(part in flag.choices if flag.choices else _is_text(part) for part in value)
     if kind in (int, float):
         is_number = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
         return is_number and (value == flag.also or _is_within(flag, value))
@@ -119,6 +121,8 @@ def _is_text(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, tuple) and value and all(isinstance(part, str) and part.strip() for part in value):
+        return " ".join(value)
     return str(value) if isinstance(value, str) and value.strip() else repr(value)
 
 
@@ -173,8 +177,8 @@ def _convert(config_class: type, name: str, value: Any) -> Any:
     kind = kind_of(config_class, name)
     if value == [] and kind is not tuple:
         value = "--"  # What argparse makes of `--name=--`.
-    if flags_of(config_class)[name].choices:
-        return _choice(flags_of(config_class)[name].choices, value)
+    if choices := flags_of(config_class)[name].choices:
+        return tuple(_choice(choices, each) for each in value) if kind is tuple else _choice(choices, value)
     try:
         return kind(value)
     except ValueError:

@@ -3,6 +3,7 @@
 image folder → split → network → bottlenecks → training of the head → fine-tuning, if asked for → test → export
 """
 
+import functools
 import logging
 import secrets
 from collections.abc import Callable, Iterator
@@ -22,13 +23,15 @@ from retrain.device import check_device, prepare_device
 from retrain.distort import Distortion, how_to_decode
 from retrain.errors import FlagError, RetrainError
 from retrain.evaluation import Evaluation, evaluate
+from retrain.export.agreement import Export
 from retrain.export.exporter import Exporter
+from retrain.export.formats import check_packages, export_path
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.extract import cached_bottlenecks
 from retrain.files import shown, write_atomically
 from retrain.fine_tune import Plan, Tuned, fine_tune, open_network
 from retrain.head import SoftmaxHead
-from retrain.image_lists import ImageLists, create_image_lists
+from retrain.image_lists import SPLITS, ImageLists, create_image_lists
 from retrain.monitor import Monitor
 from retrain.outputs import prepare_file, prepare_folder, prepare_new_folder
 from retrain.progress import Progress
@@ -101,7 +104,7 @@ def run(config: RetrainConfig) -> RetrainResult:
         phase.count += test.count if test else 0
 
     with timings.phase("export"):
-        _export(config, exporter, progress)
+        exports = _export(config, exporter, progress, images)
     _report_timings(config, timings, backbone, bottlenecks)
 
     return RetrainResult(
@@ -120,6 +123,7 @@ def run(config: RetrainConfig) -> RetrainResult:
         output_graph=config.output_graph,
         output_labels=config.output_labels,
         saved_model_dir=config.saved_model_dir or None,
+        exports=exports,
         checkpoint_path=config.checkpoint_path,
         n_trained_numbers=head.size,
         summaries_dir=config.summaries_dir,
@@ -166,6 +170,9 @@ def _prepare_outputs(config: RetrainConfig) -> None:
         prepare_folder("intermediate_output_graphs_dir", config.intermediate_output_graphs_dir)
     if config.saved_model_dir:
         prepare_new_folder("saved_model_dir", config.saved_model_dir)
+    check_packages(config.export)
+    for export in config.export:
+        prepare_file("export", export_path(config.output_graph, export))
 
 
 def load_network(config: RetrainConfig) -> tuple[Backbone, str]:
@@ -334,8 +341,9 @@ def _test(
     return test, misclassified
 
 
-def _export(config: RetrainConfig, exporter: Exporter, progress: Progress) -> None:
+def _export(config: RetrainConfig, exporter: Exporter, progress: Progress, images: ImageLists) -> tuple[Export, ...]:
     """Writes all that was asked for. What cannot be written keeps nothing else from being written."""
+    exports = None
     writers: list[Callable[[], None]] = [
         progress.save,
         lambda: exporter.write_graph(config.output_graph),
@@ -343,6 +351,12 @@ def _export(config: RetrainConfig, exporter: Exporter, progress: Progress) -> No
     ]
     if config.saved_model_dir:
         writers.append(lambda: exporter.write_saved_model(config.saved_model_dir))
+    if config.saved_model_dir or config.export:
+        paths = {split: [images.images[position].path for position in images.indices(split)] for split in SPLITS}
+        exports = exporter.exports(paths)
+        writers.extend(functools.partial(exports.write, export, config.output_graph) for export in config.export)
+    if config.saved_model_dir and exports:
+        writers.append(functools.partial(exports.compare_saved_model, config.saved_model_dir))
     problems = []
     for write in writers:
         try:
@@ -354,6 +368,7 @@ def _export(config: RetrainConfig, exporter: Exporter, progress: Progress) -> No
     if problems:
         raise RetrainError("\n".join([*problems, progress.advice()]))
     logger.info("Graph written to %s, labels to %s.", config.output_graph, config.output_labels)
+    return tuple(exports.written) if exports else ()
 
 
 def _report_timings(config: RetrainConfig, timings: Timings, backbone: Backbone, bottlenecks: Bottlenecks) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from retrain.evaluation import Evaluation
+from retrain.export.agreement import Export
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class RetrainResult:
         misclassified: path and predicted label of the test images that were labelled wrongly.
         output_graph, output_labels: the files written.
         saved_model_dir: the SavedModel's folder, if one was asked for.
+        exports: the files of `--export` and the SavedModel, each with its agreement with the graph on some photos.
         checkpoint_path: prefix of the checkpoint's files.
         n_trained_numbers: weights and biases of the head.
         summaries_dir, bottleneck_dir: the folders of the summaries and of the cache.
@@ -43,6 +45,7 @@ class RetrainResult:
     output_graph: str
     output_labels: str
     saved_model_dir: str | None
+    exports: tuple[Export, ...]
     checkpoint_path: str
     n_trained_numbers: int
     summaries_dir: str

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         parser = build_parser(EvaluateConfig, prog="python -m scripts.evaluate", description="How good a graph is.")
-        parser.add_argument("graph", help="The trained graph (.pb).")
+        parser.add_argument("graph", help="The trained graph (.pb), or what --export or --saved_model_dir wrote.")
         args = parser.parse_args(argv)
         config = from_namespace(EvaluateConfig, args)
         log_to_stderr("WARNING")
@@ -48,10 +48,11 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
     import numpy as np
 
     from label_image.classify import score_images
-    from label_image.graph import Overrides, open_graph
+    from label_image.graph import Overrides
+    from label_image.opening import open_classifier
     from retrain.evaluation import evaluate
 
-    graph = open_graph(graph_path, Overrides(labels=config.labels))
+    graph = open_classifier(graph_path, Overrides(labels=config.labels))
     labels = graph.description.labels
     images, classes = _images_and_classes(config, labels)
     scores = np.full((len(images), len(labels)), np.nan, np.float32)

@@ -25,6 +25,7 @@ ORDER = [
     "retrain.device",
     "retrain.training_options",
     "retrain.timing",
+    "retrain.export.formats",
     "retrain.config",
     # image folder → split → decode, resize → network → bottleneck cache
     "retrain.image_lists",
@@ -67,6 +68,15 @@ ORDER = [
     "retrain.export.frozen_graph",
     "retrain.export.saved_model",
     "retrain.export.checkpoint",
+    "retrain.export.inference_graph",
+    "retrain.export.tflite",
+    "retrain.export.onnx",
+    "retrain.runtimes.model",
+    "retrain.runtimes.tflite",
+    "retrain.runtimes.onnx",
+    "retrain.runtimes.saved_model",
+    "retrain.export.agreement",
+    "retrain.export.exports",
     "retrain.export.exporter",
     "retrain.outputs",
     "retrain.progress",
@@ -78,6 +88,9 @@ ORDER = [
     # → labelling
     "label_image.config",
     "label_image.graph",
+    "label_image.runtime",
+    "label_image.imagenet",
+    "label_image.opening",
     "label_image.classify",
     "label_image.report",
     "label_image.cli",
@@ -101,7 +114,7 @@ ORDER = [
     "scripts.write_docs",
 ]
 # Packages say what they hold; they import nothing that would make importing one of their modules heavy.
-PACKAGES = ["retrain", "retrain.backbones", "retrain.export", "label_image", "scripts"]
+PACKAGES = ["retrain", "retrain.backbones", "retrain.export", "retrain.runtimes", "label_image", "scripts"]
 # How the bundled network was trained, kept beside it as a record; no part of a package.
 NO_MODULES = [ROOT / "retrain/backbones/tiny_resnet_128/train.py"]
 
@@ -117,6 +130,7 @@ PURE_PYTHON = [
     "backbones.precision",
     "device",
     "training_options",
+    "export.formats",
     "timing",
     "interruption",
     "config",

@@ -44,6 +44,8 @@ def test_inception_v3() -> None:
         graph_file="classify_image_graph_def.pb",
         archive="inception-2015-12-05.tgz",
         url="http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
+        class_tensor="softmax:0",
+        label_files=("imagenet_2012_challenge_label_map_proto.pbtxt", "imagenet_synset_to_human_label_map.txt"),
     )
 
 
@@ -62,6 +64,8 @@ def test_mobilenets(name: str, folder: str, resolution: int, graph_file: str) ->
         graph_file=f"{folder}/{graph_file}",
         archive=f"{folder}_frozen.tgz",
         url=f"http://download.tensorflow.org/models/{folder}_frozen.tgz",
+        class_tensor="MobilenetV1/Predictions/Reshape_1:0",
+        label_files=(f"{folder}/labels.txt",),
     )
 
 

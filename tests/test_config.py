@@ -14,8 +14,8 @@ from retrain.errors import FlagError
 from retrain.flags import flags_of
 from retrain.training_options import TrainingOptions
 
-N_RETRAIN_FLAGS = 53
-N_LABEL_FLAGS = 12
+N_RETRAIN_FLAGS = 54
+N_LABEL_FLAGS = 15
 
 # Name: type and default, from the table of the original's flags.
 ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
@@ -75,11 +75,15 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "early_stopping": (int, 0),
     "device": (str | None, None),
     "timing_report": (str, ""),
+    "export": (tuple[str, ...], ()),
 }
 # The original's defaults are those of one network; here None stands for what the graph says.
 LABEL_FLAGS: dict[str, tuple[object, object]] = {
     "image": (tuple[str, ...], dataclasses.MISSING),
-    "graph": (str, "tf_files/retrained_graph.pb"),
+    "graph": (str | None, None),
+    "architecture": (str | None, None),
+    "model_dir": (str, "/tmp/imagenet"),
+    "model_url_base": (str | None, None),
     "labels": (str | None, None),
     "input_height": (int | None, None),
     "input_width": (int | None, None),
@@ -144,6 +148,10 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "input_mean": ("a number in (-inf, inf)", {"nan": "nan", "-inf": "-inf", "grey": "grey"}),
     "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
     "saved_model_dir": ("a text", {"\0": "\0"}),
+    "export": (
+        "one or more of tflite, tflite:float16, tflite:dynamic, tflite:int8, onnx",
+        {"": "('',)", "pb": "pb", "tflite:int4": "tflite:int4"},
+    ),
     "logging_verbosity": ("one of DEBUG, INFO, WARN, ERROR, FATAL", {"LOUD": "LOUD", "WARNING": "WARNING", "": "''"}),
     "checkpoint_path": (TEXT, {"": "''"}),
     "resume": (SWITCH, {"yes": ""}),
@@ -160,6 +168,9 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
 WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "image": (TEXT, {"": "('',)"}),
     "graph": (TEXT, {"": "''"}),
+    "architecture": (TEXT, {"": "''"}),
+    "model_dir": (TEXT, {"": "''"}),
+    "model_url_base": (TEXT, {"": "''"}),
     "labels": (TEXT, {"": "''"}),
     "input_height": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "224.0": "224.0"}),
     "input_width": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "wide": "wide"}),
@@ -184,6 +195,7 @@ LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "label_smoothing": [0, 0.999],
     "class_weights": ["", "balanced", "daisy=1e-9", "red roses=2.5,daisy=1000000"],
     "early_stopping": [0, 10**9],
+    "export": [(), ("tflite",), ("onnx", "tflite:int8", "tflite:dynamic", "tflite:float16")],
     "device": [None, "cpu", "gpu", "gpu:0", "gpu:999"],
     "testing_percentage": [0, 89],
     "validation_percentage": [0, 89],
@@ -403,3 +415,28 @@ def test_what_the_texts_of_the_heads_flags_mean() -> None:
 def test_flags_of_the_head_that_do_not_go_together(flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert retrain_main(["--image_dir=photos", *flags]) == 2
     assert capsys.readouterr().err == f"error: {sentence}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--export", "onnx", "tflite", "ONNX"], "--export must name each format once. Got onnx tflite onnx."),
+        (
+            ["--export", "onnx", "--output_graph", "flowers.onnx"],
+            "--export onnx would be written to flowers.onnx, which is --output_graph. Give that another name.",
+        ),
+        (
+            ["--export", "tflite:int8", "--output_graph=a.pb", "--output_labels=a.int8.tflite"],
+            "--export tflite:int8 would be written to a.int8.tflite, which is --output_labels. Give that another name.",
+        ),
+    ],
+)
+def test_exports_that_would_overwrite_something_are_refused(
+    argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert_refused(retrain_main, ["--image_dir=photos", *argv], sentence, capsys)
+
+
+def test_a_graph_and_a_network_together_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = "--graph and --architecture cannot go together. Got a.pb and inception_v3: leave one out."
+    assert_refused(label_main, ["--image=a.jpg", "--graph=a.pb", "--architecture=inception_v3"], sentence, capsys)

@@ -49,7 +49,8 @@ def test_they_are_those_of_their_classes(photos: list[str], kept_bytes: int) -> 
     expected = {place: image_from_file(photos[place], SPEC) for place in MEMBERS.tolist()}
     drawn = set()
     for images, classes in batches(photos, 8, kept_bytes):
-        assert (images.shape, images.dtype, classes.dtype) == ((8, 24, 32, 3), np.float32, np.int64)
+        assert images.shape == (8, 24, 32, 3)
+        assert [images.dtype, classes.dtype] == [np.dtype(np.float32), np.dtype(np.int64)]
         for image, index in zip(images, classes, strict=True):
             [place] = [place for place, photo in expected.items() if np.abs(photo - image).max() < 1e-5]
             assert CLASS_OF[place] == index

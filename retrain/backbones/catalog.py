@@ -38,6 +38,8 @@ class Architecture:
         graph_file: the GraphDef's path inside the archive, or of the bundled or local file; else what stands for it in messages.
         archive: the archive's file name; empty where there is none.
         url: where the original downloads the archive from.
+        class_tensor: the network's own output, probabilities of ImageNet's classes; empty where it has none.
+        label_files: the files in the archive that name these classes.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Architecture:
     graph_file: str
     archive: str = ""
     url: str = ""
+    class_tensor: str = ""
+    label_files: tuple[str, ...] = ()
 
     @property
     def input_spec(self) -> InputSpec:
@@ -112,6 +116,8 @@ def _inception_v3() -> Architecture:
         "classify_image_graph_def.pb",
         archive,
         f"{_MODELS}image/imagenet/{archive}",
+        "softmax:0",
+        ("imagenet_2012_challenge_label_map_proto.pbtxt", "imagenet_synset_to_human_label_map.txt"),
     )
 
 
@@ -147,6 +153,8 @@ def _mobilenet(name: str) -> Architecture:
         f"{folder}/{graph_file}",
         archive,
         f"{_MODELS}{archive}",
+        "MobilenetV1/Predictions/Reshape_1:0",
+        (f"{folder}/labels.txt",),
     )
 
 

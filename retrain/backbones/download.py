@@ -28,33 +28,41 @@ UNPACK_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, Ov
 
 
 def read_graph_file(architecture: Architecture, model_dir: str, model_url_base: str | None = None) -> bytes:
-    """The bytes of the architecture's GraphDef file.
+    """The bytes of the architecture's GraphDef file. As `read_archived_file`."""
+    if not architecture.archive:
+        with open(architecture.graph_file, "rb") as file:
+            return file.read()
+    return read_archived_file(architecture, architecture.graph_file, model_dir, model_url_base)
 
-    Taken from, in this order: the package (the bundled network), the unpacked file in `model_dir`, the archive in `model_dir`,
+
+def read_archived_file(architecture: Architecture, name: str, model_dir: str, model_url_base: str | None = None) -> bytes:
+    """The bytes of the file `name` of the architecture's archive.
+
+    Taken from, in this order: the unpacked file in `model_dir`, the archive in `model_dir`,
     the archive's address. Only the one member that is needed is ever unpacked, so nothing else in an archive can do harm.
 
     Raises:
         ModelError: the file cannot be had; the message names the address, the file, and the folder to put it in by hand.
     """
-    graph_path = os.path.join(model_dir, architecture.graph_file)
+    unpacked_path = os.path.join(model_dir, name)
     archive_path = os.path.join(model_dir, architecture.archive)
-    if not architecture.archive or _is_current(graph_path, archive_path):
-        with open(graph_path, "rb") as file:
+    if _is_current(unpacked_path, archive_path):
+        with open(unpacked_path, "rb") as file:
             return file.read()
     if not os.path.isfile(archive_path):
         url = model_url_base.rstrip("/") + "/" + architecture.archive if model_url_base else architecture.url
         _download(url, archive_path)
     _check_digest(archive_path)
-    graph = _read_member(archive_path, architecture.graph_file)
-    _keep_unpacked(graph_path, graph)
-    return graph
+    data = _read_member(archive_path, name)
+    _keep_unpacked(unpacked_path, data)
+    return data
 
 
-def _is_current(graph_path: str, archive_path: str) -> bool:
+def _is_current(unpacked_path: str, archive_path: str) -> bool:
     """Whether the unpacked file is there, and the archive has not been replaced since."""
-    if not os.path.isfile(graph_path):
+    if not os.path.isfile(unpacked_path):
         return False
-    return not os.path.isfile(archive_path) or os.stat(graph_path).st_mtime_ns >= os.stat(archive_path).st_mtime_ns
+    return not os.path.isfile(archive_path) or os.stat(unpacked_path).st_mtime_ns >= os.stat(archive_path).st_mtime_ns
 
 
 def _download(url: str, archive_path: str) -> None:
@@ -183,10 +191,10 @@ def _read_regular(unpacked: _Unpacked, member: tarfile.TarInfo) -> bytes:
     return data
 
 
-def _keep_unpacked(graph_path: str, graph: bytes) -> None:
+def _keep_unpacked(unpacked_path: str, data: bytes) -> None:
     """Saves the next run the unpacking. A model folder that cannot be written to is no obstacle."""
     try:
-        os.makedirs(os.path.dirname(graph_path), exist_ok=True)
-        write_atomically(graph_path, graph)
+        os.makedirs(os.path.dirname(unpacked_path), exist_ok=True)
+        write_atomically(unpacked_path, data)
     except OSError as error:
-        logger.debug("%s is not kept unpacked (%s).", graph_path, error.strerror)
+        logger.debug("%s is not kept unpacked (%s).", unpacked_path, error.strerror)

@@ -2,11 +2,13 @@
 
 import logging
 import os
+from collections.abc import Mapping, Sequence
 
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.backbones.frozen_graph import Backbone
 from retrain.export.description import Description
+from retrain.export.exports import Exports
 from retrain.export.frozen_graph import retrained_graph
 from retrain.export.saved_model import write_saved_model
 from retrain.files import write_atomically
@@ -68,3 +70,7 @@ class Exporter:
     def write_saved_model(self, folder: str) -> None:
         """Writes a SavedModel. Raises OutputError."""
         write_saved_model(folder, self.graph(), self.description)
+
+    def exports(self, paths: Mapping[str, Sequence[str]]) -> Exports:
+        """The graph as it stands, for other runtimes; `paths` are the photos of each set."""
+        return Exports(self.graph(), self.description, paths)

@@ -1,0 +1,130 @@
+"""Writes the exports for other runtimes, and runs each beside the frozen graph on photos of the run."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework.graph_pb2 import GraphDef
+
+from retrain.arrays import BatchFunction, FloatArray
+from retrain.backbones.frozen_graph import batch_function
+from retrain.errors import GraphError, ImageError, OutputError
+from retrain.export.agreement import Export, compare
+from retrain.export.description import Description
+from retrain.export.formats import ONNX, export_path
+from retrain.export.onnx import onnx_bytes
+from retrain.export.tflite import tflite_bytes
+from retrain.files import write_atomically
+from retrain.inference import run_padded, suitable_batch_size
+from retrain.input_spec import InputSpec
+from retrain.preprocess import image_from_file
+from retrain.runtimes.model import RuntimeModel
+from retrain.runtimes.onnx import open_onnx
+from retrain.runtimes.saved_model import SIGNATURE
+from retrain.runtimes.tflite import open_tflite
+
+logger = logging.getLogger("retrain")
+
+N_CALIBRATION = 100  # TensorFlow Lite's guide says that 100 to 500 images are enough to measure the ranges of activations.
+N_COMPARED = 60
+SAVED_MODEL = "saved_model"
+
+
+class Exports:
+    """A trained graph on its way to other runtimes.
+
+    Attributes:
+        written: what was written so far, with its agreement.
+    """
+
+    def __init__(self, graph_def: GraphDef, description: Description, paths: Mapping[str, Sequence[str]]) -> None:
+        """
+        Args:
+            graph_def: the exported graph.
+            description: of it.
+            paths: the photos of each set. Exports are compared on test photos, or validation, or training photos where there are
+                no others; int8 is calibrated on training photos.
+        """
+        self._graph_def, self._description, self._paths = graph_def, description, paths
+        self._spec = InputSpec(description.input_height, description.input_width, description.input_mean, description.input_std)
+        self.written: list[Export] = []
+
+    def write(self, export: str, output_graph: str) -> None:
+        """Writes one format of `formats.EXPORTS` beside the graph, and compares.
+
+        Raises:
+            OutputError: the network cannot be converted, or what was written does not run.
+            OSError: the file cannot be written.
+        """
+        path = export_path(output_graph, export)
+        if export == ONNX:
+            data = onnx_bytes(self._graph_def, self._description)
+        else:
+            data = tflite_bytes(self._graph_def, self._description, export, self._calibration)
+        write_atomically(path, data, durable=True)
+        self._compare(path, export, lambda: _function_of(open_onnx(data, path) if export == ONNX else open_tflite(data, path)))
+
+    def compare_saved_model(self, folder: str) -> None:
+        """Loads a SavedModel that was just written as its users do, and compares. Raises OutputError where it does not run."""
+        self._compare(folder, SAVED_MODEL, lambda: _saved_model_function(folder))
+
+    def _compare(self, path: str, export: str, load: Callable[[], BatchFunction]) -> None:
+        split, images = self._compared
+        try:
+            scores = self._scores(load(), images)
+        except (GraphError, tf.errors.OpError, ValueError) as error:
+            raise OutputError(f"{path} was written, but does not run here: {error}") from error
+        self.written.append(compare(path, export, split, scores, self._expected))
+
+    def _scores(self, function: BatchFunction, images: FloatArray) -> FloatArray:
+        """float32 [N, H, W, 3] → float32 [N, C], in batches as label_image makes them."""
+        size = min(len(images), suitable_batch_size(self._spec))
+        if not size:
+            return np.zeros((0, len(self._description.labels)), np.float32)
+        return np.concatenate([run_padded(function, images[i : i + size], size) for i in range(0, len(images), size)])
+
+    @functools.cached_property
+    def _compared(self) -> tuple[str, FloatArray]:
+        for split in ("testing", "validation", "training"):
+            images = self._images(split, N_COMPARED)
+            if len(images):
+                return split, images
+        return "training", self._images("training", 0)
+
+    @functools.cached_property
+    def _expected(self) -> FloatArray:
+        about = self._description
+        return self._scores(batch_function(self._graph_def, about.input_tensor, about.output_tensor), self._compared[1])
+
+    @functools.cached_property
+    def _calibration(self) -> FloatArray:
+        return self._images("training", N_CALIBRATION)
+
+    def _images(self, split: str, at_most: int) -> FloatArray:
+        """Some photos of a set, evenly chosen, float32 [N, H, W, 3]; those that cannot be decoded are passed over."""
+        paths, images = self._paths[split], []
+        for place in np.unique(np.linspace(0, len(paths) - 1, min(at_most, len(paths))).round().astype(int)):
+            try:
+                images.append(image_from_file(paths[place], self._spec))
+            except ImageError:
+                continue  # It was reported when its bottleneck was wanted.
+        return np.stack(images) if images else np.zeros((0, self._spec.height, self._spec.width, 3), np.float32)
+
+
+def _function_of(model: RuntimeModel) -> BatchFunction:
+    [source], [output] = model.inputs, model.outputs
+    return model.function(source, output)
+
+
+def _saved_model_function(folder: str) -> BatchFunction:
+    loaded = tf.saved_model.load(folder)
+    signature = loaded.signatures[SIGNATURE]
+
+    def run(images: FloatArray) -> FloatArray:
+        _ = loaded  # Its signature does not keep it alive.
+        [scores] = signature(tf.constant(images)).values()
+        return scores.numpy()
+
+    return run

@@ -1,0 +1,124 @@
+"""SavedModels, taken apart into a graph, so that nothing of what they would do while being loaded is done."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from retrain.errors import GraphError
+from retrain.export.description import Description
+from retrain.export.saved_model import DESCRIPTION_FILE
+from retrain.files import reason_of
+
+FILE = "saved_model.pb"
+SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
+
+
+@dataclass(frozen=True)
+class OpenedSavedModel:
+    """A SavedModel's graph, with its variables as constants.
+
+    Attributes:
+        graph_def: the graph.
+        stated: what the folder says about itself; None where another tool wrote it.
+        input_tensor, output_tensor: of the signature `serving_default`.
+    """
+
+    graph_def: GraphDef
+    stated: Description | None
+    input_tensor: str
+    output_tensor: str
+
+
+def is_saved_model(path: str) -> bool:
+    """Whether a folder is one."""
+    return os.path.isfile(os.path.join(path, FILE))
+
+
+def open_saved_model(folder: str) -> OpenedSavedModel:
+    """Reads a SavedModel.
+
+    Raises:
+        GraphError: it is damaged, has no signature of one input and one output, or variables that are no plain ones.
+    """
+    meta = _serving(_read(os.path.join(folder, FILE), SavedModel()), folder)
+    signature = meta.signature_def.get(SIGNATURE)
+    if not signature or len(signature.inputs) != 1 or not signature.outputs:
+        raise GraphError(f"The SavedModel {folder} has no signature {SIGNATURE} of one input: it is no classifier of images.")
+    if len(signature.outputs) != 1:
+        raise GraphError(f"The SavedModel {folder} gives {len(signature.outputs)} outputs, not one: it is no classifier.")
+    [source], [output] = signature.inputs.values(), signature.outputs.values()
+    stated = _description(folder)
+    return OpenedSavedModel(_with_constants(meta.graph_def, folder), stated, source.name, output.name)
+
+
+def _read(path: str, message: SavedModel) -> SavedModel:
+    try:
+        with open(path, "rb") as file:
+            message.ParseFromString(file.read())
+    except OSError as error:
+        raise GraphError(f"The SavedModel's {path} cannot be read ({error.strerror}).") from error
+    except DecodeError as error:
+        raise GraphError(f"{path} is no SavedModel, or is damaged.") from error
+    return message
+
+
+def _serving(model: SavedModel, folder: str) -> MetaGraphDef:
+    for meta in model.meta_graphs:
+        if tf.saved_model.SERVING in meta.meta_info_def.tags:
+            return meta
+    raise GraphError(f"The SavedModel {folder} has no graph for serving (tag {tf.saved_model.SERVING}), or is damaged.")
+
+
+def _description(folder: str) -> Description | None:
+    path = os.path.join(folder, DESCRIPTION_FILE)
+    if not os.path.isfile(path):
+        return None
+    try:
+        with open(path, "rb") as file:
+            return Description.from_json(file.read())
+    except OSError as error:
+        raise GraphError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def _with_constants(graph_def: GraphDef, folder: str) -> GraphDef:
+    """Puts the values of variables, which the original's exports keep in a checkpoint beside the graph, into the graph."""
+    names = {node.name for node in graph_def.node if node.op in VARIABLES}
+    if not names:
+        return graph_def
+    frozen = GraphDef(versions=graph_def.versions, library=graph_def.library)
+    prefix = os.path.join(folder, tf.saved_model.VARIABLES_DIRECTORY, tf.saved_model.VARIABLES_FILENAME)
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        for node in graph_def.node:
+            frozen.node.append(
+                _constant(node.name, reader.get_tensor(node.name)) if node.name in names else _reading_a_constant(node, names)
+            )
+    except (tf.errors.OpError, LookupError, ValueError, RuntimeError, TypeError) as error:
+        raise GraphError(
+            f"The SavedModel {folder} has variables whose values cannot be read ({reason_of(error)}). Those that TensorFlow 2 "
+            "writes are not taken: give the frozen graph (.pb)."
+        ) from error
+    return frozen
+
+
+def _constant(name: str, value: Any) -> NodeDef:
+    node = NodeDef(name=name, op="Const")
+    tensor = tf.make_tensor_proto(value)
+    node.attr["dtype"].type = tensor.dtype
+    node.attr["value"].tensor.CopyFrom(tensor)
+    return node
+
+
+def _reading_a_constant(node: NodeDef, constants: set[str]) -> NodeDef:
+    """The node as it is, or where it reads a variable of the newer kind an Identity."""
+    if node.op != "ReadVariableOp" or node.input[0] not in constants:
+        return node
+    return NodeDef(name=node.name, op="Identity", input=node.input, attr={"T": node.attr["dtype"]})
