@@ -39,7 +39,7 @@ from retrain.result import RetrainResult
 from retrain.sampling import RandomGenerators
 from retrain.summaries import clear_summaries_dir
 from retrain.timing import Timings
-from retrain.training import Trainer, train
+from retrain.training import Trainer, scipy_minimize, train
 from retrain.training_options import LBFGS
 from retrain.tuning_images import image_batches, new_bottlenecks, validation_images
 
@@ -59,6 +59,8 @@ def run(config: RetrainConfig) -> RetrainResult:
     check_device(config.device)
     if config.precision != FLOAT32 and not processor_gains():
         logger.warning("This processor has no AMX: --precision=%s will hardly be faster than float32.", config.precision)
+    if config.optimizer == LBFGS:
+        scipy_minimize()  # If it is not there, that should be known before the work begins.
     _prepare_outputs(config)
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
     backbone, note = load_network(config)

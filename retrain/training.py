@@ -130,11 +130,7 @@ class Trainer:
         Raises:
             FlagError: SciPy is not installed.
         """
-        try:
-            from scipy.optimize import minimize
-        except ImportError as error:
-            raise FlagError("--optimizer lbfgs needs SciPy. Install it with this project: pip install '.[lbfgs]'") from error
-        step = first_step
+        minimize, step = scipy_minimize(), first_step
 
         def loss_and_gradient(values: Array) -> tuple[float, Array]:
             _fill(self.head.variables, values)
@@ -181,6 +177,15 @@ def train(
             for trainer in active:
                 trainer.step(step, bottlenecks, classes)
             after_step(step, bottlenecks, classes)
+
+
+def scipy_minimize() -> Callable[..., Any]:
+    """SciPy's `minimize`. Raises FlagError where SciPy is not installed."""
+    try:
+        from scipy.optimize import minimize
+    except ImportError as error:
+        raise FlagError("--optimizer lbfgs needs SciPy. Install it with this project: pip install '.[lbfgs]'") from error
+    return minimize
 
 
 def class_weights(chosen: object, labels: Sequence[str], counts: IndexArray) -> FloatArray | None:

@@ -135,7 +135,8 @@ def test_lbfgs_needs_scipy_or_says_so(small_photos: Path, hidden_run: TrainingRu
     command = ["retrain", f"--image_dir={small_photos}", *TINY, "--optimizer=lbfgs", "--how_many_training_steps=50"]
     process = run_cli(*command, *outputs.flags(), cache, cwd=tmp_path / "hiding")
     assert process.returncode == 2
-    assert process.stderr.endswith("error: --optimizer lbfgs needs SciPy. Install it with this project: pip install '.[lbfgs]'\n")
+    assert process.stderr == "error: --optimizer lbfgs needs SciPy. Install it with this project: pip install '.[lbfgs]'\n"
+    assert not outputs.folder.exists(), "before anything is made"
     pytest.importorskip("scipy", reason="SciPy is not installed")
     process = run_cli(*command, "--l2=0.001", *outputs.flags(), cache)
     assert_succeeded(process)
