@@ -55,7 +55,8 @@ def tf1_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty TFHUB_CACHE_DIR."""
+    """An empty TFHUB_CACHE_DIR. The server of these tests stands on this machine."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     folder = tmp_path / "hub_cache"
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(folder))
     return folder

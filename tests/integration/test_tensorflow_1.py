@@ -9,14 +9,18 @@ import pytest
 
 from label_image.classify import classify
 from label_image.graph import Overrides, open_graph
+from retrain.backbones.choose import choose_backbone
 from retrain.input_spec import InputSpec
 from retrain.preprocess import image_from_file
-from tests.integration.commands import TrainingRun, own_environment
+from tests.conftest import RunCli
+from tests.hub_modules import write_tf2_module
+from tests.integration.commands import Outputs, TrainingRun, assert_succeeded, own_environment
 from tests.integration.conftest import InceptionRun
 
 pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).with_name("tensorflow_1_program.py")
+MODULE_WRITER = Path(__file__).with_name("tensorflow_1_module.py")
 INTERPRETER_VARIABLE = "RETRAIN_TF115_PYTHON"
 
 
@@ -67,6 +71,31 @@ def test_inception_fed_with_a_file(inception_run: InceptionRun, small_photos: Pa
     assert scores == pytest.approx(_our_scores(graph, photo), abs=1e-5)
 
 
+def test_a_module_of_its_time(tensorflow_1: str, small_photos: Path, run_cli: RunCli, tmp_path: Path) -> None:
+    """A Hub module that TensorFlow 1.15 has written is retrained here, and the graph goes back there."""
+    module, images = tmp_path / "module", np.random.default_rng(1).uniform(0, 1, (3, 32, 32, 3)).astype(np.float32)
+    np.save(tmp_path / "images.npy", images)
+    _run_program(tensorflow_1, MODULE_WRITER, module, tmp_path / "images.npy", tmp_path / "vectors.npy")
+    backbone, _ = choose_backbone(None, "", None, tfhub_module=str(module))
+    np.testing.assert_allclose(backbone.run(images), np.load(tmp_path / "vectors.npy"), atol=1e-5)
+    _assert_retrained_module_runs(tensorflow_1, module, small_photos, run_cli, tmp_path)
+
+
+def test_a_module_of_today(tensorflow_1: str, small_photos: Path, run_cli: RunCli, tmp_path: Path) -> None:
+    """Its nodes are made by today's TensorFlow, with attributes that 1.15 does not know unless they are left out."""
+    module = write_tf2_module(tmp_path / "module")
+    _assert_retrained_module_runs(tensorflow_1, module, small_photos, run_cli, tmp_path)
+
+
+def _assert_retrained_module_runs(interpreter: str, module: Path, photos: Path, run_cli: RunCli, folder: Path) -> None:
+    outputs = Outputs(folder / "outputs")
+    flags = ["--how_many_training_steps=20", "--learning_rate=0.5", *outputs.flags()]
+    assert_succeeded(run_cli("retrain", f"--image_dir={photos}", f"--tfhub_module={module}", *flags))
+    photo = _a_small_photo(photos)
+    scores = _run(interpreter, outputs.graph, "Placeholder", _pixels(photo, InputSpec(32, 32, 0, 255), folder), folder)
+    assert scores == pytest.approx(_our_scores(outputs.graph, photo), abs=1e-5)
+
+
 def _a_small_photo(photos: Path) -> Path:
     return sorted((photos / "red dots").iterdir())[0]
 
@@ -79,12 +108,16 @@ def _pixels(photo: Path, spec: InputSpec, folder: Path) -> Path:
 def _run(interpreter: str, graph: Path, feed: str, value: Path, folder: Path) -> list[float]:
     """What TensorFlow 1.15 gives for the graph's `final_result`."""
     output = folder / "scores.npy"
-    command = [interpreter, *map(str, [PROGRAM, graph, feed, value, "final_result", output])]
-    environment = {**own_environment(), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert process.returncode == 0, process.stderr
+    _run_program(interpreter, PROGRAM, graph, feed, value, "final_result", output)
     [scores] = np.load(output)
     return [float(score) for score in scores]
+
+
+def _run_program(interpreter: str, *arguments: Path | str) -> None:
+    environment = {**own_environment(), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [interpreter, *map(str, arguments)]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert process.returncode == 0, process.stderr
 
 
 def _our_scores(graph: Path, photo: Path) -> list[float]:
