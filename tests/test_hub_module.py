@@ -8,6 +8,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ from label_image.graph import Overrides, open_graph
 from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE, find_architecture
 from retrain.backbones.choose import choose_backbone
 from retrain.backbones.frozen_graph import Backbone, batch_function, parse_graph
+from retrain.backbones.hub_files import module_folder
 from retrain.backbones.hub_module import load_hub_module
 from retrain.backbones.network_flags import NetworkFlags
 from retrain.backbones.precision import FLOAT32, cache_name
 from retrain.cli import main
+from retrain.config import RetrainConfig
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError
 from retrain.preprocess import image_from_file
 from tests.hub_modules import (
@@ -258,7 +261,7 @@ class TestWhatIsRefused:
         assert refused(module, GraphError) == f"--tfhub_module {module}: {sentence}"
 
     def test_a_folder_without_a_module(self, tmp_path: Path) -> None:
-        sentence = f"there is no saved_model.pb in {tmp_path}, so that it holds no module."
+        sentence = "there is no saved_model.pb in it, so that it holds no module."
         assert refused(tmp_path, GraphError) == f"--tfhub_module {tmp_path}: {sentence}"
 
     def test_what_does_not_exist(self) -> None:
@@ -266,6 +269,14 @@ class TestWhatIsRefused:
             "--tfhub_module must be a folder, a .tar.gz archive or an address (https://…). "
             "Got no/such/module, which does not exist."
         )
+
+    @pytest.mark.parametrize("kind", ["tf1_module", "tf2_module"])
+    def test_variables_that_are_missing(self, kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        module = tmp_path / "module"
+        shutil.copytree(request.getfixturevalue(kind), module)
+        (module / "variables" / "variables.index").unlink()
+        sentence = "Its file variables/variables.index is missing. Get it anew."
+        assert refused(module, GraphError) == f"--tfhub_module {module}: {sentence}"
 
     @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"])
     @pytest.mark.parametrize("kind", ["tf1_module", "tf2_module"])
@@ -318,6 +329,17 @@ class TestArchivesAndAddresses:
         assert_computes_vectors(load(other))
         assert len(server.requests) == 1
 
+    def test_several_runs_at_once(self, server: FolderServer, hub_cache: Path) -> None:
+        def folder_of(_: int) -> str:
+            with module_folder(server.url + "module") as folder:
+                return folder
+
+        with ThreadPoolExecutor(6) as pool:
+            folders = set(pool.map(folder_of, range(12)))
+        [folder] = folders
+        assert sorted(path.name for path in hub_cache.iterdir()) == [Path(folder).name, f"{Path(folder).name}.descriptor.txt"]
+        assert_computes_vectors(load(server.url + "module"))
+
     @pytest.mark.parametrize(
         ("name", "reason"),
         [
@@ -346,6 +368,17 @@ class TestArchivesAndAddresses:
         sentence = "there is no saved_model.pb in the archive, so that it holds no module."
         assert refused(handle, GraphError) == f"--tfhub_module {handle}: {sentence}"
         assert list(hub_cache.iterdir()) == []
+
+    def test_a_file_system_of_tensorflows(self, tf2_module: Path) -> None:
+        """One in memory, in the place of one that is far away."""
+        for path in tf2_module.rglob("*"):
+            if path.is_file():
+                tf.io.gfile.makedirs(f"ram://module/{path.parent.relative_to(tf2_module)}")
+                tf.io.gfile.copy(str(path), f"ram://module/{path.relative_to(tf2_module)}", overwrite=True)
+        backbone = load("ram://module")
+        assert_computes_vectors(backbone)
+        assert (backbone.architecture.name, backbone.fingerprint) == ("ram://module", load(tf2_module).fingerprint)
+        assert refused("ram://nothing", ModelUnavailableError).startswith("The module ram://nothing cannot be had (")
 
     def test_nobody_answers(self, hub_cache: Path) -> None:
         with serve_folder(hub_cache.parent) as gone:
@@ -408,6 +441,21 @@ def test_architecture_and_module_together(capsys: pytest.CaptureFixture[str]) ->
         "error: --architecture and --tfhub_module must not be given together, since each names the network. "
         "Got inception_v3 and m.\n"
     )
+
+
+def test_a_folder_as_architecture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--image_dir=photos", f"--architecture={tmp_path}"]) == 2
+    sentence = f"--architecture must be a name or a file. Got {tmp_path}, a folder: is it for --tfhub_module?"
+    assert capsys.readouterr().err == f"error: {sentence}\n"
+
+
+def test_a_folder_or_file_of_an_architectures_name_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inception_v3").mkdir()
+    (tmp_path / "pixels_28").write_text("notes")
+    for name in ("inception_v3", "pixels_28"):
+        assert RetrainConfig(image_dir="photos", architecture=name).architecture == name
+    assert choose_backbone("pixels_28", "", None)[0].architecture.bottleneck_size == 784
 
 
 def test_layers_are_not_for_modules(capsys: pytest.CaptureFixture[str]) -> None:

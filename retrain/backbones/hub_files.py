@@ -48,7 +48,7 @@ def module_folder(handle: str) -> Iterator[str]:
         if re.match(r"https?://", handle, re.IGNORECASE):
             folder = _downloaded(handle)
         elif "://" in handle:
-            folder = _resolved(handle)
+            folder = _resolved(handle, stack.enter_context(tempfile.TemporaryDirectory()))
         elif os.path.isdir(handle):
             folder = handle
         elif os.path.isfile(handle):
@@ -59,7 +59,7 @@ def module_folder(handle: str) -> Iterator[str]:
                 f"Got {handle}, which does not exist."
             )
         if not os.path.isfile(os.path.join(folder, SAVED_MODEL)):
-            raise GraphError(f"--tfhub_module {handle}: there is no {SAVED_MODEL} in {folder}, so that it holds no module.")
+            raise GraphError(f"--tfhub_module {handle}: there is no {SAVED_MODEL} in it, so that it holds no module.")
         yield folder
 
 
@@ -79,13 +79,22 @@ def files_digest(folder: str) -> str:
     return digest.hexdigest()
 
 
-def _resolved(handle: str) -> str:
-    """What TensorFlow's own file systems hold, such as `gs://…`."""
+def _resolved(handle: str, target: str) -> str:
+    """What TensorFlow's own file systems hold, such as `gs://…`; copied into `target` where it is not on this machine."""
     import tensorflow as tf
     import tensorflow_hub as hub
 
     try:
-        return str(hub.resolve(handle))
+        folder = str(hub.resolve(handle))
+        if os.path.isdir(folder):
+            return folder
+        for parent, _, names in tf.io.gfile.walk(folder):
+            for path in (os.path.join(parent, name) for name in names):
+                relative = os.path.relpath(path, folder)
+                if MODULE_FILES.fullmatch(relative.replace(os.sep, "/")):
+                    os.makedirs(os.path.dirname(os.path.join(target, relative)), exist_ok=True)
+                    tf.io.gfile.copy(path, os.path.join(target, relative))
+        return target
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise ModelUnavailableError(
             f"The module {handle} cannot be had ({error}). Download it by hand, and give its folder as --tfhub_module."

@@ -72,12 +72,18 @@ def freeze(folder: str, given: NetworkFlags) -> FrozenModule:
     # A module of TensorFlow 1 has one graph for use, without tags, beside one for training.
     meta = min(saved_model.meta_graphs, key=lambda each: len(each.meta_info_def.tags))
     if meta.object_graph_def.nodes:
+        _check_variables(folder, any(node.HasField("variable") for node in meta.object_graph_def.nodes))
         with tempfile.TemporaryDirectory() as copy:
             for each in saved_model.meta_graphs:
                 _disarm(each.graph_def)
             _write_copy(folder, copy, saved_model)
             return _freeze_tf2(copy, given)
     return _freeze_tf1(meta, folder, given)
+
+
+def _check_variables(folder: str, needed: bool) -> None:
+    if needed and not os.path.isfile(os.path.join(folder, f"{VARIABLES}.index")):
+        raise GraphError("Its file variables/variables.index is missing. Get it anew.")
 
 
 def _disarm(graph_def: GraphDef) -> None:
@@ -206,6 +212,7 @@ def _freeze_tf1(meta: MetaGraphDef, folder: str, given: NetworkFlags) -> FrozenM
         tf.compat.v1.train.import_meta_graph(copy, clear_devices=True)
         variables = tf.compat.v1.global_variables()
         with tf.compat.v1.Session(graph=graph) as session:
+            _check_variables(folder, bool(variables))
             if variables:
                 tf.compat.v1.train.Saver(variables).restore(session, os.path.join(folder, VARIABLES))
             frozen = tf.compat.v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [node_name(fetch)])

@@ -57,8 +57,9 @@ def load_hub_module(handle: str, given: NetworkFlags, precision: str) -> Backbon
         except GraphError as error:
             raise GraphError(f"--tfhub_module {handle}: {error}") from error
         except LOADING_ERRORS as error:
+            reason = reason_of(error).split("\n", 1)[0]
             raise GraphError(
-                f"--tfhub_module {handle}: the module in {folder} cannot be loaded ({reason_of(error)}). Get it anew."
+                f"--tfhub_module {handle}: the module in {folder} cannot be loaded ({reason}). Get it anew."
             ) from error
     mean = MEAN if given.input_mean is None else given.input_mean
     std = STD if given.input_std is None else given.input_std

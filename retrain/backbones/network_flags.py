@@ -1,6 +1,7 @@
 """What a user may say of a network that the catalog does not know: a local graph, or a TensorFlow Hub module."""
 
 import dataclasses
+import os
 
 from retrain.backbones.catalog import find_architecture, is_local_graph
 from retrain.errors import FlagError
@@ -27,6 +28,17 @@ class NetworkFlags:
 LAYERS = ("input_layer", "bottleneck_layer")
 
 
+def _check_name(architecture: str) -> None:
+    try:
+        find_architecture(architecture)
+    except FlagError as error:
+        if not os.path.isdir(architecture):
+            raise
+        raise FlagError(
+            f"--architecture must be a name or a file. Got {architecture}, a folder: is it for --tfhub_module?"
+        ) from error
+
+
 def check_network_flags(architecture: str | None, tfhub_module: str | None, given: NetworkFlags) -> None:
     """Refuses two networks at once, an unknown one, and what would be of no effect. Touches no more than the file's name.
 
@@ -40,7 +52,7 @@ def check_network_flags(architecture: str | None, tfhub_module: str | None, give
         )
     local = architecture is not None and is_local_graph(architecture)
     if architecture is not None and not local:
-        find_architecture(architecture)
+        _check_name(architecture)
     names = [field.name for field in dataclasses.fields(given) if getattr(given, field.name) is not None]
     idle = [] if local else [name for name in names if name in LAYERS] if tfhub_module is not None else names
     if idle:
