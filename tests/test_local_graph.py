@@ -15,6 +15,7 @@ from retrain.backbones.choose import choose_backbone
 from retrain.backbones.frozen_graph import Backbone, batch_function
 from retrain.backbones.local_graph import FLATTENED
 from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.precision import FLOAT32, cache_name
 from retrain.cli import main
 from retrain.errors import FlagError, GraphError, RetrainError
 from tests.stand_ins import run_in_v1_session, tiny_inception_graph
@@ -158,6 +159,14 @@ class TestWhatIsGiven:
         path = write_graph(tmp_path / "graph.pb", dense_classifier, shape=None)
         chosen = load(path, input_height=20, input_width=24, input_mean=1, input_std=2.5).architecture
         assert (chosen.input_height, chosen.input_width, chosen.input_mean, chosen.input_std) == (20, 24, 1, 2.5)
+
+    def test_each_layer_has_a_cache_of_its_own(self, tmp_path: Path) -> None:
+        path = write_graph(tmp_path / "graph.pb", dense_classifier)
+        names = [load(path, **given).architecture.name for given in ({}, {"bottleneck_layer": "product:0"})]
+        assert [cache_name(name, FLOAT32).removeprefix(str(tmp_path).replace("/", "~")) for name in names] == [
+            "~graph.pb",
+            "~graph.pb~product",
+        ]
 
     def test_they_are_part_of_the_fingerprint(self, tmp_path: Path) -> None:
         path = write_graph(tmp_path / "graph.pb", dense_classifier)

@@ -26,7 +26,6 @@ from retrain.errors import FlagError, GraphError, ModelUnavailableError
 from retrain.files import remove_orphans, temporary_beside, write_atomically
 
 SAVED_MODEL = "saved_model.pb"
-TF1_MARK = "tfhub_module.pb"  # Only a module of TensorFlow 1's format has it.
 # All that a network needs; in archives perhaps below one folder. Signatures, documents and the like are left where they are.
 MODULE_FILES = re.compile(r"(?:[^/]+/)?(saved_model\.pb|tfhub_module\.pb|(?:variables|assets)/.+)")
 MAX_FILES = 10_000

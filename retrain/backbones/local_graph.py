@@ -51,7 +51,9 @@ def load_local_graph(path: str, given: NetworkFlags, precision: str) -> Backbone
     batch_tensor, size = bottleneck_tensor, shape[-1]
     if len(shape) == 4:  # The head is a matrix product, and takes [N, D].
         bottleneck_tensor = _flatten(network, bottleneck_tensor, size)
-    architecture = Architecture(path, input_tensor, bottleneck_tensor, batch_tensor, size, **numbers, graph_file=path)
+    # Another layer of the same graph has a cache of its own.
+    name = f"{path}:{node_name(bottleneck)}" if given.bottleneck_layer else path
+    architecture = Architecture(name, input_tensor, bottleneck_tensor, batch_tensor, size, **numbers, graph_file=path)
     digest = hashlib.sha256(graph_bytes)
     digest.update(repr((input_tensor, batch_tensor, architecture.input_spec, precision)).encode())
     return Backbone(architecture, network, digest.hexdigest(), len(graph_bytes), precision)
