@@ -29,7 +29,7 @@ from retrain.export.formats import check_packages, export_path
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.extract import cached_bottlenecks
 from retrain.files import shown, write_atomically
-from retrain.fine_tune import Plan, Tuned, fine_tune, open_network
+from retrain.fine_tune import Tuned, fine_tune, open_network
 from retrain.head import SoftmaxHead
 from retrain.image_lists import SPLITS, ImageLists, create_image_lists
 from retrain.monitor import Monitor
@@ -42,6 +42,7 @@ from retrain.timing import Timings
 from retrain.training import Trainer, scipy_minimize, train
 from retrain.training_options import LBFGS
 from retrain.tuning_images import image_batches, new_bottlenecks, validation_images
+from retrain.tuning_watch import Plan
 
 logger = logging.getLogger("retrain")
 
