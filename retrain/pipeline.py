@@ -97,8 +97,8 @@ def run(config: RetrainConfig) -> RetrainResult:
             tuned = _fine_tune(config, images, data, backbone, open_weights, trainer, progress, rngs.fine_tuning)
             phase.count = config.fine_tune_steps
         train_accuracy, validation_accuracy = tuned.train_accuracy, tuned.validation_accuracy
-        head = tuned.head  # The checkpoint still holds the one that goes with the network as it came.
-        exporter = Exporter(tuned.backbone, head, images.labels, config.final_tensor_name, note)
+        # The checkpoint still holds the head that goes with the network as it came.
+        head, exporter = tuned.head, Exporter(tuned.backbone, tuned.head, images.labels, config.final_tensor_name, note)
 
     with timings.phase("evaluation", "images") as phase:
         if open_weights:
