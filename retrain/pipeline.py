@@ -29,7 +29,7 @@ from retrain.export.formats import check_packages, export_path
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.extract import cached_bottlenecks
 from retrain.files import shown, write_atomically
-from retrain.fine_tune import Plan, Tuned, fine_tune, open_network
+from retrain.fine_tune import Tuned, fine_tune, open_network
 from retrain.head import SoftmaxHead
 from retrain.image_lists import SPLITS, ImageLists, create_image_lists
 from retrain.monitor import Monitor
@@ -42,6 +42,7 @@ from retrain.timing import Timings
 from retrain.training import Trainer, scipy_minimize, train
 from retrain.training_options import LBFGS
 from retrain.tuning_images import image_batches, new_bottlenecks, validation_images
+from retrain.tuning_watch import Plan
 
 logger = logging.getLogger("retrain")
 
@@ -96,8 +97,8 @@ def run(config: RetrainConfig) -> RetrainResult:
             tuned = _fine_tune(config, images, data, backbone, open_weights, trainer, progress, rngs.fine_tuning)
             phase.count = config.fine_tune_steps
         train_accuracy, validation_accuracy = tuned.train_accuracy, tuned.validation_accuracy
-        head = tuned.head  # The checkpoint still holds the one that goes with the network as it came.
-        exporter = Exporter(tuned.backbone, head, images.labels, config.final_tensor_name, note)
+        # The checkpoint still holds the head that goes with the network as it came.
+        head, exporter = tuned.head, Exporter(tuned.backbone, tuned.head, images.labels, config.final_tensor_name, note)
 
     with timings.phase("evaluation", "images") as phase:
         if open_weights:

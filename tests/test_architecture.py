@@ -63,6 +63,7 @@ ORDER = [
     # → training of the network
     "retrain.tuner",
     "retrain.tuning_images",
+    "retrain.tuning_watch",
     "retrain.fine_tune",
     # → export
     "retrain.export.frozen_graph",

@@ -15,9 +15,10 @@ from retrain.backbones.frozen_graph import Backbone
 from retrain.backbones.trainable import trainable_network
 from retrain.errors import FlagError, ModelError
 from retrain.evaluation import cross_entropy
-from retrain.fine_tune import Plan, Tuned, fine_tune, learning_rate_at, open_network
+from retrain.fine_tune import Tuned, fine_tune, learning_rate_at, open_network
 from retrain.head import Loss, SoftmaxHead
 from retrain.tuner import Tuner
+from retrain.tuning_watch import Plan
 from tests.small_network import CONSTANTS, EPSILON, FEED, FETCH, SIZE, D, small_network
 
 N_CLASSES = 3

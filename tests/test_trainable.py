@@ -1,5 +1,7 @@
 """Which constants of a frozen graph are weights, and that new values get into it and nothing else changes."""
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,13 @@ import tensorflow as tf
 from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import batch_function, parse_graph
+from retrain.backbones.hub_module import load_hub_module
+from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.precision import FLOAT32
 from retrain.backbones.trainable import trainable_network, with_weights
+from retrain.head import Loss
+from retrain.tuner import Tuner
+from tests.hub_modules import KERNEL, MATRIX, SIDE, SIZE, write_tf1_module, write_tf2_module
 from tests.small_network import CONSTANTS, FEED, FETCH, small_network
 from tests.stand_ins import tiny_inception_graph
 
@@ -57,6 +65,29 @@ def test_mobilenet(mobilenet_model_dir: Path) -> None:
         "biases": 1,
     }
     assert sum(weight.value.size for weight in network.weights) == 470_329
+
+
+@pytest.mark.parametrize("write", [write_tf1_module, write_tf2_module])
+def test_hub_modules(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    """Of both formats: a kernel and a matrix; one step changes both, and the graph that comes of it gives other bottlenecks."""
+    backbone = load_hub_module(str(write(tmp_path / "hub_module")), NetworkFlags(input_height=SIDE, input_width=SIDE), FLOAT32)
+    chosen = backbone.architecture
+    network = trainable_network(backbone.graph_def, chosen.input_tensor, chosen.batch_tensor)
+    for weight, value in zip(network.weights, (KERNEL, MATRIX), strict=True):
+        np.testing.assert_array_equal(weight.value, value)
+    head = [(np.eye(SIZE, 2, dtype=np.float32), np.zeros(2, np.float32))]
+    tuner = Tuner(network, chosen.input_tensor, chosen.batch_tensor, head, Loss(), seed=0)
+    images = np.random.default_rng(0).random((2, SIDE, SIDE, 3), np.float32)
+    tuner.step(images, np.array([0, 1]), 0.1)
+    tuned = tuner.weights()
+    changed = dataclasses.replace(backbone, graph_def=with_weights(backbone.graph_def, tuned.network))
+    assert [list(tuned.network), [node.name for node in changed.graph_def.node]] == [
+        list(network.names),
+        [node.name for node in backbone.graph_def.node],
+    ]
+    [(matrix, biases)] = tuned.layers
+    assert changed.run(images) @ matrix + biases == pytest.approx(tuner.logits(images), abs=1e-4)
+    assert not np.allclose(changed.run(images), backbone.run(images), atol=1e-2)
 
 
 def test_weights_stored_in_16_bits_are_trained_in_32() -> None:

@@ -87,10 +87,10 @@ def test_the_summaries_have_their_own_folders(fine_tuned_run: TrainingRun) -> No
 
 
 def test_ctrl_c_keeps_the_head(small_photos: Path, run_cli: RunCli, tmp_path: Path) -> None:
-    """It ends at once, in the middle of a step that takes seconds, and goes on from the head."""
+    """It ends at once, in the middle of a step that takes a second or more, and goes on from the head."""
     outputs = Outputs(tmp_path)
     flags = [f"--image_dir={small_photos}", *SMALL, *outputs.flags()]
-    with Running(tmp_path / "log", *flags, "--fine_tune_steps=1000", "--fine_tune_batch_size=100") as running:
+    with Running(tmp_path / "log", *flags, "--fine_tune_steps=1000", "--fine_tune_batch_size=48") as running:
         running.wait_until(lambda: "Fine-tuning begins" in running.log)
         running.interrupt()
         assert running.ends_within(2)
