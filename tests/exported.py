@@ -67,10 +67,9 @@ def export_all(folder: Path, backbone: Backbone, photos: Sequence[Path], formats
     head.weights[...] = rng.normal(0, 1 / np.sqrt(size), head.weights.shape)
     exporter = Exporter(backbone, head, LABELS, "final_result", "a note")
     exporter.write_graph(str(folder / "retrained_graph.pb"))
-    exporter.write_saved_model(str(folder / "saved"))
     names = [str(photo) for photo in photos]
     exports = exporter.exports({"training": names, "validation": [], "testing": names})
     for export in formats:
         exports.write(export, str(folder / "retrained_graph.pb"))
-    exports.compare_saved_model(str(folder / "saved"))
+    exports.write_saved_model(str(folder / "saved"))
     return Exported(folder, exporter.description, tuple(exports.written))

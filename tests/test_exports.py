@@ -209,7 +209,8 @@ def test_less_agreement_than_it_should_have_is_a_warning(export: str, n_wrong: i
     assert (agreement.n_images, agreement.n_same_label) == (60, 60 - n_wrong)
     assert agreement.largest_difference == pytest.approx(difference)
     sentence = f"{60 - n_wrong} of 60 test images get the graph's label; largest difference of a score {difference:.4f}."
-    assert logged == [f"{level}: flowers.x: {sentence}"]
+    name = "SavedModel folder/flowers.x" if export == "saved_model" else "flowers.x"
+    assert logged == [f"{level}: {name}: {sentence}"]
 
 
 def test_scores_that_are_no_numbers_are_a_warning(logged: list[str]) -> None:
@@ -235,13 +236,13 @@ def test_the_command_exports_and_reports(run_cli: RunCli, small_photos: Path, tm
     )
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if "get the graph's label" in line]
-    names = ["dots.float16.tflite", *(["dots.onnx"] if HAS_ONNX else []), "served"]
-    assert [line.partition(":")[0] for line in lines] == names
+    names = ["dots.float16.tflite", *(["dots.onnx"] if HAS_ONNX else [])]
+    assert [line.partition(":")[0] for line in lines] == [*names, "SavedModel served"]
     assert all(": 9 of 9 test images get the graph's label; largest difference of a score 0.0" in line for line in lines)
     assert done.stderr.splitlines()[-2].startswith("Graph written to ")
     assert not [line for line in done.stderr.splitlines() if "arning" in line or "deprecated" in line or "XNNPACK" in line]
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("bottlenecks", "summaries", "checkpoint", "dots.pb", "dots.txt", *names)
+        *("bottlenecks", "summaries", "checkpoint", "dots.pb", "dots.txt", "served", *names)
     }
 
 
@@ -277,7 +278,7 @@ def test_all_exports_agree_on_the_60_test_photos(run_cli: RunCli, data_dir: Path
     assert "WARNING" not in done.stderr
     assert same.pop("flowers.int8.tflite") >= 52
     assert same.pop("flowers.dynamic.tflite") >= 52
-    names = ["flowers.tflite", "flowers.float16.tflite", *(["flowers.onnx"] if HAS_ONNX else []), "saved"]
+    names = ["flowers.tflite", "flowers.float16.tflite", *(["flowers.onnx"] if HAS_ONNX else []), "SavedModel saved"]
     assert same == dict.fromkeys(names, 60)
 
 

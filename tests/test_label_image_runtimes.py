@@ -426,8 +426,8 @@ def test_labels_that_are_not_numbered_are_an_error(
 def test_a_network_without_classes_is_an_error(few_photos: list[Path], label: Label) -> None:
     done = label("--architecture=tiny_resnet_128", "--image", few_photos[0])
     assert (done.code, done.err) == (
-        2, "error: --architecture tiny_resnet_128 has no classes of its own: it is published without its last layer. "
-        "Retrain it, or take inception_v3 or a mobilenet.\n",
+        2, "error: --architecture tiny_resnet_128 has no classes of its own. Train it on photos with python -m retrain, or "
+        "take inception_v3 or a mobilenet.\n",
     )  # fmt: skip
 
 
