@@ -31,8 +31,8 @@ def open_architecture(name: str, model_dir: str, model_url_base: str | None, ove
     chosen = find_architecture(name)
     if not chosen.class_tensor:
         raise FlagError(
-            f"--architecture {chosen.name} has no classes of its own: it is published without its last layer. "
-            "Retrain it, or take inception_v3 or a mobilenet."
+            f"--architecture {chosen.name} has no classes of its own. Train it on photos with python -m retrain, or take "
+            "inception_v3 or a mobilenet."
         )
     backbone = load_backbone(chosen, read_graph_file(chosen, model_dir, model_url_base))
     texts = [_text(read_archived_file(chosen, file, model_dir, model_url_base), file) for file in chosen.label_files]

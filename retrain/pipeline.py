@@ -346,20 +346,16 @@ def _test(
 
 def _export(config: RetrainConfig, exporter: Exporter, progress: Progress, images: ImageLists) -> tuple[Export, ...]:
     """Writes all that was asked for. What cannot be written keeps nothing else from being written."""
-    exports = None
+    photos = {split: [images.images[position].path for position in images.indices(split)] for split in SPLITS}
+    exports = exporter.exports(photos)
     writers: list[Callable[[], None]] = [
         progress.save,
         lambda: exporter.write_graph(config.output_graph),
         lambda: exporter.write_labels(config.output_labels),
     ]
+    writers.extend(functools.partial(exports.write, export, config.output_graph) for export in config.export)
     if config.saved_model_dir:
-        writers.append(lambda: exporter.write_saved_model(config.saved_model_dir))
-    if config.saved_model_dir or config.export:
-        paths = {split: [images.images[position].path for position in images.indices(split)] for split in SPLITS}
-        exports = exporter.exports(paths)
-        writers.extend(functools.partial(exports.write, export, config.output_graph) for export in config.export)
-    if config.saved_model_dir and exports:
-        writers.append(functools.partial(exports.compare_saved_model, config.saved_model_dir))
+        writers.append(lambda: exports.write_saved_model(config.saved_model_dir))
     problems = []
     for write in writers:
         try:
@@ -371,7 +367,7 @@ def _export(config: RetrainConfig, exporter: Exporter, progress: Progress, image
     if problems:
         raise RetrainError("\n".join([*problems, progress.advice()]))
     logger.info("Graph written to %s, labels to %s.", config.output_graph, config.output_labels)
-    return tuple(exports.written) if exports else ()
+    return tuple(exports.written)
 
 
 def _report_timings(config: RetrainConfig, timings: Timings, backbone: Backbone, bottlenecks: Bottlenecks) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import hypothesis
 import numpy as np
@@ -18,6 +18,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from retrain.image_lists import which_split
+
+if TYPE_CHECKING:
+    from tests.exported import Exported
 
 # The same examples in every run, and none timed: machines differ.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -88,6 +91,20 @@ def small_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed, name in enumerate(_names_by_split(folder / label)):
             draw_photo(label, seed).save(folder / label / name, quality=90)
     return folder
+
+
+@pytest.fixture(scope="session")
+def few_photos(small_photos: Path) -> list[Path]:
+    """Ten of `small_photos`, of all classes."""
+    return sorted(small_photos.glob("*/*.jpg"))[::8]
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, few_photos: list[Path]) -> "Exported":
+    """The bundled network with a head, in every format. Read only."""
+    from tests.exported import bundled_backbone, export_all
+
+    return export_all(tmp_path_factory.mktemp("exported"), bundled_backbone(), few_photos)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrain.arrays import FloatArray
-from retrain.export.formats import TFLITE_DYNAMIC, TFLITE_INT8
+from retrain.export.formats import SAVED_MODEL, TFLITE_DYNAMIC, TFLITE_INT8
+from retrain.files import shown
 
 logger = logging.getLogger("retrain")
 
@@ -50,7 +51,7 @@ def compare(path: str, export_format: str, split: str, scores: FloatArray, expec
     logger.log(
         logging.INFO if agrees else logging.WARNING,
         "%s: %d of %d %s images get the graph's label; largest difference of a score %.4f.",
-        os.path.basename(path.rstrip(os.sep)),
+        f"SavedModel {shown(path)}" if export_format == SAVED_MODEL else shown(os.path.basename(path)),
         n_same,
         n_images,
         {"testing": "test"}.get(split, split),

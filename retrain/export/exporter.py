@@ -73,4 +73,4 @@ class Exporter:
 
     def exports(self, paths: Mapping[str, Sequence[str]]) -> Exports:
         """The graph as it stands, for other runtimes; `paths` are the photos of each set."""
-        return Exports(self.graph(), self.description, paths)
+        return Exports(self.graph, self.description, paths)

@@ -13,8 +13,9 @@ from retrain.backbones.frozen_graph import batch_function
 from retrain.errors import GraphError, ImageError, OutputError
 from retrain.export.agreement import Export, compare
 from retrain.export.description import Description
-from retrain.export.formats import ONNX, export_path
+from retrain.export.formats import ONNX, SAVED_MODEL, export_path
 from retrain.export.onnx import onnx_bytes
+from retrain.export.saved_model import write_saved_model
 from retrain.export.tflite import tflite_bytes
 from retrain.files import write_atomically
 from retrain.inference import run_padded, suitable_batch_size
@@ -29,7 +30,6 @@ logger = logging.getLogger("retrain")
 
 N_CALIBRATION = 100  # TensorFlow Lite's guide says that 100 to 500 images are enough to measure the ranges of activations.
 N_COMPARED = 60
-SAVED_MODEL = "saved_model"
 
 
 class Exports:
@@ -39,15 +39,15 @@ class Exports:
         written: what was written so far, with its agreement.
     """
 
-    def __init__(self, graph_def: GraphDef, description: Description, paths: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, graph: Callable[[], GraphDef], description: Description, paths: Mapping[str, Sequence[str]]) -> None:
         """
         Args:
-            graph_def: the exported graph.
+            graph: gives the exported graph; called if there is something to write.
             description: of it.
             paths: the photos of each set. Exports are compared on test photos, or validation, or training photos where there are
                 no others; int8 is calibrated on training photos.
         """
-        self._graph_def, self._description, self._paths = graph_def, description, paths
+        self._graph, self._description, self._paths = graph, description, paths
         self._spec = InputSpec(description.input_height, description.input_width, description.input_mean, description.input_std)
         self.written: list[Export] = []
 
@@ -66,8 +66,9 @@ class Exports:
         write_atomically(path, data, durable=True)
         self._compare(path, export, lambda: _function_of(open_onnx(data, path) if export == ONNX else open_tflite(data, path)))
 
-    def compare_saved_model(self, folder: str) -> None:
-        """Loads a SavedModel that was just written as its users do, and compares. Raises OutputError where it does not run."""
+    def write_saved_model(self, folder: str) -> None:
+        """Writes a SavedModel, loads it as its users do, and compares. Raises OutputError."""
+        write_saved_model(folder, self._graph_def, self._description)
         self._compare(folder, SAVED_MODEL, lambda: _saved_model_function(folder))
 
     def _compare(self, path: str, export: str, load: Callable[[], BatchFunction]) -> None:
@@ -84,6 +85,10 @@ class Exports:
         if not size:
             return np.zeros((0, len(self._description.labels)), np.float32)
         return np.concatenate([run_padded(function, images[i : i + size], size) for i in range(0, len(images), size)])
+
+    @functools.cached_property
+    def _graph_def(self) -> GraphDef:
+        return self._graph()
 
     @functools.cached_property
     def _compared(self) -> tuple[str, FloatArray]:

@@ -8,6 +8,7 @@ from retrain.errors import FlagError
 
 TFLITE, TFLITE_FLOAT16, TFLITE_DYNAMIC, TFLITE_INT8 = "tflite", "tflite:float16", "tflite:dynamic", "tflite:int8"
 ONNX = "onnx"
+SAVED_MODEL = "saved_model"  # Has a flag of its own, --saved_model_dir; named here for results.
 EXPORTS = (TFLITE, TFLITE_FLOAT16, TFLITE_DYNAMIC, TFLITE_INT8, ONNX)
 PACKAGES = {ONNX: ("tf2onnx", "onnx", "onnxruntime")}  # The extra of setup.py has the format's name.
 

@@ -27,12 +27,16 @@ def open_onnx(data: bytes, source: str) -> RuntimeModel:
         raise GraphError(f"{source} is an ONNX file, which needs onnxruntime. Install it: pip install '.[onnx]'") from error
     try:
         _refuse_other_files(onnx.load_model_from_string(data), source, onnx.TensorProto.EXTERNAL)
-        session = onnxruntime.InferenceSession(data, _quiet_options(onnxruntime), providers=["CPUExecutionProvider"])
+        # Without the fallback, which would try the same again and print to stdout that it does.
+        session = onnxruntime.InferenceSession(
+            data, _quiet_options(onnxruntime), providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except GraphError:
         raise
     except Exception as error:
         # onnxruntime's errors are of one class each, with none in common but Exception; onnx raises protobuf's.
-        if not type(error).__module__.startswith(("onnx", "google.protobuf")):
+        # A message that names a damaged name is no UTF-8.
+        if not isinstance(error, UnicodeDecodeError) and not type(error).__module__.startswith(("onnx", "google.protobuf")):
             raise
         first_line = next(iter(str(error).splitlines()), "")
         raise GraphError(f"{source} is no ONNX file that can be run, or is damaged ({first_line[:200]}).") from error
@@ -50,7 +54,7 @@ def open_onnx(data: bytes, source: str) -> RuntimeModel:
             try:
                 return session.run([output_name], {source_name: images})[0]
             except Exception as error:
-                if not type(error).__module__.startswith("onnx"):
+                if not isinstance(error, UnicodeDecodeError) and not type(error).__module__.startswith("onnx"):
                     raise
                 raise GraphError(f"The ONNX file does not run with the input {source_name}: {error}") from error
 

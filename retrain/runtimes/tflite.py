@@ -98,13 +98,13 @@ def _batch_function(interpreter: Any, source: Any, output: Any) -> BatchFunction
     prepared: list[tuple[int, ...]] = []
 
     def run(images: FloatArray) -> FloatArray:
-        with silenced_stderr():  # It says there which delegate it has made.
-            if prepared != [images.shape]:
+        if prepared != [images.shape]:
+            with silenced_stderr():  # It says there which delegate it has made.
                 interpreter.resize_tensor_input(source["index"], images.shape)
                 interpreter.allocate_tensors()
-                prepared[:] = [images.shape]
-            interpreter.set_tensor(source["index"], images)
-            interpreter.invoke()
+            prepared[:] = [images.shape]
+        interpreter.set_tensor(source["index"], images)
+        interpreter.invoke()
         return interpreter.get_tensor(output["index"])
 
     singly: list[BatchFunction] = []

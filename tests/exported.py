@@ -1,0 +1,75 @@
+"""A classifier in every format, written once for the tests of exports and of labelling with them."""
+
+import dataclasses
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from retrain.arrays import FloatArray
+from retrain.backbones.catalog import BUNDLED, find_architecture
+from retrain.backbones.download import read_graph_file
+from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone, read_graph
+from retrain.export.agreement import Export
+from retrain.export.description import Description
+from retrain.export.exporter import Exporter
+from retrain.export.formats import EXPORTS, ONNX, PACKAGES
+from retrain.head import SoftmaxHead
+from retrain.input_spec import InputSpec
+from retrain.preprocess import image_from_file
+
+HAS_ONNX = all(importlib.util.find_spec(name) for name in PACKAGES[ONNX])
+FORMATS = tuple(export for export in EXPORTS if export != ONNX or HAS_ONNX)
+NO_ONNX = "the extra onnx is not installed: pip install '.[onnx]'"
+LABELS = ("daisy", "roses", "tulips")
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What a run leaves, but without training: `retrained_graph.pb` and its exports, and a SavedModel in `saved`.
+
+    Attributes:
+        folder: holds them.
+        description: of the graph.
+        exports: as a run's result lists them.
+    """
+
+    folder: Path
+    description: Description
+    exports: tuple[Export, ...]
+
+    @property
+    def graph(self) -> Path:
+        return self.folder / "retrained_graph.pb"
+
+    def path(self, export: str) -> Path:
+        """Where the format was written to."""
+        return next(Path(each.path) for each in self.exports if each.format == export)
+
+    def expected(self, photos: Sequence[Path]) -> FloatArray:
+        """The frozen graph's scores of photos, float32 [N, C]."""
+        about = self.description
+        spec = InputSpec(about.input_height, about.input_width, about.input_mean, about.input_std)
+        images = np.stack([image_from_file(str(photo), spec) for photo in photos])
+        return batch_function(read_graph(str(self.graph)), about.input_tensor, about.output_tensor)(images)
+
+
+def bundled_backbone() -> Backbone:
+    architecture = find_architecture(BUNDLED)
+    return load_backbone(architecture, read_graph_file(architecture, ""))
+
+
+def export_all(folder: Path, backbone: Backbone, photos: Sequence[Path], formats: Sequence[str] = FORMATS) -> Exported:
+    """Writes the network with a random head in each format; all of `photos` are training and testing photos."""
+    size, rng = backbone.architecture.bottleneck_size, np.random.default_rng(0)
+    head = SoftmaxHead(size, len(LABELS), rng)
+    head.weights[...] = rng.normal(0, 1 / np.sqrt(size), head.weights.shape)
+    exporter = Exporter(backbone, head, LABELS, "final_result", "a note")
+    exporter.write_graph(str(folder / "retrained_graph.pb"))
+    names = [str(photo) for photo in photos]
+    exports = exporter.exports({"training": names, "validation": [], "testing": names})
+    for export in formats:
+        exports.write(export, str(folder / "retrained_graph.pb"))
+    exports.write_saved_model(str(folder / "saved"))
+    return Exported(folder, exporter.description, tuple(exports.written))
