@@ -83,6 +83,8 @@ ORDER = [
     "retrain.progress",
     # All of it.
     "retrain.result",
+    "retrain.preparation",
+    "retrain.learning",
     "retrain.pipeline",
     "retrain.cli",
     "retrain.__main__",
@@ -119,7 +121,10 @@ PACKAGES = ["retrain", "retrain.backbones", "retrain.export", "retrain.runtimes"
 # How the bundled network was trained, kept beside it as a record; no part of a package.
 NO_MODULES = [ROOT / "retrain/backbones/tiny_resnet_128/train.py"]
 
-MAY_SEE_THE_WHOLE_CONFIG = {"retrain.config": {"retrain.pipeline", "retrain.cli"}, "label_image.config": {"label_image.cli"}}
+MAY_SEE_THE_WHOLE_CONFIG = {
+    "retrain.config": {"retrain.preparation", "retrain.learning", "retrain.pipeline", "retrain.cli"},
+    "label_image.config": {"label_image.cli"},
+}
 # These answer --help, or run before anything heavy is needed: the standard library is all they use.
 PURE_PYTHON = [
     "errors",
