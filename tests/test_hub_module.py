@@ -200,9 +200,13 @@ class TestWhatIsRefused:
         sentence = f"--tfhub_module {module}: It must give a vector for each image, float32 [N, D]. It gives {found}."
         assert refused(module, GraphError) == sentence
 
-    def test_what_takes_no_pixels(self, tmp_path: Path) -> None:
-        module = write_tf2_module(tmp_path / "module", lambda x, kernel, matrix: x, (None, 7))
-        sentence = "It must take colour images, float32 [N, height, width, 3]. It takes float32 [?, 7]."
+    @pytest.mark.parametrize(
+        ("shape", "found"),
+        [((None, 7), "[?, 7]"), ((None, SIDE, SIDE, 1), "[?, 32, 32, 1]"), ((1, SIDE, SIDE, 3), "[1, 32, 32, 3]")],
+    )
+    def test_what_takes_no_batches_of_pixels(self, shape: tuple[int | None, ...], found: str, tmp_path: Path) -> None:
+        module = write_tf2_module(tmp_path / "module", lambda x, kernel, matrix: x, shape)
+        sentence = f"It must take colour images, float32 [N, height, width, 3]. It takes float32 {found}."
         assert refused(module, GraphError) == f"--tfhub_module {module}: {sentence}"
 
     def test_what_takes_bytes(self, tmp_path: Path) -> None:

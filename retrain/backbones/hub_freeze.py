@@ -181,7 +181,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _check_pixels(dtype: tf.DType, shape: list[int | None] | None) -> None:
-    fits = shape is None or (len(shape) == 4 and shape[3] in (3, None))
+    fits = shape is None or (len(shape) == 4 and shape[0] is None and shape[3] in (3, None))
     if dtype != tf.float32 or not fits:
         found = "" if shape is None else f" {[size or '?' for size in shape]}".replace("'", "")
         raise GraphError(f"It must take colour images, float32 [N, height, width, 3]. It takes {dtype.name}{found}.")
