@@ -25,6 +25,7 @@ logger = logging.getLogger("retrain")
 SURENESS = 0.5  # The cross entropy that fine-tuning begins with, as a share of what guessing gives.
 LARGEST_DIVISOR = 1000.0
 N_IMAGES_MEASURED = 256
+N_IMAGES_AT_ONCE = 8  # Between two looks whether Ctrl-C was pressed: a second of the largest networks.
 WARM_UP = 0.1  # The share of the steps in which the rate rises to its full height.
 N_NAMES_SHOWN = 5
 
@@ -150,9 +151,11 @@ def _softened(head: SoftmaxHead, backbone: Backbone, batches: Iterator[tuple[Flo
     """
     parts: list[tuple[FloatArray, IndexArray]] = []
     while sum(len(part) for _, part in parts) < N_IMAGES_MEASURED:
-        raise_if_interrupted()
         images, classes = next(batches)
-        parts.append((head.logits(backbone.run(images)), classes))
+        for start in range(0, len(images), N_IMAGES_AT_ONCE):
+            raise_if_interrupted()
+            some = slice(start, start + N_IMAGES_AT_ONCE)
+            parts.append((head.logits(backbone.run(images[some])), classes[some]))
     logits, classes = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
     wanted = SURENESS * math.log(logits.shape[1])
     divisors = np.geomspace(1, LARGEST_DIVISOR, 200).astype(np.float32)
