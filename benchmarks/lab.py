@@ -1,6 +1,6 @@
 """Answers the questions of the course that the original comes from, and writes docs/lab.md; about half an hour on two cores.
 
-    python -m benchmarks.lab --image_dir flower_photos --model_dir models
+    python -m benchmarks.lab --image_dir ../shared/flower_photos --model_dir models
 
 `models` holds mobilenet_v1_0.25_128_frozen.tgz and inception-2015-12-05.tgz, or the stand-in of real size that
 `python -m benchmarks.inception_stand_in models` writes. Digits are drawn into the folder `digits`.
@@ -15,8 +15,8 @@ from benchmarks.pages import Commands, write_page
 PAGE = ROOT / "docs" / "lab.md"
 INTRODUCTION = """# The lab
 
-The questions of the course that this tool comes from, asked of the 600 flower photos (5 classes of 120; about 60 photos are test
-images, so that one photo is 1.7%). Made by `python -m benchmarks.lab`: each table is the output of the command above it.
+The questions of the course that this tool comes from, asked of the 600 flower photos (5 classes of 120; 476 to train on, 64 validation and 60 test
+photos, so that one photo is 1.7%). Made by `python -m benchmarks.lab`: each table is the output of the command above it.
 In tables of accuracies, brackets hold the least and the greatest over the seeds.
 
 Other questions have pages of their own: [fine-tuning.md](fine-tuning.md), [exports.md](exports.md) (TensorRT, TFLite, ONNX), and
