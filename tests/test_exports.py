@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import load_backbone
+from retrain.backbones.hub_module import load_hub_module
+from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.precision import FLOAT32
 from retrain.cli import main
 from retrain.errors import FlagError, OutputError
 from retrain.export.agreement import compare
@@ -24,8 +28,11 @@ from retrain.preprocess import image_from_file
 from retrain.runtimes.tflite import open_tflite
 from tests.conftest import RunCli
 from tests.exported import FORMATS, HAS_ONNX, NO_ONNX, Exported, export_all
+from tests.hub_modules import SIDE, write_tf1_module, write_tf2_module
 from tests.stand_ins import tiny_inception_graph
 
+# TensorFlow's interpreter says at each use that it will move to another package.
+pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason=NO_ONNX)
 # Bounds on a score's difference, from what the number formats can hold: float32 sums in another order, 11 bits of float16; of
 # 8 bits no bound is known beforehand, and 0.25 would already turn most answers over.
@@ -291,3 +298,12 @@ def test_the_quantized_mobilenet_is_exported(data_dir: Path, photos: list[Path],
     exported = export_all(tmp_path, backbone, photos, formats)
     assert all(each.largest_difference < 1e-4 for each in exported.exports)
     assert not [line for line in logged if not line.startswith("INFO: ")]
+
+
+@pytest.mark.parametrize("write_module", [write_tf1_module, write_tf2_module])
+def test_a_hub_modules_classifier_is_exported(write_module: Callable[[Path], Path], photos: list[Path], tmp_path: Path) -> None:
+    backbone = load_hub_module(str(write_module(tmp_path / "module")), NetworkFlags(input_height=SIDE, input_width=SIDE), FLOAT32)
+    formats = [export for export in FORMATS if export in ("tflite", ONNX)]
+    exported = export_all(tmp_path, backbone, photos, formats)
+    assert len(exported.exports) == len(formats) + 1
+    assert all(each.largest_difference < 1e-4 for each in exported.exports)
