@@ -15,9 +15,9 @@ from benchmarks.pages import Commands, write_page
 PAGE = ROOT / "docs" / "lab.md"
 INTRODUCTION = """# The lab
 
-The questions of the course that this tool comes from, asked of the 600 flower photos (5 classes of 120; 476 to train on, 64 validation and 60 test
-photos, so that one photo is 1.7%). Made by `python -m benchmarks.lab`: each table is the output of the command above it.
-In tables of accuracies, brackets hold the least and the greatest over the seeds.
+The questions of the course that this tool comes from, asked of the 600 flower photos (5 classes of 120; 476 to train on, 64
+validation and 60 test photos, so that one photo is 1.7%). Made by `python -m benchmarks.lab`: each table is the output of the
+command above it. In tables of accuracies, brackets hold the least and the greatest over the seeds.
 
 Other questions have pages of their own: [fine-tuning.md](fine-tuning.md), [exports.md](exports.md) (TensorRT, TFLite, ONNX), and
 [networks.md](networks.md) (Hub modules, graphs of your own).
