@@ -14,8 +14,8 @@ from retrain.backbones.frozen_graph import batch_function, parse_graph, read_gra
 from retrain.backbones.known_inputs import JPEG_CONTENTS, KNOWN_INPUTS, stated_size
 from retrain.backbones.rewrite import node_name
 from retrain.backbones.subgraph import file_ops
+from retrain.description import NODE_NAME, TENSOR_NAME, Description
 from retrain.errors import GraphError, ModelError
-from retrain.export.description import NODE_NAME, TENSOR_NAME, Description
 
 DEFAULT_OUTPUT = "final_result"
 

@@ -8,8 +8,8 @@ from label_image.graph import Overrides, labels_of
 from retrain.arrays import BatchFunction
 from retrain.backbones.known_inputs import KNOWN_INPUTS
 from retrain.backbones.rewrite import node_name
+from retrain.description import Description
 from retrain.errors import GraphError
-from retrain.export.description import Description
 from retrain.runtimes.model import RuntimeModel
 
 

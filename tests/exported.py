@@ -11,8 +11,8 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import BUNDLED, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone, read_graph
+from retrain.description import Description
 from retrain.export.agreement import Export
-from retrain.export.description import Description
 from retrain.export.exporter import Exporter
 from retrain.export.formats import EXPORTS, ONNX, PACKAGES
 from retrain.head import SoftmaxHead

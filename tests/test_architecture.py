@@ -40,7 +40,7 @@ ORDER = [
     "retrain.backbones.pixels",
     "retrain.backbones.known_inputs",
     "retrain.backbones.layers",
-    "retrain.export.description",
+    "retrain.description",
     "retrain.backbones.local_graph",
     "retrain.backbones.hub_files",
     "retrain.backbones.hub_freeze",

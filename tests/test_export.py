@@ -21,8 +21,8 @@ from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone, read_graph
 from retrain.backbones.subgraph import subgraph
 from retrain.config import RetrainConfig
+from retrain.description import NODE_NAME, Description
 from retrain.errors import FlagError, GraphError
-from retrain.export.description import NODE_NAME, Description
 from retrain.export.exporter import Exporter
 from retrain.export.frozen_graph import check_final_tensor_name
 from retrain.head import SoftmaxHead

@@ -17,9 +17,9 @@ from retrain.backbones.hub_module import load_hub_module
 from retrain.backbones.network_flags import NetworkFlags
 from retrain.backbones.precision import FLOAT32
 from retrain.cli import main
+from retrain.description import NODE_NAME, Description
 from retrain.errors import FlagError, OutputError
 from retrain.export.agreement import compare
-from retrain.export.description import NODE_NAME, Description
 from retrain.export.formats import EXPORTS, ONNX, check_packages, export_path
 from retrain.export.inference_graph import inference_graph
 from retrain.export.tflite import tflite_bytes

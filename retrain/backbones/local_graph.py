@@ -16,8 +16,8 @@ from retrain.backbones.layers import find_bottleneck, find_input
 from retrain.backbones.network_flags import NetworkFlags
 from retrain.backbones.rewrite import node_name
 from retrain.backbones.subgraph import file_ops, subgraph
+from retrain.description import NODE_NAME, Description
 from retrain.errors import FlagError, GraphError, ModelError
-from retrain.export.description import NODE_NAME, Description
 from retrain.files import reason_of
 
 FLATTENED = "flattened_bottleneck"

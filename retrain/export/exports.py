@@ -10,9 +10,9 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.frozen_graph import batch_function
+from retrain.description import Description
 from retrain.errors import GraphError, ImageError, OutputError
 from retrain.export.agreement import Export, compare
-from retrain.export.description import Description
 from retrain.export.formats import ONNX, SAVED_MODEL, export_path
 from retrain.export.onnx import onnx_bytes
 from retrain.export.saved_model import write_saved_model

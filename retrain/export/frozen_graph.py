@@ -17,8 +17,8 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import Architecture
 from retrain.backbones.rewrite import node_name
 from retrain.backbones.subgraph import subgraph
+from retrain.description import NODE_NAME, Description
 from retrain.errors import FlagError, ModelError
-from retrain.export.description import NODE_NAME, Description
 
 MAX_BYTES = 2**31 - 1 - 2**20  # Protocol buffers end at 2 GB; the head's names and the description need some of it.
 

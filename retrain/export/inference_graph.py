@@ -7,7 +7,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.backbones.rewrite import node_name, runnable_copy
 from retrain.backbones.subgraph import subgraph
-from retrain.export.description import Description
+from retrain.description import Description
 
 
 def inference_graph(graph_def: GraphDef, description: Description) -> GraphDef:

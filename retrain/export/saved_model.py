@@ -7,8 +7,8 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.backbones.rewrite import node_name, runnable_copy
+from retrain.description import Description
 from retrain.errors import OutputError
-from retrain.export.description import Description
 from retrain.files import reason_of, temporary_beside, write_atomically
 
 DESCRIPTION_FILE = os.path.join("assets.extra", "retrain_description.json")

@@ -21,8 +21,8 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.backbones.catalog import Architecture
 from retrain.bottlenecks import format_values
+from retrain.description import NODE_NAME, Description
 from retrain.errors import RetrainError
-from retrain.export.description import NODE_NAME, Description
 from retrain.export.frozen_graph import retrained_graph
 from retrain.flags import flags_of, kind_of
 

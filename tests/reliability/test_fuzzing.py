@@ -29,9 +29,9 @@ from retrain.backbones.rewrite import node_name
 from retrain.bottlenecks import BottleneckCache, Stale, parse_values
 from retrain.cli import TEXTS as RETRAIN_TEXTS
 from retrain.config import RetrainConfig
+from retrain.description import Description
 from retrain.errors import CheckpointError, FlagError, GraphError, ImageError, ModelError, RetrainError
 from retrain.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from retrain.export.description import Description
 from retrain.flags import build_parser, check, flags_of, from_namespace, kind_of
 from retrain.image_lists import LabelledImage
 from retrain.input_spec import InputSpec

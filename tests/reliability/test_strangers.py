@@ -16,7 +16,7 @@ from tensorflow.python.client import pywrap_tf_session
 
 from label_image.cli import main as label_image
 from retrain.backbones.subgraph import FILE_OPS
-from retrain.export.description import NODE_NAME, Description
+from retrain.description import NODE_NAME, Description
 from tests.conftest import RunCli
 from tests.reliability.conftest import Note
 from tests.test_download import files_below
