@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import os
 import re
 import unicodedata
 
 from retrain.errors import GraphError
 
 FORMAT_VERSION = 1
-NODE_NAME = "retrain_description"
+NODE_NAME = "retrain_description"  # In graphs; also the key in other formats.
+DESCRIPTION_FILE = os.path.join("assets.extra", "retrain_description.json")  # Inside a SavedModel.
 LARGEST_SIZE = 1 << 13  # Pixels; a photo enlarged to a square of that size fills 800 MB.
 LARGEST_LEVEL = 1e30  # Of a grey level; beyond that float32, in which pixels are computed, has no room.
 # TensorFlow's rule for names of operations, and the number of an output.

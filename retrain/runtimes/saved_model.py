@@ -11,9 +11,8 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from retrain.description import Description
+from retrain.description import DESCRIPTION_FILE, Description
 from retrain.errors import GraphError
-from retrain.export.saved_model import DESCRIPTION_FILE
 from retrain.files import reason_of
 
 FILE = "saved_model.pb"
