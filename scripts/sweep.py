@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -97,7 +98,7 @@ def _workers() -> Iterator[concurrent.futures.Executor]:
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(count, context, initializer=_prepare_worker) as workers:
         for _ in range(count):
-            workers.submit(_prepare_worker)
+            workers.submit(os.getpid)  # Starts them.
         try:
             yield workers
         except BaseException:
@@ -108,7 +109,15 @@ def _workers() -> Iterator[concurrent.futures.Executor]:
 
 def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # At Ctrl-C the sweep itself ends them.
+    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
     import retrain.side_by_side  # noqa: F401
+
+
+def _end_with(sweep: int) -> None:
+    """Ends this process when the sweep is gone: one that was killed cannot end its workers, which may have an hour to go."""
+    while os.getppid() == sweep:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -134,7 +134,8 @@ def test_a_label_that_there_is_not_is_an_error(run_cli: RunCli, small_photos: Pa
     assert process.stderr.endswith(message)
 
 
-def test_at_ctrl_c_it_stops_with_all_of_its_processes(small_photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl_c", "kill"])
+def test_it_stops_with_all_of_its_processes(how: signal.Signals, small_photos: Path, tmp_path: Path) -> None:
     flags = ["--architecture=tiny_resnet_128", "--how_many_training_steps=100000000", "--random_seed=1,2"]
     command = [sys.executable, "-m", "scripts.sweep", f"--image_dir={small_photos}", *flags]
     places = [f"--bottleneck_dir={tmp_path / 'bottlenecks'}", f"--sweep_dir={tmp_path / 'sweep'}"]
@@ -146,12 +147,13 @@ def test_at_ctrl_c_it_stops_with_all_of_its_processes(small_photos: Path, tmp_pa
     time.sleep(1)
     children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     assert children
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     start = time.monotonic()
     rest = process.stderr.read()
-    assert process.wait(10) == 130
+    assert process.wait(10) == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert time.monotonic() - start < 5
-    assert rest.splitlines()[-1] == "Stopped. Finished bottlenecks are kept: run the same command again."
+    if how == signal.SIGINT:
+        assert rest.splitlines()[-1] == "Stopped. Finished bottlenecks are kept: run the same command again."
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and any(os.path.exists(f"/proc/{pid}") for pid in children):
         time.sleep(0.1)
