@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from retrain.backbones.catalog import find_architecture
+from retrain.description import LARGEST_SIZE
 from retrain.errors import FlagError
 from retrain.flags import check, flag
 
@@ -34,8 +35,8 @@ class LabelConfig:
     labels: str | None = flag(
         "File of the labels, one a line.", None, shown_default="as the graph says, else the file beside it that is named like it"
     )
-    input_height: int | None = flag("Height of the input, in pixels.", None, low=1, shown_default=FROM_GRAPH)
-    input_width: int | None = flag("Width of the input, in pixels.", None, low=1, shown_default=FROM_GRAPH)
+    input_height: int | None = flag("Height of the input, in pixels.", None, low=1, high=LARGEST_SIZE, shown_default=FROM_GRAPH)
+    input_width: int | None = flag("Width of the input, in pixels.", None, low=1, high=LARGEST_SIZE, shown_default=FROM_GRAPH)
     input_mean: float | None = flag("Grey level that the input has as 0.", None, shown_default=FROM_GRAPH)
     input_std: float | None = flag("Grey levels that the input has as 1.", None, low=0, low_open=True, shown_default=FROM_GRAPH)
     input_layer: str | None = flag("Name of the input in the graph.", None, shown_default=FROM_GRAPH)

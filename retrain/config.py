@@ -6,6 +6,7 @@ from typing import Any
 
 from retrain.backbones.network_flags import NetworkFlags, check_network_flags
 from retrain.backbones.precision import FLOAT32, PRECISIONS
+from retrain.description import LARGEST_SIZE
 from retrain.device import DEVICE_PATTERN
 from retrain.errors import FlagError
 from retrain.export.formats import EXPORTS, check_exports
@@ -16,7 +17,6 @@ MAX_STEPS = 1_000_000_000
 MAX_BATCH = 1_000_000
 MAX_UNITS = 100_000
 MAX_WEIGHT = 1_000_000
-MAX_SIDE = 8192  # As in the description of an exported graph.
 # TensorFlow's own rule for names of operations, but for the backslash, which it refuses when the graph is loaded.
 NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
 
@@ -126,9 +126,11 @@ class RetrainConfig:
         "Name of the layer in a local graph whose values are trained on.", None, shown_default="found out"
     )
     input_height: int | None = _network_number(
-        "Height of the input of a local graph or a module, in pixels.", low=1, high=MAX_SIDE
+        "Height of the input of a local graph or a module, in pixels.", low=1, high=LARGEST_SIZE
     )
-    input_width: int | None = _network_number("Width of the input of a local graph or a module, in pixels.", low=1, high=MAX_SIDE)
+    input_width: int | None = _network_number(
+        "Width of the input of a local graph or a module, in pixels.", low=1, high=LARGEST_SIZE
+    )
     input_mean: float | None = _network_number("Grey level that a local graph or a module takes as 0.")
     input_std: float | None = _network_number("Grey levels that a local graph or a module takes as 1.", low=0, low_open=True)
     saved_model_dir: str = flag(
