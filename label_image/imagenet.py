@@ -37,16 +37,7 @@ def open_architecture(name: str, model_dir: str, model_url_base: str | None, ove
     backbone = load_backbone(chosen, read_graph_file(chosen, model_dir, model_url_base))
     texts = [_text(read_archived_file(chosen, file, model_dir, model_url_base), file) for file in chosen.label_files]
     labels = _inception_labels(*texts) if chosen.name == INCEPTION else _numbered_labels(texts[0], chosen)
-    description = Description(
-        labels=labels,
-        input_tensor=chosen.input_tensor,
-        input_height=chosen.input_height,
-        input_width=chosen.input_width,
-        input_mean=chosen.input_mean,
-        input_std=chosen.input_std,
-        output_tensor=chosen.class_tensor,
-        architecture=chosen.name,
-    )
+    description = Description.of(chosen, labels, chosen.class_tensor)
     return labelled_graph(chosen.graph_file, backbone.graph_def, description, overrides)
 
 

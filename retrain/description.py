@@ -5,8 +5,12 @@ import json
 import os
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
 from retrain.errors import GraphError
+
+if TYPE_CHECKING:
+    from retrain.backbones.catalog import Architecture
 
 FORMAT_VERSION = 1
 NODE_NAME = "retrain_description"  # In graphs; also the key in other formats.
@@ -40,6 +44,21 @@ class Description:
     architecture: str
     note: str = ""
     format_version: int = FORMAT_VERSION
+
+    @classmethod
+    def of(cls, network: "Architecture", labels: tuple[str, ...], output_tensor: str, note: str = "") -> "Description":
+        """Of a classifier whose input is that of `network`."""
+        return cls(
+            labels=labels,
+            input_tensor=network.input_tensor,
+            input_height=network.input_height,
+            input_width=network.input_width,
+            input_mean=network.input_mean,
+            input_std=network.input_std,
+            output_tensor=output_tensor,
+            architecture=network.name,
+            note=note,
+        )
 
     def to_json(self) -> str:
         """The description as JSON on one line."""

@@ -8,9 +8,9 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import hypothesis
 import numpy as np
@@ -42,6 +42,31 @@ class RunCli(Protocol):
     def __call__(
         self, *args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]: ...
+
+
+class Answer(NamedTuple):
+    """What a command gave: its exit code, and its output."""
+
+    code: int
+    out: str
+    err: str
+
+
+Label = Callable[..., Answer]
+
+
+@pytest.fixture
+def label(capsys: pytest.CaptureFixture[str]) -> Label:
+    """Runs `label_image`'s command line in this process, which spares loading TensorFlow each time."""
+
+    from label_image.cli import main
+
+    def run(*args: str | Path) -> Answer:
+        capsys.readouterr()
+        code = main([str(arg) for arg in args])
+        return Answer(code, *capsys.readouterr())
+
+    return run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,9 +6,9 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +17,6 @@ from PIL import Image
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from label_image.classify import Classification, classify, find_images
-from label_image.cli import main
 from label_image.graph import Overrides, open_graph
 from label_image.report import as_csv, as_json, as_text
 from retrain.arrays import FloatArray
@@ -30,7 +29,7 @@ from retrain.export.exporter import Exporter
 from retrain.head import SoftmaxHead
 from retrain.input_spec import InputSpec
 from retrain.preprocess import image_from_file
-from tests.conftest import RunCli
+from tests.conftest import Label, RunCli
 from tests.stand_ins import run_in_v1_session, tiny_inception_graph
 
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
@@ -93,27 +92,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = np.random.default_rng(i).integers(0, 256, (6, 6, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((60, 45)).save(folder / name)
     return folder
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Label = Callable[..., Answer]
-
-
-@pytest.fixture
-def label(capsys: pytest.CaptureFixture[str]) -> Label:
-    """Runs the command line in this process, which spares loading TensorFlow each time."""
-
-    def run(*args: str | Path) -> Answer:
-        capsys.readouterr()
-        code = main([str(arg) for arg in args])
-        return Answer(code, *capsys.readouterr())
-
-    return run
 
 
 def scores_by_hand(graph_path: Path, image: Path, spec: InputSpec, feed: str = "input:0") -> FloatArray:

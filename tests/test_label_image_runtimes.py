@@ -8,15 +8,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from label_image.cli import main
 from label_image.graph import Overrides
 from label_image.opening import open_classifier
 from retrain.arrays import FloatArray
@@ -24,7 +21,7 @@ from retrain.description import DESCRIPTION_FILE
 from retrain.errors import GraphError
 from retrain.input_spec import InputSpec
 from retrain.preprocess import image_from_file
-from tests.conftest import MOBILENET_ARCHIVE, ROOT
+from tests.conftest import MOBILENET_ARCHIVE, ROOT, Label
 from tests.exported import FORMATS, HAS_ONNX, LABELS, NO_ONNX, Exported
 from tests.stand_ins import ARCHIVE, GRAPH_FILE, tiny_inception_graph
 
@@ -34,27 +31,6 @@ KINDS = [*FORMATS, "saved_model"]
 EXACT = ["tflite", "saved_model", *(["onnx"] if HAS_ONNX else [])]
 FUZZED = ["tflite", "tflite:int8", *(["onnx"] if HAS_ONNX else [])]
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason=NO_ONNX)
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Label = Callable[..., Answer]
-
-
-@pytest.fixture
-def label(capsys: pytest.CaptureFixture[str]) -> Label:
-    """Runs the command line in this process, which spares loading TensorFlow each time."""
-
-    def run(*args: str | Path) -> Answer:
-        capsys.readouterr()
-        code = main([str(arg) for arg in args])
-        return Answer(code, *capsys.readouterr())
-
-    return run
 
 
 def answers(text: str) -> dict[str, dict[str, float]]:

@@ -34,18 +34,7 @@ class Exporter:
             note: is put into the graph's description.
         """
         self._backbone, self._head, self._final_tensor_name = backbone, head, final_tensor_name
-        chosen = backbone.architecture
-        self.description = Description(
-            labels=labels,
-            input_tensor=chosen.input_tensor,
-            input_height=chosen.input_height,
-            input_width=chosen.input_width,
-            input_mean=chosen.input_mean,
-            input_std=chosen.input_std,
-            output_tensor=f"{final_tensor_name}:0",
-            architecture=chosen.name,
-            note=note,
-        )
+        self.description = Description.of(backbone.architecture, labels, f"{final_tensor_name}:0", note)
 
     def graph(self) -> GraphDef:
         """The network with the head as it stands."""
