@@ -48,8 +48,8 @@ def parts(image_dir: str, model_dir: str, work: str) -> dict[str, Commands]:
     data = [f"--image_dir={image_dir}", f"--model_dir={model_dir}"]
     sweep = ["scripts.sweep", *data]
     mobilenet, seeds = f"--architecture={MOBILENET}", "--random_seed=1,2,3"
-    training = ["--optimizer=adam", "--learning_rate=0.001", "--how_many_training_steps=1000"]
-    dense = ["--architecture=pixels_28", "--hidden_units=128", *training]
+    adam = ["--optimizer=adam", "--learning_rate=0.001", "--how_many_training_steps=1000"]
+    dense = ["--architecture=pixels_28", "--hidden_units=128", *adam]
     timed = ["--how_many_training_steps=100"]
 
     def training(name: str) -> list[str]:
