@@ -1,10 +1,9 @@
 """How good a graph is on a folder of photos: `python -m scripts.evaluate GRAPH --image_dir flowers`."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retrain.command import load_tensorflow, log_to_stderr, run_command
+from retrain.command import end, load_tensorflow, log_to_stderr, run_command
 from retrain.errors import FlagError, ImageError, ImageFolderError
 from retrain.files import shown
 from retrain.flags import build_parser, check, flag, from_namespace
@@ -88,4 +87,4 @@ def _images_and_classes(config: EvaluateConfig, labels: Sequence[str]) -> tuple[
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

@@ -176,14 +176,16 @@ def _prepare(config: RetrainConfig, path: str) -> Network:
 
 
 def _sharing_batches(trials: Sequence[Trial], numbers: Sequence[int]) -> list[list[int]]:
-    """Trials that draw the same batches, together; in more parts where there would be less than one for each core."""
+    """Trials that draw the same batches, together; those left over when each core has as many groups as the others, in parts."""
     together: dict[tuple[int | None, BatchSizes], list[int]] = {}
     for number in numbers:
         config = trials[number].config
         together.setdefault((config.random_seed, config.batch_sizes), []).append(number)
-    n_parts = max(1, (os.cpu_count() or 1) // len(together))
-    parts = [group[start::n_parts] for group in together.values() for start in range(n_parts)]
-    return [part for part in parts if part]
+    groups, n_cores = list(together.values()), os.cpu_count() or 1
+    n_left = len(groups) % n_cores
+    whole, left = groups[: len(groups) - n_left], groups[len(groups) - n_left :]
+    n_parts = -(-n_cores // n_left) if n_left else 1
+    return [*whole, *(group[start::n_parts] for group in left for start in range(min(n_parts, len(group))))]
 
 
 def _submit(

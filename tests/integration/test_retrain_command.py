@@ -51,6 +51,7 @@ N_SMALL = SMALL_TRAINING + SMALL_OTHERS
 OWN_LINES = re.compile(
     r"\d+ of 600 bottlenecks made\.|600 bottlenecks made, 0 read from .*|Training on .* of 5 classes\.|[-\d]{10} .*: Step \d+: .*"
     r"|Save intermediate result to : .*|Final test accuracy = .*|=== MISCLASSIFIED TEST IMAGES ===| *\.\./shared/.*jpg  \w+"
+    r"|SavedModel .*: \d+ of \d+ test images get the graph's label; largest difference of a score \d\.\d{4}\."
     r"|Graph written to .*, labels to .*\.|Time: .*\."
 )
 
