@@ -34,6 +34,7 @@ setup(
         "onnx": ONNX,
         "dev": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis>=6",
             "mypy>=1.15",
             "ruff>=0.9",

@@ -3,9 +3,12 @@
 Arguments go to pytest: `python3 -m scripts.check -k cache`.
 """
 
+import os
 import sys
 
 from scripts.environment import in_environment, run
+
+MOST_PROCESSES = 4  # Each loads TensorFlow, and starts commands that load it too: about 2 GB.
 
 
 def main(pytest_arguments: list[str]) -> int:
@@ -14,7 +17,8 @@ def main(pytest_arguments: list[str]) -> int:
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
     run(python, "-m", "mypy", ".")
-    run(python, "-m", "pytest", *pytest_arguments)
+    # File by file, several at once: much of a test is the starting of commands, which keeps one core busy.
+    run(python, "-m", "pytest", "-n", str(min(os.cpu_count() or 1, MOST_PROCESSES)), "--dist=loadfile", *pytest_arguments)
     return 0
 
 
