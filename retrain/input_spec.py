@@ -11,3 +11,11 @@ class InputSpec:
     width: int
     mean: float
     std: float
+
+    @property
+    def fingerprint_text(self) -> str:
+        """The text that is hashed into a network's fingerprint.
+
+        Part of the cache format: every index of every cache depends on it, so it is spelled out and never follows a rename.
+        """
+        return f"InputSpec(height={self.height!r}, width={self.width!r}, mean={self.mean!r}, std={self.std!r})"

@@ -68,10 +68,18 @@ def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str
     wanted = [architecture.input_height, architecture.input_width]
     if shape not in ([], [None, None], wanted):
         raise _another_network(architecture, f"it takes images of {shape} pixels, not {wanted}")
+    return Backbone(architecture, graph_def, graph_fingerprint(graph_bytes, architecture, precision), len(graph_bytes), precision)
+
+
+def graph_fingerprint(graph_bytes: bytes, architecture: Architecture, precision: str) -> str:
+    """Return the SHA-256, in hexadecimal, of all that a bottleneck depends on besides the image.
+
+    The text is part of the cache format (docs/cache-format.md) and never changes.
+    """
     digest = hashlib.sha256(graph_bytes)
-    spec = architecture.input_spec
-    digest.update(repr((architecture.input_tensor, architecture.batch_tensor, spec, precision)).encode())
-    return Backbone(architecture, graph_def, digest.hexdigest(), len(graph_bytes), precision)
+    spec = architecture.input_spec.fingerprint_text
+    digest.update(f"({architecture.input_tensor!r}, {architecture.batch_tensor!r}, {spec}, {precision!r})".encode())
+    return digest.hexdigest()
 
 
 def _another_network(architecture: Architecture, difference: str) -> ModelError:

@@ -66,8 +66,9 @@ def load_hub_module(handle: str, given: NetworkFlags, precision: str) -> Backbon
     size = (module.height, module.width)
     bottleneck = f"{BOTTLENECK}:0"
     chosen = Architecture(handle, f"{INPUT}:0", bottleneck, bottleneck, bottleneck_size, *size, mean, std, graph_file=handle)
-    # Of the files, not of the graph: freezing need not give the same names in every process.
-    fingerprint = hashlib.sha256(repr((digest, bottleneck_size, chosen.input_spec, precision)).encode()).hexdigest()
+    # Of the files, not of the graph: freezing need not give the same names in every process. Part of the cache format.
+    text = f"({digest!r}, {bottleneck_size!r}, {chosen.input_spec.fingerprint_text}, {precision!r})"
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()
     return Backbone(chosen, network, fingerprint, network.ByteSize(), precision)
 
 

@@ -1,7 +1,6 @@
 """`--architecture path/to/graph.pb`: any frozen graph as the network, its input and its bottleneck found out where it can be."""
 
 import difflib
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.backbones.catalog import Architecture
-from retrain.backbones.frozen_graph import Backbone, batch_function, parse_graph, tensor_name
+from retrain.backbones.frozen_graph import Backbone, batch_function, graph_fingerprint, parse_graph, tensor_name
 from retrain.backbones.known_inputs import KNOWN_INPUTS, stated_size
 from retrain.backbones.layers import find_bottleneck, find_input
 from retrain.backbones.network_flags import NetworkFlags
@@ -54,9 +53,7 @@ def load_local_graph(path: str, given: NetworkFlags, precision: str) -> Backbone
     # Another layer of the same graph has a cache of its own.
     name = f"{path}:{node_name(bottleneck)}" if given.bottleneck_layer else path
     architecture = Architecture(name, input_tensor, bottleneck_tensor, batch_tensor, size, **numbers, graph_file=path)
-    digest = hashlib.sha256(graph_bytes)
-    digest.update(repr((input_tensor, batch_tensor, architecture.input_spec, precision)).encode())
-    return Backbone(architecture, network, digest.hexdigest(), len(graph_bytes), precision)
+    return Backbone(architecture, network, graph_fingerprint(graph_bytes, architecture, precision), len(graph_bytes), precision)
 
 
 def bottleneck_shape(network: GraphDef, input_tensor: str, bottleneck_tensor: str, height: int, width: int) -> tuple[int, ...]:
