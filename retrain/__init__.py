@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from retrain.config import RetrainConfig as RetrainConfig
     from retrain.errors import RetrainError as RetrainError
+    from retrain.pipeline import RetrainResult as RetrainResult
     from retrain.pipeline import run as run
-    from retrain.result import RetrainResult as RetrainResult
 
 __version__ = "0.1.0"
 __all__ = ["RetrainConfig", "RetrainError", "RetrainResult", "run"]
@@ -22,7 +22,7 @@ __all__ = ["RetrainConfig", "RetrainError", "RetrainResult", "run"]
 _HOMES = {
     "RetrainConfig": "retrain.config",
     "RetrainError": "retrain.errors",
-    "RetrainResult": "retrain.result",
+    "RetrainResult": "retrain.pipeline",
     "run": "retrain.pipeline",
 }
 

@@ -1,13 +1,40 @@
-"""`python -m retrain`."""
+"""`python -m retrain`: flags → RetrainConfig; errors → `error: …` and an exit code."""
 
+from collections.abc import Sequence
 from typing import NoReturn
 
-from retrain.cli import main
-from retrain.command import end
+from retrain.backbones.precision import prepare_precision
+from retrain.command import end, load_tensorflow, log_to_stderr, run_command
+from retrain.config import RetrainConfig
+from retrain.device import prepare_device
+from retrain.flags import parse_args
+
+TEXTS = {
+    "prog": "python -m retrain",
+    "description": "Trains an image classifier on a folder of photos: a new softmax layer on a trained network.",
+    "epilog": "Then: python -m label_image --graph GRAPH --image PHOTO, or tensorboard --logdir SUMMARIES_DIR.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 0, 1 for a run that failed, 2 for wrong flags or data."""
+
+    def command() -> int:
+        config = parse_args(RetrainConfig, argv, **TEXTS)
+        log_to_stderr(config.logging_verbosity)
+        prepare_precision(config.precision)
+        prepare_device(config.device)
+        load_tensorflow()  # Only now: neither --help nor a wrong flag should wait for it.
+        from retrain.pipeline import run
+
+        run(config)
+        return 0
+
+    return run_command(command, "Stopped. Finished bottlenecks are kept: run the same command again to go on.")
 
 
 def start() -> NoReturn:
-    """Runs the command line and ends the program."""
+    """Run the command line and end the program."""
     end(main())
 
 

@@ -161,7 +161,7 @@ def _prepare(config: RetrainConfig, path: str) -> Network:
 
     from retrain.dataset import report_skipped
     from retrain.image_lists import create_image_lists
-    from retrain.preparation import load_bottlenecks, load_network
+    from retrain.preflight import load_bottlenecks, load_network
     from retrain.side_by_side import SavedBottlenecks
 
     prepare_folder("bottleneck_dir", config.bottleneck_dir)

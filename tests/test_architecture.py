@@ -82,11 +82,11 @@ ORDER = [
     "retrain.outputs",
     "retrain.progress",
     # All of it.
-    "retrain.result",
-    "retrain.preparation",
+    "retrain.pipeline",
+    "retrain.preflight",
     "retrain.learning",
     "retrain.pipeline",
-    "retrain.cli",
+    "retrain.__main__",
     "retrain.__main__",
     # → labelling
     "label_image.config",
@@ -122,7 +122,7 @@ PACKAGES = ["retrain", "retrain.backbones", "retrain.export", "retrain.runtimes"
 NO_MODULES = [ROOT / "retrain/backbones/tiny_resnet_128/train.py"]
 
 MAY_SEE_THE_WHOLE_CONFIG = {
-    "retrain.config": {"retrain.preparation", "retrain.learning", "retrain.pipeline", "retrain.cli"},
+    "retrain.config": {"retrain.preflight", "retrain.learning", "retrain.pipeline", "retrain.__main__"},
     "label_image.config": {"label_image.cli"},
 }
 # These answer --help, or run before anything heavy is needed: the standard library is all they use.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from retrain.__main__ import main
 from retrain.backbones.catalog import BUNDLED_FILE, KNOWN_DIGESTS, Architecture, all_names, find_architecture
-from retrain.cli import main
 from retrain.errors import FlagError
 from retrain.input_spec import InputSpec
 from tests.conftest import MOBILENET_ARCHIVE

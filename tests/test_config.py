@@ -8,7 +8,7 @@ import pytest
 
 from label_image.cli import main as label_main
 from label_image.config import LabelConfig
-from retrain.cli import main as retrain_main
+from retrain.__main__ import main as retrain_main
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.flags import flags_of

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from retrain.__main__ import main
 from retrain.arrays import FloatArray
 from retrain.backbones.catalog import INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
@@ -16,7 +17,6 @@ from retrain.backbones.frozen_graph import load_backbone
 from retrain.backbones.hub_module import load_hub_module
 from retrain.backbones.network_flags import NetworkFlags
 from retrain.backbones.precision import FLOAT32
-from retrain.cli import main
 from retrain.description import NODE_NAME, Description
 from retrain.errors import FlagError, OutputError
 from retrain.export.agreement import compare

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from label_image.cli import TEXTS as LABEL_TEXTS
 from label_image.cli import main as label_main
 from label_image.config import LabelConfig
-from retrain.cli import TEXTS as RETRAIN_TEXTS
-from retrain.cli import main as retrain_main
+from retrain.__main__ import TEXTS as RETRAIN_TEXTS
+from retrain.__main__ import main as retrain_main
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.flags import check, default_text, flag, flags_of, kind_of, parse_args, range_text
@@ -226,9 +226,9 @@ def test_any_value_for_a_field_of_labelling_gives_a_configuration_or_a_flag_erro
         "import retrain",
         "import label_image",
         "from retrain import RetrainConfig, RetrainError; RetrainConfig(image_dir='photos')",
-        "import retrain.cli; retrain.cli.main(['--help'])",
+        "import retrain.__main__; retrain.__main__.main(['--help'])",
         "import label_image.cli; label_image.cli.main(['--help'])",
-        "import retrain.cli; retrain.cli.main(['--learning_rate=fast'])",
+        "import retrain.__main__; retrain.__main__.main(['--learning_rate=fast'])",
         "import label_image.cli; label_image.cli.main(['--top_k=many'])",
     ],
 )

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from label_image.cli import main as label_main
 from label_image.graph import Overrides, open_graph
+from retrain.__main__ import main
 from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE, find_architecture
 from retrain.backbones.choose import choose_backbone
 from retrain.backbones.frozen_graph import Backbone, batch_function, parse_graph
@@ -24,7 +25,6 @@ from retrain.backbones.hub_files import module_folder
 from retrain.backbones.hub_module import load_hub_module
 from retrain.backbones.network_flags import NetworkFlags
 from retrain.backbones.precision import FLOAT32, cache_name
-from retrain.cli import main
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError
 from retrain.preprocess import image_from_file

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrain.cli import main
+from retrain.__main__ import main
 from retrain.errors import ImageFolderError
 from retrain.image_lists import ImageLists, create_image_lists, label_of, which_split
 

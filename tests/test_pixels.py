@@ -12,9 +12,9 @@ from sklearn.datasets import load_digits
 
 from label_image.cli import main as label_main
 from label_image.graph import Overrides, open_graph
+from retrain.__main__ import main
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.choose import choose_backbone
-from retrain.cli import main
 from retrain.errors import FlagError
 from retrain.export.checkpoint import read_checkpoint
 from retrain.preprocess import image_from_file

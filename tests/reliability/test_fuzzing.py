@@ -22,12 +22,12 @@ from label_image.classify import classify
 from label_image.cli import TEXTS as LABEL_TEXTS
 from label_image.config import LabelConfig
 from label_image.graph import Overrides, open_graph
+from retrain.__main__ import TEXTS as RETRAIN_TEXTS
 from retrain.arrays import FloatArray
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.rewrite import node_name
 from retrain.bottlenecks import BottleneckCache, Stale, parse_values
-from retrain.cli import TEXTS as RETRAIN_TEXTS
 from retrain.config import RetrainConfig
 from retrain.description import Description
 from retrain.errors import CheckpointError, FlagError, GraphError, ImageError, ModelError, RetrainError

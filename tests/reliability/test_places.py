@@ -29,7 +29,7 @@ NOBODY = 65534
 # Answers many command lines in one process, since loading TensorFlow takes longer than all of them: [[code, stderr], …].
 ANSWER_ALL = """
 import contextlib, io, json, sys
-from retrain.cli import main
+from retrain.__main__ import main
 answers = []
 for command in json.load(sys.stdin):
     with contextlib.redirect_stderr(io.StringIO()) as errors:
