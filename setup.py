@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "retrain" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
@@ -17,7 +17,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=["retrain", "retrain.backbones", "retrain.export", "retrain.runtimes", "label_image", "scripts"],
+    packages=find_packages(include=["retrain*", "label_image*"]),
     package_data={"retrain": ["py.typed"], "retrain.backbones": ["tiny_resnet_128/*"]},
     install_requires=[
         "tensorflow>=2.20",

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.common import machine, parser_with, spread, table
-from retrain.command import load_tensorflow
 from retrain.image_lists import ImageLists, create_image_lists
+from retrain.process.command import load_tensorflow
 
 
 def main() -> None:

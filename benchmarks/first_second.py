@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from benchmarks.common import machine, parser_with, table
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.command import load_tensorflow
 from retrain.image_lists import create_image_lists
+from retrain.process.command import load_tensorflow
 
 
 def main() -> None:

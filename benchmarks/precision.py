@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import machine, parser_with, run_ours, spread, table
-from retrain.backbones.precision import FLOAT32, PRECISIONS, cache_name
 from retrain.bottlenecks import parse_values
+from retrain.process.precision import FLOAT32, PRECISIONS, cache_name
 
 SEEDS = (1, 2, 3)
 

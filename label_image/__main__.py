@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from label_image.cli import main
-from retrain.command import end
+from retrain.process.command import end
 
 
 def start() -> NoReturn:

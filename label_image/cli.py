@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from label_image.config import GRAPH, LabelConfig
-from retrain.command import load_tensorflow, log_to_stderr, run_command
 from retrain.errors import ImageError
 from retrain.files import shown
 from retrain.flags import parse_args
+from retrain.process.command import load_tensorflow, log_to_stderr, run_command
 
 if TYPE_CHECKING:
     from label_image.opening import Classifier

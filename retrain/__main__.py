@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from retrain.backbones.precision import prepare_precision
-from retrain.command import end, load_tensorflow, log_to_stderr, run_command
 from retrain.config import RetrainConfig
-from retrain.device import prepare_device
 from retrain.flags import parse_args
+from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
+from retrain.process.device import prepare_device
+from retrain.process.precision import prepare_precision
 
 TEXTS = {
     "prog": "python -m retrain",

@@ -20,7 +20,7 @@ from retrain.arrays import FloatArray
 from retrain.errors import OutputError
 from retrain.files import append, locked, remove_orphans, write_atomically
 from retrain.image_lists import LabelledImage
-from retrain.interruption import raise_if_interrupted
+from retrain.process.interruption import raise_if_interrupted
 
 logger = logging.getLogger("retrain")
 

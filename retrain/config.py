@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain.backbones.network_flags import NetworkFlags, check_network_flags
-from retrain.backbones.precision import FLOAT32, PRECISIONS
 from retrain.description import LARGEST_SIZE
-from retrain.device import DEVICE_PATTERN
 from retrain.errors import FlagError
 from retrain.export.formats import EXPORTS, check_exports
 from retrain.flags import check, flag
+from retrain.process.device import DEVICE_PATTERN
+from retrain.process.precision import FLOAT32, PRECISIONS
 from retrain.training_options import BALANCED, LBFGS, OPTIMIZERS, SCHEDULES, BatchSizes, TrainingOptions
 
 MAX_STEPS = 1_000_000_000

@@ -14,7 +14,7 @@ from retrain.cache_reader import read_rows
 from retrain.image_lists import LabelledImage
 from retrain.inference import N_CORES, run_network
 from retrain.input_spec import InputSpec
-from retrain.interruption import raise_if_interrupted
+from retrain.process.interruption import raise_if_interrupted
 
 logger = logging.getLogger("retrain")
 

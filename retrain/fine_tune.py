@@ -16,7 +16,7 @@ from retrain.backbones.trainable import TrainableNetwork, trainable_network, wit
 from retrain.errors import FlagError
 from retrain.evaluation import cross_entropy
 from retrain.head import Loss, SoftmaxHead
-from retrain.interruption import raise_if_interrupted
+from retrain.process.interruption import raise_if_interrupted
 from retrain.tuner import Layers, Tuner
 from retrain.tuning_watch import Plan, Watch
 

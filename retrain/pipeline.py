@@ -30,10 +30,10 @@ from retrain.preflight import (
     log_bottlenecks,
     prepare,
 )
+from retrain.process.timing import Timings
 from retrain.progress import Progress
 from retrain.sampling import RandomGenerators
 from retrain.summaries import clear_summaries_dir
-from retrain.timing import Timings
 from retrain.training import Trainer
 from retrain.tuning_images import new_bottlenecks
 

@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import FlagError
 from retrain.head import Loss, SoftmaxHead
-from retrain.interruption import interrupts_deferred, raise_if_interrupted
 from retrain.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
+from retrain.process.interruption import interrupts_deferred, raise_if_interrupted
 from retrain.training_options import BALANCED, TrainingOptions
 
 LARGE_HEAD = 2**18  # Weights from which on several threads multiply faster than one.

@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from retrain.command import end, run_command
 from retrain.errors import FlagError
 from retrain.flags import Parser
+from retrain.process.command import end, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

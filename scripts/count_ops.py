@@ -4,9 +4,9 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from retrain.command import load_tensorflow, run_command
 from retrain.errors import GraphError
 from retrain.flags import Parser
+from retrain.process.command import load_tensorflow, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

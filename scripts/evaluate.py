@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retrain.command import end, load_tensorflow, log_to_stderr, run_command
 from retrain.errors import FlagError, ImageError, ImageFolderError
 from retrain.files import shown
 from retrain.flags import build_parser, check, flag, from_namespace
 from retrain.image_lists import SPLITS, LabelledImage, create_image_lists
+from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from retrain.command import load_tensorflow, run_command
 from retrain.flags import Parser
+from retrain.process.command import load_tensorflow, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from retrain.command import run_command
 from retrain.errors import RetrainError
 from retrain.files import write_atomically
 from retrain.flags import Parser
+from retrain.process.command import run_command
 
 SIDE = 28  # Pixels, as in MNIST and as `pixels_28` takes.
 HIGHEST_LEVEL = 16

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from retrain.command import run_command
 from retrain.files import write_atomically
 from retrain.flags import check, flag, parse_args
+from retrain.process.command import run_command
 
 Colour = tuple[int, int, int]
 Rng = np.random.Generator

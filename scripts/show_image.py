@@ -6,9 +6,9 @@ from pathlib import Path
 
 import PIL.Image
 
-from retrain.command import run_command
 from retrain.errors import ImageError
 from retrain.flags import Parser
+from retrain.process.command import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

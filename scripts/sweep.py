@@ -18,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from retrain.backbones.precision import prepare_precision
-from retrain.command import end, load_tensorflow, log_to_stderr, run_command
 from retrain.config import RetrainConfig
-from retrain.device import prepare_device
 from retrain.flags import Parser, check, flag, flags_of, from_namespace
-from retrain.outputs import prepare_folder
+from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
+from retrain.process.device import prepare_device
+from retrain.process.output_paths import prepare_folder
+from retrain.process.precision import prepare_precision
 from retrain.training_options import BatchSizes, TrainingOptions
 from scripts.sweep_plan import Trial, add_flags, plan, swept_flags
 

@@ -16,7 +16,6 @@ from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import load_backbone
 from retrain.backbones.hub_module import load_hub_module
 from retrain.backbones.network_flags import NetworkFlags
-from retrain.backbones.precision import FLOAT32
 from retrain.description import NODE_NAME, Description
 from retrain.errors import FlagError, OutputError
 from retrain.export.agreement import compare
@@ -25,6 +24,7 @@ from retrain.export.inference_graph import inference_graph
 from retrain.export.tflite import tflite_bytes
 from retrain.input_spec import InputSpec
 from retrain.preprocess import image_from_file
+from retrain.process.precision import FLOAT32
 from retrain.runtimes.tflite import open_tflite
 from tests.conftest import RunCli
 from tests.exported import FORMATS, HAS_ONNX, NO_ONNX, Exported, export_all

@@ -24,10 +24,10 @@ from retrain.backbones.frozen_graph import Backbone, batch_function, parse_graph
 from retrain.backbones.hub_files import module_folder
 from retrain.backbones.hub_module import load_hub_module
 from retrain.backbones.network_flags import NetworkFlags
-from retrain.backbones.precision import FLOAT32, cache_name
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError
 from retrain.preprocess import image_from_file
+from retrain.process.precision import FLOAT32, cache_name
 from tests.hub_modules import (
     SIDE,
     SIZE,

@@ -16,8 +16,8 @@ from retrain.backbones.choose import choose_backbone
 from retrain.backbones.frozen_graph import Backbone, batch_function
 from retrain.backbones.local_graph import FLATTENED
 from retrain.backbones.network_flags import NetworkFlags
-from retrain.backbones.precision import FLOAT32, cache_name
 from retrain.errors import FlagError, GraphError, RetrainError
+from retrain.process.precision import FLOAT32, cache_name
 from tests.stand_ins import run_in_v1_session, tiny_inception_graph
 
 SIDE, WIDTH, CLASSES = 16, 8, 5

@@ -13,9 +13,9 @@ from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import batch_function, parse_graph
 from retrain.backbones.hub_module import load_hub_module
 from retrain.backbones.network_flags import NetworkFlags
-from retrain.backbones.precision import FLOAT32
 from retrain.backbones.trainable import trainable_network, with_weights
 from retrain.head import Loss
+from retrain.process.precision import FLOAT32
 from retrain.tuner import Tuner
 from tests.hub_modules import KERNEL, MATRIX, SIDE, SIZE, write_tf1_module, write_tf2_module
 from tests.small_network import CONSTANTS, FEED, FETCH, small_network

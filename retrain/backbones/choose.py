@@ -9,8 +9,8 @@ from retrain.backbones.hub_module import load_hub_module
 from retrain.backbones.local_graph import load_local_graph
 from retrain.backbones.network_flags import NetworkFlags
 from retrain.backbones.pixels import pixels_graph
-from retrain.backbones.precision import FLOAT32
 from retrain.errors import ModelUnavailableError
+from retrain.process.precision import FLOAT32
 
 logger = logging.getLogger("retrain")
 

@@ -13,10 +13,10 @@ from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.catalog import Architecture
-from retrain.backbones.precision import BFLOAT16, FLOAT32
 from retrain.backbones.rewrite import node_name, runnable_copy
 from retrain.backbones.subgraph import file_ops, subgraph
 from retrain.errors import GraphError, ModelError
+from retrain.process.precision import BFLOAT16, FLOAT32
 
 
 @dataclass(frozen=True)

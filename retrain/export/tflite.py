@@ -7,11 +7,11 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray
-from retrain.command import silenced_stderr
 from retrain.description import NODE_NAME, Description
 from retrain.errors import OutputError
 from retrain.export.formats import TFLITE, TFLITE_FLOAT16, TFLITE_INT8
 from retrain.export.inference_graph import inference_graph
+from retrain.process.command import silenced_stderr
 
 
 def tflite_bytes(graph_def: GraphDef, description: Description, export: str, calibration: FloatArray) -> bytes:

@@ -10,9 +10,9 @@ import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.rewrite import node_name
-from retrain.command import silenced_stderr
 from retrain.description import NODE_NAME, Description
 from retrain.errors import GraphError
+from retrain.process.command import silenced_stderr
 from retrain.runtimes.model import RuntimeModel, one_by_one
 
 # Where a version of TensorFlow has its interpreter no more, the package that it moved to, with the same classes.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retrain.errors import OutputError
-from retrain.outputs import prepare_file, prepare_folder, prepare_new_folder
+from retrain.process.output_paths import prepare_file, prepare_folder, prepare_new_folder
 
 
 def error_of(prepare: Callable[[str, str], None], flag: str, path: Path | str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from retrain.timing import Phase, Timings
+from retrain.process.timing import Phase, Timings
 from scripts.compare_timings import main as compare
 
 Advance = Callable[[float], None]

@@ -13,7 +13,7 @@ def visible(*devices: str | None, before: str | None = None) -> str:
     """What a program may see after these choices, and the error of the last one if there is one."""
     program = f"""
 import os
-from retrain.device import prepare_device
+from retrain.process.device import prepare_device
 from retrain.errors import FlagError
 try:
     for device in {devices!r}:

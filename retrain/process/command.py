@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from retrain.errors import RetrainError
 from retrain.files import reason_of
-from retrain.interruption import watch_for_interrupts
+from retrain.process.interruption import watch_for_interrupts
 
 # 128 + SIGINT and 128 + SIGPIPE, as shells report them.
 INTERRUPTED = 130

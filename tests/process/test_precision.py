@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import retrain.backbones.precision as precision_module
+import retrain.process.precision as precision_module
 from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
 from retrain.backbones.frozen_graph import load_backbone
-from retrain.backbones.precision import BFLOAT16, FLOAT32, PRECISIONS, cache_name, prepare_precision, processor_gains
 from retrain.errors import FlagError
+from retrain.process.precision import BFLOAT16, FLOAT32, PRECISIONS, cache_name, prepare_precision, processor_gains
 
 
 def test_each_precision_has_a_cache_of_its_own() -> None:
