@@ -87,8 +87,8 @@ def _one(folder: str, count: int, size: int) -> dict[str, float]:
     from retrain.head import SoftmaxHead
     from retrain.image_lists import SPLITS, ImageLists
     from retrain.input_spec import InputSpec
+    from retrain.options.training import TrainingOptions
     from retrain.training import Trainer, train
-    from retrain.training_options import TrainingOptions
 
     images = [_image(folder, number) for number in range(count)]
     cache = BottleneckCache(folder, "random", size, "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from label_image.config import GRAPH, LabelConfig
 from retrain.errors import ImageError
 from retrain.files import shown
-from retrain.flags import parse_args
+from retrain.options.flags import parse_args
 from retrain.process.command import load_tensorflow, log_to_stderr, run_command
 
 if TYPE_CHECKING:

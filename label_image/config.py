@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from retrain.backbones.catalog import find_architecture
 from retrain.description import LARGEST_SIZE
 from retrain.errors import FlagError
-from retrain.flags import check, flag
+from retrain.options.flags import check, flag
 
 FROM_GRAPH = "as the graph says"
 GRAPH = "tf_files/retrained_graph.pb"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from retrain.config import RetrainConfig
-from retrain.flags import parse_args
+from retrain.options.flags import parse_args
 from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
 from retrain.process.device import prepare_device
 from retrain.process.precision import prepare_precision

@@ -10,8 +10,8 @@ from retrain.arrays import BatchFunction, FloatArray, IndexArray
 from retrain.dataset import Dataset
 from retrain.distort import Distortion, distorted_bottlenecks, rebatch
 from retrain.input_spec import InputSpec
+from retrain.options.training import BatchSizes
 from retrain.process.interruption import raise_if_interrupted
-from retrain.training_options import BatchSizes
 
 
 @dataclass(frozen=True)

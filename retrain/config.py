@@ -7,11 +7,11 @@ from typing import Any
 from retrain.backbones.network_flags import NetworkFlags, check_network_flags
 from retrain.description import LARGEST_SIZE
 from retrain.errors import FlagError
-from retrain.export.formats import EXPORTS, check_exports
-from retrain.flags import check, flag
+from retrain.options.export_formats import EXPORTS, check_exports
+from retrain.options.flags import check, flag
+from retrain.options.training import BALANCED, LBFGS, OPTIMIZERS, SCHEDULES, BatchSizes, TrainingOptions
 from retrain.process.device import DEVICE_PATTERN
 from retrain.process.precision import FLOAT32, PRECISIONS
-from retrain.training_options import BALANCED, LBFGS, OPTIMIZERS, SCHEDULES, BatchSizes, TrainingOptions
 
 MAX_STEPS = 1_000_000_000
 MAX_BATCH = 1_000_000

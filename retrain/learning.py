@@ -19,10 +19,10 @@ from retrain.fine_tune import Tuned, fine_tune
 from retrain.head import SoftmaxHead
 from retrain.image_lists import ImageLists
 from retrain.monitor import Monitor
+from retrain.options.training import LBFGS
 from retrain.process.timing import Timings
 from retrain.progress import Progress
 from retrain.training import Trainer, train
-from retrain.training_options import LBFGS
 from retrain.tuning_images import image_batches, validation_images
 from retrain.tuning_watch import Plan
 

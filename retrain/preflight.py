@@ -9,16 +9,16 @@ from retrain.bottlenecks import BottleneckCache, Bottlenecks
 from retrain.config import RetrainConfig
 from retrain.distort import how_to_decode
 from retrain.errors import FlagError
-from retrain.export.formats import check_packages, export_path
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.extract import cached_bottlenecks
 from retrain.image_lists import ImageLists
+from retrain.options.export_formats import check_packages, export_path
+from retrain.options.training import LBFGS
 from retrain.process.device import check_device, prepare_device
 from retrain.process.output_paths import prepare_file, prepare_folder, prepare_new_folder
 from retrain.process.precision import FLOAT32, cache_name, prepare_precision, processor_gains
 from retrain.progress import Progress
 from retrain.training import scipy_minimize
-from retrain.training_options import LBFGS
 
 logger = logging.getLogger("retrain")
 

@@ -15,9 +15,9 @@ from retrain.dataset import Dataset
 from retrain.evaluation import Evaluation, cross_entropy, evaluate
 from retrain.head import SoftmaxHead
 from retrain.image_lists import ImageLists
+from retrain.options.training import LBFGS, BatchSizes, TrainingOptions
 from retrain.sampling import RandomGenerators
 from retrain.training import Trainer, train
-from retrain.training_options import LBFGS, BatchSizes, TrainingOptions
 
 
 @dataclass(frozen=True)

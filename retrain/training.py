@@ -13,8 +13,8 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import FlagError
 from retrain.head import Loss, SoftmaxHead
 from retrain.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
+from retrain.options.training import BALANCED, TrainingOptions
 from retrain.process.interruption import interrupts_deferred, raise_if_interrupted
-from retrain.training_options import BALANCED, TrainingOptions
 
 LARGE_HEAD = 2**18  # Weights from which on several threads multiply faster than one.
 # Number of a random stream beside those of `sampling.random_generators`; each step's dropout has a generator of its own, so that

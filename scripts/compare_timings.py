@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from retrain.errors import FlagError
-from retrain.flags import Parser
+from retrain.options.flags import Parser
 from retrain.process.command import end, run_command
 
 

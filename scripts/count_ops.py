@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from retrain.errors import GraphError
-from retrain.flags import Parser
+from retrain.options.flags import Parser
 from retrain.process.command import load_tensorflow, run_command
 
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from retrain.flags import Parser
+from retrain.options.flags import Parser
 from retrain.process.command import load_tensorflow, run_command
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from retrain.errors import RetrainError
 from retrain.files import write_atomically
-from retrain.flags import Parser
+from retrain.options.flags import Parser
 from retrain.process.command import run_command
 
 SIDE = 28  # Pixels, as in MNIST and as `pixels_28` takes.

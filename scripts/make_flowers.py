@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from retrain.files import write_atomically
-from retrain.flags import check, flag, parse_args
+from retrain.options.flags import check, flag, parse_args
 from retrain.process.command import run_command
 
 Colour = tuple[int, int, int]

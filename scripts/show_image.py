@@ -7,7 +7,7 @@ from pathlib import Path
 import PIL.Image
 
 from retrain.errors import ImageError
-from retrain.flags import Parser
+from retrain.options.flags import Parser
 from retrain.process.command import run_command
 
 

@@ -19,12 +19,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from retrain.config import RetrainConfig
-from retrain.flags import Parser, check, flag, flags_of, from_namespace
+from retrain.options.flags import Parser, check, flag, flags_of, from_namespace
+from retrain.options.training import BatchSizes, TrainingOptions
 from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
 from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_folder
 from retrain.process.precision import prepare_precision
-from retrain.training_options import BatchSizes, TrainingOptions
 from scripts.sweep_plan import Trial, add_flags, plan, swept_flags
 
 if TYPE_CHECKING:

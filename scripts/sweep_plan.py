@@ -10,7 +10,7 @@ import numpy as np
 
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
-from retrain.flags import flags_of, from_namespace, kind_of
+from retrain.options.flags import flags_of, from_namespace, kind_of
 
 # Where a sweep writes is its own matter; what is left is a training's.
 OWN_PLACES = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from label_image.config import LabelConfig
 from retrain.config import RetrainConfig
-from retrain.flags import default_text, flags_of, range_text
+from retrain.options.flags import default_text, flags_of, range_text
 
 FLAGS_FILE = Path(__file__).resolve().parents[1] / "docs" / "flags.md"
 INTRODUCTION = """# Every flag

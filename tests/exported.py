@@ -14,9 +14,9 @@ from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbo
 from retrain.description import Description
 from retrain.export.agreement import Export
 from retrain.export.exporter import Exporter
-from retrain.export.formats import EXPORTS, ONNX, PACKAGES
 from retrain.head import SoftmaxHead
 from retrain.input_spec import InputSpec
+from retrain.options.export_formats import EXPORTS, ONNX, PACKAGES
 from retrain.preprocess import image_from_file
 
 HAS_ONNX = all(importlib.util.find_spec(name) for name in PACKAGES[ONNX])

@@ -14,7 +14,7 @@ ORDER = [
     # What every stage may use.
     "retrain.errors",
     "retrain.files",
-    "retrain.flags",
+    "retrain.options.flags",
     "retrain.process.interruption",
     "retrain.process.command",
     "retrain.arrays",
@@ -24,9 +24,9 @@ ORDER = [
     "retrain.backbones.network_flags",
     "retrain.process.precision",
     "retrain.process.device",
-    "retrain.training_options",
+    "retrain.options.training",
     "retrain.process.timing",
-    "retrain.export.formats",
+    "retrain.options.export_formats",
     "retrain.config",
     # image folder → split → decode, resize → network → bottleneck cache
     "retrain.image_lists",

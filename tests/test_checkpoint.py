@@ -12,9 +12,9 @@ import tensorflow as tf
 from retrain.errors import CheckpointError, OutputError
 from retrain.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from retrain.head import SoftmaxHead
+from retrain.options.training import TrainingOptions
 from retrain.progress import Progress
 from retrain.training import Trainer
-from retrain.training_options import TrainingOptions
 
 FILES = ["head.data-00000-of-00001", "head.index"]
 

@@ -11,8 +11,8 @@ from label_image.config import LabelConfig
 from retrain.__main__ import main as retrain_main
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
-from retrain.flags import flags_of
-from retrain.training_options import TrainingOptions
+from retrain.options.flags import flags_of
+from retrain.options.training import TrainingOptions
 
 N_RETRAIN_FLAGS = 54
 N_LABEL_FLAGS = 15

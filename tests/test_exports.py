@@ -19,10 +19,10 @@ from retrain.backbones.network_flags import NetworkFlags
 from retrain.description import NODE_NAME, Description
 from retrain.errors import FlagError, OutputError
 from retrain.export.agreement import compare
-from retrain.export.formats import EXPORTS, ONNX, check_packages, export_path
 from retrain.export.inference_graph import inference_graph
 from retrain.export.tflite import tflite_bytes
 from retrain.input_spec import InputSpec
+from retrain.options.export_formats import EXPORTS, ONNX, check_packages, export_path
 from retrain.preprocess import image_from_file
 from retrain.process.precision import FLOAT32
 from retrain.runtimes.tflite import open_tflite

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.head import INITIAL_STDDEV, Loss, SoftmaxHead, glorot_uniform, softmax, truncated_normal
+from retrain.options.training import TrainingOptions
 from retrain.training import Trainer, train
-from retrain.training_options import TrainingOptions
 
 N_STEPS = 200
 LEARNING_RATE = 0.05

@@ -16,6 +16,7 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import OutputError
 from retrain.head import SoftmaxHead, softmax
 from retrain.monitor import Monitor
+from retrain.options.training import BatchSizes
 from retrain.summaries import (
     SummaryWriter,
     clear_summaries_dir,
@@ -24,7 +25,6 @@ from retrain.summaries import (
     histogram,
     without_large_constants,
 )
-from retrain.training_options import BatchSizes
 from tests.stand_ins import tiny_inception_graph
 
 # From the original's behaviour, "TensorBoard tags".

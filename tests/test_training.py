@@ -12,10 +12,10 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import FlagError
 from retrain.head import Loss, SoftmaxHead
 from retrain.optimizers import OPTIMIZERS, SCHEDULES
+from retrain.options.training import BALANCED, TrainingOptions
+from retrain.options.training import OPTIMIZERS as OPTIMIZER_NAMES
+from retrain.options.training import SCHEDULES as SCHEDULE_NAMES
 from retrain.training import EarlyStopping, Trainer, class_weights, train
-from retrain.training_options import BALANCED, TrainingOptions
-from retrain.training_options import OPTIMIZERS as OPTIMIZER_NAMES
-from retrain.training_options import SCHEDULES as SCHEDULE_NAMES
 
 LABELS = ["daisy", "roses", "tulips"]
 SIZE = 6

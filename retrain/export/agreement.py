@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrain.arrays import FloatArray
-from retrain.export.formats import SAVED_MODEL, TFLITE_DYNAMIC, TFLITE_INT8
 from retrain.files import shown
+from retrain.options.export_formats import SAVED_MODEL, TFLITE_DYNAMIC, TFLITE_INT8
 
 logger = logging.getLogger("retrain")
 

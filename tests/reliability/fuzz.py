@@ -24,7 +24,7 @@ from retrain.bottlenecks import format_values
 from retrain.description import NODE_NAME, Description
 from retrain.errors import RetrainError
 from retrain.export.frozen_graph import retrained_graph
-from retrain.flags import flags_of, kind_of
+from retrain.options.flags import flags_of, kind_of
 
 Input = TypeVar("Input")
 

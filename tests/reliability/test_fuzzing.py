@@ -32,9 +32,9 @@ from retrain.config import RetrainConfig
 from retrain.description import Description
 from retrain.errors import CheckpointError, FlagError, GraphError, ImageError, ModelError, RetrainError
 from retrain.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from retrain.flags import build_parser, check, flags_of, from_namespace, kind_of
 from retrain.image_lists import LabelledImage
 from retrain.input_spec import InputSpec
+from retrain.options.flags import build_parser, check, flags_of, from_namespace, kind_of
 from retrain.preprocess import image_from_file
 from scripts.evaluate import EvaluateConfig
 from scripts.make_flowers import FlowersConfig

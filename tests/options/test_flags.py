@@ -21,7 +21,7 @@ from retrain.__main__ import TEXTS as RETRAIN_TEXTS
 from retrain.__main__ import main as retrain_main
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
-from retrain.flags import check, default_text, flag, flags_of, kind_of, parse_args, range_text
+from retrain.options.flags import check, default_text, flag, flags_of, kind_of, parse_args, range_text
 from tests.conftest import ROOT, RunCli
 
 Main = Callable[[Sequence[str] | None], int]

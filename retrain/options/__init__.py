@@ -1,0 +1,1 @@
+"""The options of each stage: a field is a flag."""
