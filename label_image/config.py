@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from retrain.backbones.catalog import find_architecture
-from retrain.description import LARGEST_SIZE
 from retrain.errors import FlagError
+from retrain.graphdef.description import LARGEST_SIZE
 from retrain.options.flags import check, flag
 
 FROM_GRAPH = "as the graph says"

@@ -6,8 +6,8 @@ from label_image.graph import LabelledGraph, Overrides, labelled_graph
 from retrain.backbones.catalog import INCEPTION, Architecture, find_architecture
 from retrain.backbones.download import read_archived_file, read_graph_file
 from retrain.backbones.frozen_graph import load_backbone
-from retrain.description import Description
 from retrain.errors import FlagError, ModelError
+from retrain.graphdef.description import Description
 
 NUMBERED = re.compile(r"\s*(\d+):(.*)")
 ENTRY = re.compile(r'target_class:\s*(\d+)\s+target_class_string:\s*"([^"]*)"')

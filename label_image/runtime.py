@@ -6,10 +6,10 @@ from typing import Any, NoReturn
 
 from label_image.graph import Overrides, labels_of
 from retrain.arrays import BatchFunction
-from retrain.backbones.known_inputs import KNOWN_INPUTS
-from retrain.backbones.rewrite import node_name
-from retrain.description import Description
 from retrain.errors import GraphError
+from retrain.graphdef.description import Description
+from retrain.graphdef.known_inputs import KNOWN_INPUTS
+from retrain.graphdef.rewrite import node_name
 from retrain.runtimes.model import RuntimeModel
 
 

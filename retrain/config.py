@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain.backbones.network_flags import NetworkFlags, check_network_flags
-from retrain.description import LARGEST_SIZE
 from retrain.errors import FlagError
+from retrain.graphdef.description import LARGEST_SIZE
 from retrain.options.export_formats import EXPORTS, check_exports
 from retrain.options.flags import check, flag
 from retrain.options.training import BALANCED, LBFGS, OPTIMIZERS, SCHEDULES, BatchSizes, TrainingOptions

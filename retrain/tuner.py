@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.backbones.rewrite import node_name
 from retrain.backbones.trainable import TrainableNetwork
 from retrain.errors import ModelError
+from retrain.graphdef.rewrite import node_name
 from retrain.head import Loss
 
 v1 = tf.compat.v1

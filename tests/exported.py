@@ -11,9 +11,9 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import BUNDLED, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone, read_graph
-from retrain.description import Description
 from retrain.export.agreement import Export
 from retrain.export.exporter import Exporter
+from retrain.graphdef.description import Description
 from retrain.head import SoftmaxHead
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import EXPORTS, ONNX, PACKAGES

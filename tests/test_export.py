@@ -19,12 +19,12 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone, read_graph
-from retrain.backbones.subgraph import subgraph
 from retrain.config import RetrainConfig
-from retrain.description import NODE_NAME, Description
 from retrain.errors import FlagError, GraphError
 from retrain.export.exporter import Exporter
 from retrain.export.frozen_graph import check_final_tensor_name
+from retrain.graphdef.description import NODE_NAME, Description
+from retrain.graphdef.subgraph import subgraph
 from retrain.head import SoftmaxHead
 from tests.stand_ins import run_in_v1_session, tiny_inception_graph
 from tests.test_frozen_graph import pictures

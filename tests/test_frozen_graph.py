@@ -23,9 +23,9 @@ from retrain.backbones.frozen_graph import (
     read_graph,
     tensor_name,
 )
-from retrain.backbones.rewrite import node_name, runnable_copy
-from retrain.backbones.subgraph import subgraph
 from retrain.errors import GraphError, ModelError
+from retrain.graphdef.rewrite import node_name, runnable_copy
+from retrain.graphdef.subgraph import subgraph
 from tests.stand_ins import full_size_inception_graph, run_in_v1_session, tiny_inception_graph
 from tests.test_preprocess import encoded, noise
 

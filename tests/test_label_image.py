@@ -23,9 +23,9 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone
-from retrain.description import NODE_NAME
 from retrain.errors import FlagError, GraphError
 from retrain.export.exporter import Exporter
+from retrain.graphdef.description import NODE_NAME
 from retrain.head import SoftmaxHead
 from retrain.input_spec import InputSpec
 from retrain.preprocess import image_from_file

@@ -17,8 +17,8 @@ import tensorflow as tf
 from label_image.graph import Overrides
 from label_image.opening import open_classifier
 from retrain.arrays import FloatArray
-from retrain.description import DESCRIPTION_FILE
 from retrain.errors import GraphError
+from retrain.graphdef.description import DESCRIPTION_FILE
 from retrain.input_spec import InputSpec
 from retrain.preprocess import image_from_file
 from tests.conftest import MOBILENET_ARCHIVE, ROOT, Label

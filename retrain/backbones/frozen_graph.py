@@ -13,9 +13,9 @@ from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.catalog import Architecture
-from retrain.backbones.rewrite import node_name, runnable_copy
-from retrain.backbones.subgraph import file_ops, subgraph
 from retrain.errors import GraphError, ModelError
+from retrain.graphdef.rewrite import node_name, runnable_copy
+from retrain.graphdef.subgraph import file_ops, subgraph
 from retrain.process.precision import BFLOAT16, FLOAT32
 
 

@@ -24,9 +24,9 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from retrain.backbones.hub_files import SAVED_MODEL
 from retrain.backbones.network_flags import NetworkFlags
-from retrain.backbones.rewrite import node_name
-from retrain.backbones.subgraph import FILE_OPS
 from retrain.errors import FlagError, GraphError
+from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.subgraph import FILE_OPS
 
 # Which one is taken where a module has several; the first is what the original takes.
 SIGNATURES = ("default", "image_feature_vector", "serving_default")

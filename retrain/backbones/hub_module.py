@@ -14,9 +14,9 @@ from retrain.backbones.frozen_graph import Backbone
 from retrain.backbones.hub_files import files_digest, module_folder
 from retrain.backbones.hub_freeze import FrozenModule, freeze
 from retrain.backbones.network_flags import NetworkFlags
-from retrain.backbones.subgraph import file_ops, subgraph
 from retrain.errors import GraphError
 from retrain.files import reason_of
+from retrain.graphdef.subgraph import file_ops, subgraph
 
 INPUT, BOTTLENECK = "Placeholder", "bottleneck"
 SCOPE = "module"  # As in the original's graphs.

@@ -10,14 +10,14 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.backbones.catalog import Architecture
 from retrain.backbones.frozen_graph import Backbone, batch_function, graph_fingerprint, parse_graph, tensor_name
-from retrain.backbones.known_inputs import KNOWN_INPUTS, stated_size
-from retrain.backbones.layers import find_bottleneck, find_input
 from retrain.backbones.network_flags import NetworkFlags
-from retrain.backbones.rewrite import node_name
-from retrain.backbones.subgraph import file_ops, subgraph
-from retrain.description import NODE_NAME, Description
 from retrain.errors import FlagError, GraphError, ModelError
 from retrain.files import reason_of
+from retrain.graphdef.description import NODE_NAME, Description
+from retrain.graphdef.find_layers import find_bottleneck, find_input
+from retrain.graphdef.known_inputs import KNOWN_INPUTS, stated_size
+from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.subgraph import file_ops, subgraph
 
 FLATTENED = "flattened_bottleneck"
 INPUT_NUMBERS = ("input_height", "input_width", "input_mean", "input_std")

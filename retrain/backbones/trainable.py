@@ -10,8 +10,8 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import FloatArray
-from retrain.backbones.rewrite import modernised, node_name
-from retrain.backbones.subgraph import subgraph
+from retrain.graphdef.rewrite import modernised, node_name
+from retrain.graphdef.subgraph import subgraph
 
 # Operations that a layer begins with, by the input that holds its kernel.
 KERNELS = {"Conv2D": 1, "DepthwiseConv2dNative": 1, "MatMul": 1, "Conv2DBackpropInput": 1, "BatchMatMul": 1, "BatchMatMulV2": 1}

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.backbones.frozen_graph import Backbone
-from retrain.description import Description
 from retrain.export.exports import Exports
 from retrain.export.frozen_graph import retrained_graph
 from retrain.export.saved_model import write_saved_model
 from retrain.files import write_atomically
+from retrain.graphdef.description import Description
 from retrain.head import SoftmaxHead
 
 logger = logging.getLogger("retrain")

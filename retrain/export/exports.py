@@ -10,13 +10,13 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.frozen_graph import batch_function
-from retrain.description import Description
 from retrain.errors import GraphError, ImageError, OutputError
 from retrain.export.agreement import Export, compare
 from retrain.export.onnx import onnx_bytes
 from retrain.export.saved_model import write_saved_model
 from retrain.export.tflite import tflite_bytes
 from retrain.files import write_atomically
+from retrain.graphdef.description import Description
 from retrain.inference import run_padded, suitable_batch_size
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import ONNX, SAVED_MODEL, export_path

@@ -6,10 +6,10 @@ import shutil
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
-from retrain.backbones.rewrite import node_name, runnable_copy
-from retrain.description import DESCRIPTION_FILE, Description
 from retrain.errors import OutputError
 from retrain.files import reason_of, temporary_beside, write_atomically
+from retrain.graphdef.description import DESCRIPTION_FILE, Description
+from retrain.graphdef.rewrite import node_name, runnable_copy
 
 
 def write_saved_model(folder: str, graph_def: GraphDef, description: Description) -> None:

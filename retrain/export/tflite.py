@@ -7,9 +7,9 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray
-from retrain.description import NODE_NAME, Description
 from retrain.errors import OutputError
-from retrain.export.inference_graph import inference_graph
+from retrain.graphdef.description import NODE_NAME, Description
+from retrain.graphdef.inference_graph import inference_graph
 from retrain.options.export_formats import TFLITE, TFLITE_FLOAT16, TFLITE_INT8
 from retrain.process.command import silenced_stderr
 

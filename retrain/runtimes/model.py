@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.description import Description
+from retrain.graphdef.description import Description
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.description import NODE_NAME, Description
 from retrain.errors import GraphError
+from retrain.graphdef.description import NODE_NAME, Description
 from retrain.runtimes.model import RuntimeModel, one_by_one
 
 FLOAT = "tensor(float)"

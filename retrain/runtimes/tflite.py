@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.backbones.rewrite import node_name
-from retrain.description import NODE_NAME, Description
 from retrain.errors import GraphError
+from retrain.graphdef.description import NODE_NAME, Description
+from retrain.graphdef.rewrite import node_name
 from retrain.process.command import silenced_stderr
 from retrain.runtimes.model import RuntimeModel, one_by_one
 

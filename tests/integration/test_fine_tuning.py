@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retrain.backbones.catalog import BUNDLED_FILE
-from retrain.backbones.subgraph import subgraph
+from retrain.graphdef.subgraph import subgraph
 from tests.conftest import RunCli
 from tests.integration.commands import (
     FINAL_WEIGHTS,

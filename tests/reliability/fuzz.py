@@ -21,9 +21,9 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.backbones.catalog import Architecture
 from retrain.bottlenecks import format_values
-from retrain.description import NODE_NAME, Description
 from retrain.errors import RetrainError
 from retrain.export.frozen_graph import retrained_graph
+from retrain.graphdef.description import NODE_NAME, Description
 from retrain.options.flags import flags_of, kind_of
 
 Input = TypeVar("Input")

@@ -26,12 +26,12 @@ from retrain.__main__ import TEXTS as RETRAIN_TEXTS
 from retrain.arrays import FloatArray
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.backbones.rewrite import node_name
 from retrain.bottlenecks import BottleneckCache, Stale, parse_values
 from retrain.config import RetrainConfig
-from retrain.description import Description
 from retrain.errors import CheckpointError, FlagError, GraphError, ImageError, ModelError, RetrainError
 from retrain.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from retrain.graphdef.description import Description
+from retrain.graphdef.rewrite import node_name
 from retrain.image_lists import LabelledImage
 from retrain.input_spec import InputSpec
 from retrain.options.flags import build_parser, check, flags_of, from_namespace, kind_of

@@ -15,8 +15,8 @@ from tensorflow.core.framework.op_def_pb2 import OpList
 from tensorflow.python.client import pywrap_tf_session
 
 from label_image.cli import main as label_image
-from retrain.backbones.subgraph import FILE_OPS
-from retrain.description import NODE_NAME, Description
+from retrain.graphdef.description import NODE_NAME, Description
+from retrain.graphdef.subgraph import FILE_OPS
 from tests.conftest import RunCli
 from tests.reliability.conftest import Note
 from tests.test_download import files_below

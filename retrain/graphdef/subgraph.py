@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.backbones.rewrite import node_name
 from retrain.errors import GraphError
+from retrain.graphdef.rewrite import node_name
 
 # Kinds of operations that reach outside the graph: files, checkpoints, event files, datasets, other processes, Python itself;
 # and one that ends the program.

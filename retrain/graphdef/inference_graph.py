@@ -5,9 +5,9 @@ from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.backbones.rewrite import node_name, runnable_copy
-from retrain.backbones.subgraph import subgraph
-from retrain.description import Description
+from retrain.graphdef.description import Description
+from retrain.graphdef.rewrite import node_name, runnable_copy
+from retrain.graphdef.subgraph import subgraph
 
 
 def inference_graph(graph_def: GraphDef, description: Description) -> GraphDef:

@@ -6,9 +6,9 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.backbones.known_inputs import JPEG_CONTENTS, KNOWN_INPUTS
-from retrain.backbones.rewrite import node_name
 from retrain.errors import GraphError
+from retrain.graphdef.known_inputs import JPEG_CONTENTS, KNOWN_INPUTS
+from retrain.graphdef.rewrite import node_name
 
 # What `retrain`, here or the original's, puts between the network and the head: its input is the bottleneck.
 HEAD_INPUT = re.compile(r"input(_1)?/BottleneckInputPlaceholder")
