@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.common import machine, parser_with, spread, table
-from retrain.image_lists import ImageLists, create_image_lists
+from retrain.data.image_folder import ImageLists, create_image_lists
 from retrain.process.command import load_tensorflow
 
 
@@ -53,11 +53,11 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     from label_image.graph import LabelledGraph
     from retrain.backbones.choose import choose_backbone
     from retrain.bottlenecks import BottleneckCache
+    from retrain.data.decode import image_from_bytes
+    from retrain.data.loader import decoded_batches, numbered_files, suitable_batch_size
     from retrain.export.exporter import Exporter
     from retrain.extract import cached_bottlenecks
     from retrain.head import SoftmaxHead
-    from retrain.inference import decoded_batches, numbered_files, suitable_batch_size
-    from retrain.preprocess import image_from_bytes
 
     backbone, _ = choose_backbone(architecture, model_dir, None)
     chosen, spec = backbone.architecture, backbone.architecture.input_spec

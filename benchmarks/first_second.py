@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from benchmarks.common import machine, parser_with, table
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.image_lists import create_image_lists
+from retrain.data.image_folder import create_image_lists
 from retrain.process.command import load_tensorflow
 
 

@@ -22,7 +22,7 @@ from typing import NoReturn
 import numpy as np
 
 from benchmarks.common import ROOT, machine, table
-from retrain.image_lists import LabelledImage
+from retrain.data.image_folder import LabelledImage
 
 N_CLASSES = 5
 
@@ -82,10 +82,10 @@ def _write_cache(folder: str, count: int, size: int) -> None:
 def _one(folder: str, count: int, size: int) -> dict[str, float]:
     """Seconds of loading and training; memory that loading added at its peak, over the array's size."""
     from retrain.bottlenecks import BottleneckCache
+    from retrain.data.image_folder import SPLITS, ImageLists
     from retrain.dataset import Dataset
     from retrain.extract import cached_bottlenecks
     from retrain.head import SoftmaxHead
-    from retrain.image_lists import SPLITS, ImageLists
     from retrain.input_spec import InputSpec
     from retrain.options.training import TrainingOptions
     from retrain.training import Trainer, train

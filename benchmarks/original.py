@@ -21,7 +21,7 @@ from benchmarks.common import parser_with
 from retrain.backbones.catalog import Architecture, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import parse_graph
-from retrain.image_lists import ImageLists, LabelledImage, create_image_lists
+from retrain.data.image_folder import ImageLists, LabelledImage, create_image_lists
 
 v1 = tf.compat.v1
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.common import Run, machine, parser_with, ratios, run_original, run_ours, spread, table
-from retrain.image_lists import create_image_lists
+from retrain.data.image_folder import create_image_lists
 
 DISTORTIONS = {"flip_left_right": True, "random_crop": 10, "random_scale": 10, "random_brightness": 10}
 

@@ -12,9 +12,9 @@ from label_image.graph import LabelledGraph
 from label_image.opening import Classifier
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.frozen_graph import bytes_function
+from retrain.data.image_folder import is_file_or_dead_link
+from retrain.data.loader import run_network, suitable_batch_size
 from retrain.errors import FlagError, GraphError
-from retrain.image_lists import is_file_or_dead_link
-from retrain.inference import run_network, suitable_batch_size
 from retrain.input_spec import InputSpec
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
+from retrain.data.augment import Distortion, distorted_bottlenecks, rebatch
 from retrain.dataset import Dataset
-from retrain.distort import Distortion, distorted_bottlenecks, rebatch
 from retrain.input_spec import InputSpec
 from retrain.options.training import BatchSizes
 from retrain.process.interruption import raise_if_interrupted

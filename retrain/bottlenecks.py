@@ -17,9 +17,9 @@ import numpy as np
 import orjson
 
 from retrain.arrays import FloatArray
+from retrain.data.image_folder import LabelledImage
 from retrain.errors import OutputError
 from retrain.files import append, locked, remove_orphans, write_atomically
-from retrain.image_lists import LabelledImage
 from retrain.process.interruption import raise_if_interrupted
 
 logger = logging.getLogger("retrain")

@@ -7,10 +7,10 @@ import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.bottlenecks import Bottlenecks
+from retrain.data.image_folder import ImageLists
+from retrain.data.sampling import Sampler
 from retrain.errors import ImageFolderError
 from retrain.files import shown
-from retrain.image_lists import ImageLists
-from retrain.sampling import Sampler
 
 logger = logging.getLogger("retrain")
 

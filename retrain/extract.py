@@ -11,8 +11,8 @@ import numpy as np
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.bottlenecks import BottleneckCache, Bottlenecks, Stale
 from retrain.cache_reader import read_rows
-from retrain.image_lists import LabelledImage
-from retrain.inference import N_CORES, run_network
+from retrain.data.image_folder import LabelledImage
+from retrain.data.loader import N_CORES, run_network
 from retrain.input_spec import InputSpec
 from retrain.process.interruption import raise_if_interrupted
 

@@ -10,14 +10,14 @@ from retrain.backbones.frozen_graph import Backbone
 from retrain.backbones.trainable import TrainableNetwork
 from retrain.batches import DistortedImages, training_batches
 from retrain.config import RetrainConfig
+from retrain.data.augment import Distortion
+from retrain.data.image_folder import ImageLists
 from retrain.dataset import Dataset
-from retrain.distort import Distortion
 from retrain.evaluation import Evaluation, evaluate
 from retrain.export.exporter import Exporter
 from retrain.files import shown
 from retrain.fine_tune import Tuned, fine_tune
 from retrain.head import SoftmaxHead
-from retrain.image_lists import ImageLists
 from retrain.monitor import Monitor
 from retrain.options.training import LBFGS
 from retrain.process.timing import Timings

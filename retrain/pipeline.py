@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from retrain.backbones.frozen_graph import Backbone
 from retrain.bottlenecks import Bottlenecks
 from retrain.config import RetrainConfig
+from retrain.data.image_folder import SPLITS, ImageLists, create_image_lists
+from retrain.data.sampling import RandomGenerators
 from retrain.dataset import Dataset, report_skipped
 from retrain.errors import RetrainError
 from retrain.evaluation import Evaluation
@@ -19,7 +21,6 @@ from retrain.export.exporter import Exporter
 from retrain.files import write_atomically
 from retrain.fine_tune import open_network
 from retrain.head import SoftmaxHead
-from retrain.image_lists import SPLITS, ImageLists, create_image_lists
 from retrain.learning import batches_for, fine_tune_network, test_before_fine_tuning, test_head, train_head
 from retrain.preflight import (
     begin,
@@ -32,7 +33,6 @@ from retrain.preflight import (
 )
 from retrain.process.timing import Timings
 from retrain.progress import Progress
-from retrain.sampling import RandomGenerators
 from retrain.summaries import clear_summaries_dir
 from retrain.training import Trainer
 from retrain.tuning_images import new_bottlenecks

@@ -7,11 +7,11 @@ from retrain.backbones.choose import choose_backbone
 from retrain.backbones.frozen_graph import Backbone
 from retrain.bottlenecks import BottleneckCache, Bottlenecks
 from retrain.config import RetrainConfig
-from retrain.distort import how_to_decode
+from retrain.data.augment import how_to_decode
+from retrain.data.image_folder import ImageLists
 from retrain.errors import FlagError
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.extract import cached_bottlenecks
-from retrain.image_lists import ImageLists
 from retrain.options.export_formats import check_packages, export_path
 from retrain.options.training import LBFGS
 from retrain.process.device import check_device, prepare_device

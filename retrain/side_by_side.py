@@ -11,12 +11,12 @@ import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.bottlenecks import Bottlenecks
+from retrain.data.image_folder import ImageLists
+from retrain.data.sampling import RandomGenerators
 from retrain.dataset import Dataset
 from retrain.evaluation import Evaluation, cross_entropy, evaluate
 from retrain.head import SoftmaxHead
-from retrain.image_lists import ImageLists
 from retrain.options.training import LBFGS, BatchSizes, TrainingOptions
-from retrain.sampling import RandomGenerators
 from retrain.training import Trainer, train
 
 

@@ -7,13 +7,13 @@ import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.frozen_graph import Backbone
-from retrain.distort import Distortion, distorted_bottlenecks, how_to_decode
+from retrain.data.augment import Distortion, distorted_bottlenecks, how_to_decode
+from retrain.data.image_folder import ImageLists
+from retrain.data.loader import run_network
+from retrain.data.sampling import Sampler
 from retrain.errors import ImageFolderError
 from retrain.files import shown
-from retrain.image_lists import ImageLists
-from retrain.inference import run_network
 from retrain.input_spec import InputSpec
-from retrain.sampling import Sampler
 
 logger = logging.getLogger("retrain")
 

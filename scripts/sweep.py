@@ -159,8 +159,8 @@ def _prepare(config: RetrainConfig, path: str) -> Network:
     """Makes or reads the bottlenecks of a network, and puts them where all processes can read them."""
     import numpy as np
 
+    from retrain.data.image_folder import create_image_lists
     from retrain.dataset import report_skipped
-    from retrain.image_lists import create_image_lists
     from retrain.preflight import load_bottlenecks, load_network
     from retrain.side_by_side import SavedBottlenecks
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from retrain.image_lists import which_split
+from retrain.data.image_folder import which_split
 
 if TYPE_CHECKING:
     from tests.exported import Exported

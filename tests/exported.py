@@ -11,13 +11,13 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import BUNDLED, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone, read_graph
+from retrain.data.decode import image_from_file
 from retrain.export.agreement import Export
 from retrain.export.exporter import Exporter
 from retrain.graphdef.description import Description
 from retrain.head import SoftmaxHead
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import EXPORTS, ONNX, PACKAGES
-from retrain.preprocess import image_from_file
 
 HAS_ONNX = all(importlib.util.find_spec(name) for name in PACKAGES[ONNX])
 FORMATS = tuple(export for export in EXPORTS if export != ONNX or HAS_ONNX)

@@ -29,10 +29,10 @@ ORDER = [
     "retrain.options.export_formats",
     "retrain.config",
     # image folder → split → decode, resize → network → bottleneck cache
-    "retrain.image_lists",
-    "retrain.preprocess",
-    "retrain.inference",
-    "retrain.distort",
+    "retrain.data.image_folder",
+    "retrain.data.decode",
+    "retrain.data.loader",
+    "retrain.data.augment",
     "retrain.backbones.download",
     "retrain.graphdef.rewrite",
     "retrain.graphdef.subgraph",
@@ -50,7 +50,7 @@ ORDER = [
     "retrain.cache_reader",
     "retrain.extract",
     # → training of the head → evaluation
-    "retrain.sampling",
+    "retrain.data.sampling",
     "retrain.dataset",
     "retrain.batches",
     "retrain.head",
@@ -217,7 +217,7 @@ def test_a_module_imports_only_what_stands_before_it(module: str) -> None:
     ],
 )
 def test_a_wrong_import_would_be_found(source: str, wrong: list[str]) -> None:
-    assert wrong_imports("retrain.sampling", source) == wrong
+    assert wrong_imports("retrain.data.sampling", source) == wrong
 
 
 @pytest.mark.parametrize("package", PACKAGES)

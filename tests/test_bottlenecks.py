@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from retrain.arrays import FloatArray
 from retrain.bottlenecks import BottleneckCache, Stale, format_values, parse_values
+from retrain.data.image_folder import LabelledImage
 from retrain.errors import OutputError
-from retrain.image_lists import LabelledImage
 
 ARCHITECTURE = "mobilenet_0.25_128"
 N_REFERENCES = 30  # In `reference/bottlenecks`, says its README.

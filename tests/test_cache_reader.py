@@ -10,8 +10,8 @@ from retrain import extract
 from retrain.arrays import FloatArray
 from retrain.bottlenecks import BottleneckCache, format_values
 from retrain.cache_reader import CHUNK, read_rows
+from retrain.data.image_folder import LabelledImage
 from retrain.extract import cached_bottlenecks
-from retrain.image_lists import LabelledImage
 from retrain.input_spec import InputSpec
 
 SIZE = 7

@@ -16,6 +16,7 @@ from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import load_backbone
 from retrain.backbones.hub_module import load_hub_module
 from retrain.backbones.network_flags import NetworkFlags
+from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, OutputError
 from retrain.export.agreement import compare
 from retrain.export.tflite import tflite_bytes
@@ -23,7 +24,6 @@ from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.inference_graph import inference_graph
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import EXPORTS, ONNX, check_packages, export_path
-from retrain.preprocess import image_from_file
 from retrain.process.precision import FLOAT32
 from retrain.runtimes.tflite import open_tflite
 from tests.conftest import RunCli

@@ -19,9 +19,9 @@ from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import load_backbone
 from retrain.bottlenecks import BottleneckCache, Bottlenecks
+from retrain.data.image_folder import LabelledImage
 from retrain.errors import OutputError
 from retrain.extract import cached_bottlenecks
-from retrain.image_lists import LabelledImage
 from retrain.input_spec import InputSpec
 
 SPEC = InputSpec(8, 8, 0.0, 1.0)

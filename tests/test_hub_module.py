@@ -25,8 +25,8 @@ from retrain.backbones.hub_files import module_folder
 from retrain.backbones.hub_module import load_hub_module
 from retrain.backbones.network_flags import NetworkFlags
 from retrain.config import RetrainConfig
+from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError
-from retrain.preprocess import image_from_file
 from retrain.process.precision import FLOAT32, cache_name
 from tests.hub_modules import (
     SIDE,

@@ -23,12 +23,12 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone
+from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError
 from retrain.export.exporter import Exporter
 from retrain.graphdef.description import NODE_NAME
 from retrain.head import SoftmaxHead
 from retrain.input_spec import InputSpec
-from retrain.preprocess import image_from_file
 from tests.conftest import Label, RunCli
 from tests.stand_ins import run_in_v1_session, tiny_inception_graph
 

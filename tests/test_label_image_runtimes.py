@@ -17,10 +17,10 @@ import tensorflow as tf
 from label_image.graph import Overrides
 from label_image.opening import open_classifier
 from retrain.arrays import FloatArray
+from retrain.data.decode import image_from_file
 from retrain.errors import GraphError
 from retrain.graphdef.description import DESCRIPTION_FILE
 from retrain.input_spec import InputSpec
-from retrain.preprocess import image_from_file
 from tests.conftest import MOBILENET_ARCHIVE, ROOT, Label
 from tests.exported import FORMATS, HAS_ONNX, LABELS, NO_ONNX, Exported
 from tests.stand_ins import ARCHIVE, GRAPH_FILE, tiny_inception_graph

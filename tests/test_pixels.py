@@ -15,9 +15,9 @@ from label_image.graph import Overrides, open_graph
 from retrain.__main__ import main
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.choose import choose_backbone
+from retrain.data.decode import image_from_file
 from retrain.errors import FlagError
 from retrain.export.checkpoint import read_checkpoint
-from retrain.preprocess import image_from_file
 from scripts.make_digits import encode_digit
 from scripts.make_digits import main as make_digits
 from tests.conftest import ROOT

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import retrain
 from retrain.config import RetrainConfig
-from retrain.image_lists import create_image_lists
+from retrain.data.image_folder import create_image_lists
 from retrain.preflight import load_bottlenecks, load_network
 from retrain.side_by_side import SavedBottlenecks, TrainedHead, train_side_by_side
 from tests.conftest import ROOT

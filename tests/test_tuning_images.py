@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from retrain.distort import Distortion
+from retrain.data.augment import Distortion
+from retrain.data.decode import image_from_file
 from retrain.errors import ImageFolderError
 from retrain.input_spec import InputSpec
-from retrain.preprocess import image_from_file
 from retrain.tuning_images import decoded_images, image_batches, validation_images
 
 SPEC = InputSpec(24, 32, 127.5, 127.5)

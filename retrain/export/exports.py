@@ -10,6 +10,8 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.frozen_graph import batch_function
+from retrain.data.decode import image_from_file
+from retrain.data.loader import run_padded, suitable_batch_size
 from retrain.errors import GraphError, ImageError, OutputError
 from retrain.export.agreement import Export, compare
 from retrain.export.onnx import onnx_bytes
@@ -17,10 +19,8 @@ from retrain.export.saved_model import write_saved_model
 from retrain.export.tflite import tflite_bytes
 from retrain.files import write_atomically
 from retrain.graphdef.description import Description
-from retrain.inference import run_padded, suitable_batch_size
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import ONNX, SAVED_MODEL, export_path
-from retrain.preprocess import image_from_file
 from retrain.runtimes.model import RuntimeModel
 from retrain.runtimes.onnx import open_onnx
 from retrain.runtimes.saved_model import SIGNATURE

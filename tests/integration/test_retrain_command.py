@@ -15,8 +15,8 @@ import pytest
 import tensorflow as tf
 
 import retrain
+from retrain.data.decode import image_from_file
 from retrain.input_spec import InputSpec
-from retrain.preprocess import image_from_file
 from tests.conftest import MOBILENET_ARCHIVE, SMALL_CLASSES, SMALL_SPLIT, RunCli
 from tests.integration.commands import (
     DEAD_URL,

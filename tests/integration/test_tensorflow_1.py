@@ -10,8 +10,8 @@ import pytest
 from label_image.classify import classify
 from label_image.graph import Overrides, open_graph
 from retrain.backbones.choose import choose_backbone
+from retrain.data.decode import image_from_file
 from retrain.input_spec import InputSpec
-from retrain.preprocess import image_from_file
 from tests.conftest import RunCli
 from tests.hub_modules import write_tf2_module
 from tests.integration.commands import Outputs, TrainingRun, assert_succeeded, own_environment

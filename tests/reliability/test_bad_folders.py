@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrain.image_lists import SPLITS, which_split
+from retrain.data.image_folder import SPLITS, which_split
 from tests.conftest import RunCli
 from tests.integration.commands import (
     FINAL_BIASES,

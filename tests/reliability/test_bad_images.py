@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrain.image_lists import which_split
+from retrain.data.image_folder import which_split
 from tests.conftest import SMALL_CLASSES
 from tests.integration.commands import (
     ROOT,

@@ -28,14 +28,14 @@ from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.bottlenecks import BottleneckCache, Stale, parse_values
 from retrain.config import RetrainConfig
+from retrain.data.decode import image_from_file
+from retrain.data.image_folder import LabelledImage
 from retrain.errors import CheckpointError, FlagError, GraphError, ImageError, ModelError, RetrainError
 from retrain.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from retrain.graphdef.description import Description
 from retrain.graphdef.rewrite import node_name
-from retrain.image_lists import LabelledImage
 from retrain.input_spec import InputSpec
 from retrain.options.flags import build_parser, check, flags_of, from_namespace, kind_of
-from retrain.preprocess import image_from_file
 from scripts.evaluate import EvaluateConfig
 from scripts.make_flowers import FlowersConfig
 from tests.reliability import fuzz as make

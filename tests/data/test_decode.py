@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from retrain.data.decode import _is_for_tensorflow, decode, decode_with_pillow, image_from_bytes, image_from_file, resize
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
-from retrain.preprocess import _is_for_tensorflow, decode, decode_with_pillow, image_from_bytes, image_from_file, resize
 
 Pixels = npt.NDArray[np.uint8]
 GREY = InputSpec(40, 50, 0.0, 1.0)  # Grey levels as they are.

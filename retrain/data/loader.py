@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
+from retrain.data.decode import image_from_bytes, image_from_file
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
-from retrain.preprocess import image_from_bytes, image_from_file
 from retrain.process.interruption import raise_if_interrupted
 
 # float32 pixels of one batch: large enough to keep the processor's cores busy, small enough to stay near its caches.

@@ -12,7 +12,7 @@ from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.catalog import BUNDLED, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.frozen_graph import Backbone, load_backbone
-from retrain.inference import BATCH_BYTES, MAX_BATCH_SIZE, run_network, suitable_batch_size
+from retrain.data.loader import BATCH_BYTES, MAX_BATCH_SIZE, run_network, suitable_batch_size
 from retrain.input_spec import InputSpec
 
 SMALL = InputSpec(8, 8, 0.0, 1.0)

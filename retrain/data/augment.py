@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
+from retrain.data.decode import decode, decode_by, decode_with_pillow, normalise, read_image, resize
+from retrain.data.loader import BATCHES_AHEAD, decoded_batches, numbered_files, run_padded, suitable_batch_size
 from retrain.errors import ImageError, ImageFolderError
-from retrain.inference import BATCHES_AHEAD, decoded_batches, numbered_files, run_padded, suitable_batch_size
 from retrain.input_spec import InputSpec
-from retrain.preprocess import decode, decode_by, decode_with_pillow, normalise, read_image, resize
 
 N_DRAWS = 5
 # So many draws in a row whose images cannot be decoded, besides those under way, mean that the images are gone.

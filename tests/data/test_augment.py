@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.distort import N_DRAWS, Distortion, distort, distorted_bottlenecks, how_to_decode, rebatch
+from retrain.data.augment import N_DRAWS, Distortion, distort, distorted_bottlenecks, how_to_decode, rebatch
+from retrain.data.decode import decode, image_from_bytes
 from retrain.input_spec import InputSpec
-from retrain.preprocess import decode, image_from_bytes
 from tests.test_preprocess import encoded, noise, tf1_resize
 
 SPEC = InputSpec(height=32, width=48, mean=127.5, std=127.5)

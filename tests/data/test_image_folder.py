@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrain.__main__ import main
+from retrain.data.image_folder import ImageLists, create_image_lists, label_of, which_split
 from retrain.errors import ImageFolderError
-from retrain.image_lists import ImageLists, create_image_lists, label_of, which_split
 
 TO_FOLDERS = "Put the images (.jpg, .jpeg, .png) of each class into a folder of its own there."
 

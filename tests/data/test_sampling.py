@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrain.arrays import IndexArray
-from retrain.sampling import Sampler
+from retrain.data.sampling import Sampler
 
 # Classes of 12 images, out of order as in no real folder, so that nothing can rely on their order.
 CLASS_OF = np.array([2, 0, 2, 1, 2, 0, 2, 2, 1, 2, 2, 4])

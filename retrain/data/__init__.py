@@ -1,0 +1,1 @@
+"""Images: which ones, which set, how they become pixels."""
