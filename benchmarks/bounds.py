@@ -51,7 +51,7 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
 
     from label_image.classify import classify
     from label_image.graph import LabelledGraph
-    from retrain.backbones.choose import choose_backbone
+    from retrain.backbones.load import choose_backbone
     from retrain.bottlenecks import BottleneckCache
     from retrain.data.decode import image_from_bytes
     from retrain.data.loader import decoded_batches, numbered_files, suitable_batch_size

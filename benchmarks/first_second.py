@@ -19,7 +19,7 @@ def main() -> None:
     parser = parser_with("image_dir", "model_dir", "architecture")
     args = parser.parse_args()
     load_tensorflow()
-    from retrain.backbones.choose import choose_backbone
+    from retrain.backbones.load import choose_backbone
     from retrain.bottlenecks import BottleneckCache
     from retrain.extract import cached_bottlenecks
 

@@ -18,9 +18,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.common import parser_with
+from retrain.backbones.backbone import parse_graph
 from retrain.backbones.catalog import Architecture, find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.backbones.frozen_graph import parse_graph
 from retrain.data.image_folder import ImageLists, LabelledImage, create_image_lists
 
 v1 = tf.compat.v1

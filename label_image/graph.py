@@ -10,7 +10,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import BatchFunction
-from retrain.backbones.frozen_graph import batch_function, parse_graph, read_graph, tensor_name
+from retrain.backbones.backbone import batch_function, parse_graph, read_graph, tensor_name
 from retrain.errors import GraphError, ModelError
 from retrain.graphdef.description import NODE_NAME, TENSOR_NAME, Description
 from retrain.graphdef.known_inputs import JPEG_CONTENTS, KNOWN_INPUTS, stated_size

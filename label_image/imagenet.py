@@ -3,9 +3,9 @@
 import re
 
 from label_image.graph import LabelledGraph, Overrides, labelled_graph
+from retrain.backbones.backbone import load_backbone
 from retrain.backbones.catalog import INCEPTION, Architecture, find_architecture
 from retrain.backbones.download import read_archived_file, read_graph_file
-from retrain.backbones.frozen_graph import load_backbone
 from retrain.errors import FlagError, ModelError
 from retrain.graphdef.description import Description
 

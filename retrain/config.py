@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from retrain.backbones.network_flags import NetworkFlags, check_network_flags
+from retrain.backbones.overrides import NetworkFlags, check_network_flags
 from retrain.errors import FlagError
 from retrain.graphdef.description import LARGEST_SIZE
 from retrain.options.export_formats import EXPORTS, check_exports

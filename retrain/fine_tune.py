@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.backbones.frozen_graph import Backbone
+from retrain.backbones.backbone import Backbone
 from retrain.backbones.trainable import TrainableNetwork, trainable_network, with_weights
 from retrain.errors import FlagError
 from retrain.evaluation import cross_entropy

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.backbones.frozen_graph import Backbone
+from retrain.backbones.backbone import Backbone
 from retrain.backbones.trainable import TrainableNetwork
 from retrain.batches import DistortedImages, training_batches
 from retrain.config import RetrainConfig

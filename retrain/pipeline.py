@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from retrain.backbones.frozen_graph import Backbone
+from retrain.backbones.backbone import Backbone
 from retrain.bottlenecks import Bottlenecks
 from retrain.config import RetrainConfig
 from retrain.data.image_folder import SPLITS, ImageLists, create_image_lists

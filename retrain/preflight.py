@@ -3,8 +3,8 @@
 import logging
 import secrets
 
-from retrain.backbones.choose import choose_backbone
-from retrain.backbones.frozen_graph import Backbone
+from retrain.backbones.backbone import Backbone
+from retrain.backbones.load import choose_backbone
 from retrain.bottlenecks import BottleneckCache, Bottlenecks
 from retrain.config import RetrainConfig
 from retrain.data.augment import how_to_decode

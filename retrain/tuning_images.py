@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.backbones.frozen_graph import Backbone
+from retrain.backbones.backbone import Backbone
 from retrain.data.augment import Distortion, distorted_bottlenecks, how_to_decode
 from retrain.data.image_folder import ImageLists
 from retrain.data.loader import run_network

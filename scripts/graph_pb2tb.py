@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument("graph", help="The graph file (.pb).")
         args = parser.parse_args(argv)
         load_tensorflow()
-        from retrain.backbones.frozen_graph import read_graph
+        from retrain.backbones.backbone import read_graph
         from retrain.summaries import SummaryWriter
 
         graph_def = read_graph(args.graph)

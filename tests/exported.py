@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from retrain.arrays import FloatArray
+from retrain.backbones.backbone import Backbone, batch_function, load_backbone, read_graph
 from retrain.backbones.catalog import BUNDLED, find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone, read_graph
 from retrain.data.decode import image_from_file
 from retrain.export.agreement import Export
 from retrain.export.exporter import Exporter

@@ -16,9 +16,9 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import FloatArray
+from retrain.backbones.backbone import Backbone, batch_function, load_backbone, read_graph
 from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone, read_graph
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError, GraphError
 from retrain.export.exporter import Exporter

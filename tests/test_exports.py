@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from retrain.__main__ import main
 from retrain.arrays import FloatArray
+from retrain.backbones.backbone import load_backbone
 from retrain.backbones.catalog import INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.backbones.frozen_graph import load_backbone
-from retrain.backbones.hub_module import load_hub_module
-from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.hub.module import load_hub_module
+from retrain.backbones.overrides import NetworkFlags
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, OutputError
 from retrain.export.agreement import compare

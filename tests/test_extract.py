@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from retrain.arrays import BatchFunction, FloatArray
+from retrain.backbones.backbone import load_backbone
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.backbones.frozen_graph import load_backbone
 from retrain.bottlenecks import BottleneckCache, Bottlenecks
 from retrain.data.image_folder import LabelledImage
 from retrain.errors import OutputError

@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
+from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import Architecture
-from retrain.backbones.frozen_graph import Backbone
 from retrain.backbones.trainable import trainable_network
 from retrain.errors import FlagError, ModelError
 from retrain.evaluation import cross_entropy

@@ -20,9 +20,9 @@ from label_image.classify import Classification, classify, find_images
 from label_image.graph import Overrides, open_graph
 from label_image.report import as_csv, as_json, as_text
 from retrain.arrays import FloatArray
+from retrain.backbones.backbone import Backbone, batch_function, load_backbone
 from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.backbones.frozen_graph import Backbone, batch_function, load_backbone
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError
 from retrain.export.exporter import Exporter

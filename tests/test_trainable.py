@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from retrain.backbones.backbone import batch_function, parse_graph
 from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.backbones.frozen_graph import batch_function, parse_graph
-from retrain.backbones.hub_module import load_hub_module
-from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.hub.module import load_hub_module
+from retrain.backbones.overrides import NetworkFlags
 from retrain.backbones.trainable import trainable_network, with_weights
 from retrain.head import Loss
 from retrain.process.precision import FLOAT32

@@ -8,9 +8,9 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
+from retrain.backbones.backbone import Backbone, batch_function, graph_fingerprint, parse_graph, tensor_name
 from retrain.backbones.catalog import Architecture
-from retrain.backbones.frozen_graph import Backbone, batch_function, graph_fingerprint, parse_graph, tensor_name
-from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.overrides import NetworkFlags
 from retrain.errors import FlagError, GraphError, ModelError
 from retrain.files import reason_of
 from retrain.graphdef.description import NODE_NAME, Description

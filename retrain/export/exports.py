@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.backbones.frozen_graph import batch_function
+from retrain.backbones.backbone import batch_function
 from retrain.data.decode import image_from_file
 from retrain.data.loader import run_padded, suitable_batch_size
 from retrain.errors import GraphError, ImageError, OutputError

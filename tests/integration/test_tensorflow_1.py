@@ -9,7 +9,7 @@ import pytest
 
 from label_image.classify import classify
 from label_image.graph import Overrides, open_graph
-from retrain.backbones.choose import choose_backbone
+from retrain.backbones.load import choose_backbone
 from retrain.data.decode import image_from_file
 from retrain.input_spec import InputSpec
 from tests.conftest import RunCli

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import retrain.process.precision as precision_module
+from retrain.backbones.backbone import load_backbone
 from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
-from retrain.backbones.frozen_graph import load_backbone
 from retrain.errors import FlagError
 from retrain.process.precision import BFLOAT16, FLOAT32, PRECISIONS, cache_name, prepare_precision, processor_gains
 

@@ -9,11 +9,11 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
+from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import Architecture
-from retrain.backbones.frozen_graph import Backbone
-from retrain.backbones.hub_files import files_digest, module_folder
-from retrain.backbones.hub_freeze import FrozenModule, freeze
-from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.hub.files import files_digest, module_folder
+from retrain.backbones.hub.freeze import FrozenModule, freeze
+from retrain.backbones.overrides import NetworkFlags
 from retrain.errors import GraphError
 from retrain.files import reason_of
 from retrain.graphdef.subgraph import file_ops, subgraph

@@ -18,12 +18,12 @@ import tensorflow as tf
 from label_image.cli import main as label_main
 from label_image.graph import Overrides, open_graph
 from retrain.__main__ import main
+from retrain.backbones.backbone import Backbone, batch_function, parse_graph
 from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE, find_architecture
-from retrain.backbones.choose import choose_backbone
-from retrain.backbones.frozen_graph import Backbone, batch_function, parse_graph
-from retrain.backbones.hub_files import module_folder
-from retrain.backbones.hub_module import load_hub_module
-from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.hub.files import module_folder
+from retrain.backbones.hub.module import load_hub_module
+from retrain.backbones.load import choose_backbone
+from retrain.backbones.overrides import NetworkFlags
 from retrain.config import RetrainConfig
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError

@@ -2,12 +2,12 @@
 
 import logging
 
+from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import BUNDLED, INCEPTION, PIXELS, Architecture, find_architecture, is_local_graph
 from retrain.backbones.download import read_graph_file
-from retrain.backbones.frozen_graph import Backbone, load_backbone
-from retrain.backbones.hub_module import load_hub_module
+from retrain.backbones.hub.module import load_hub_module
 from retrain.backbones.local_graph import load_local_graph
-from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.overrides import NetworkFlags
 from retrain.backbones.pixels import pixels_graph
 from retrain.errors import ModelUnavailableError
 from retrain.process.precision import FLOAT32

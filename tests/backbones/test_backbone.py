@@ -12,9 +12,7 @@ from PIL import Image
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray
-from retrain.backbones.catalog import BUNDLED, INCEPTION, Architecture, find_architecture
-from retrain.backbones.download import read_graph_file
-from retrain.backbones.frozen_graph import (
+from retrain.backbones.backbone import (
     Backbone,
     batch_function,
     bytes_function,
@@ -23,6 +21,8 @@ from retrain.backbones.frozen_graph import (
     read_graph,
     tensor_name,
 )
+from retrain.backbones.catalog import BUNDLED, INCEPTION, Architecture, find_architecture
+from retrain.backbones.download import read_graph_file
 from retrain.errors import GraphError, ModelError
 from retrain.graphdef.rewrite import node_name, runnable_copy
 from retrain.graphdef.subgraph import subgraph

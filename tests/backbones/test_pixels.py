@@ -14,7 +14,7 @@ from label_image.cli import main as label_main
 from label_image.graph import Overrides, open_graph
 from retrain.__main__ import main
 from retrain.backbones.catalog import find_architecture
-from retrain.backbones.choose import choose_backbone
+from retrain.backbones.load import choose_backbone
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError
 from retrain.export.checkpoint import read_checkpoint
@@ -50,7 +50,7 @@ def test_a_file_becomes_its_pixels(digits: Path) -> None:
 
 def test_its_fingerprint_is_the_same_in_every_run() -> None:
     """In another process too; and an update of TensorFlow must not have all bottlenecks made again, as its version would."""
-    program = "from retrain.backbones.choose import *; print(choose_backbone('pixels_28', '', None)[0].fingerprint)"
+    program = "from retrain.backbones.load import *; print(choose_backbone('pixels_28', '', None)[0].fingerprint)"
     other = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     backbones = [choose_backbone("pixels_28", "", None)[0] for _ in range(2)]
     assert [backbone.fingerprint for backbone in backbones] == [other, other]

@@ -22,8 +22,8 @@ from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, TensorInfo
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from retrain.backbones.hub_files import SAVED_MODEL
-from retrain.backbones.network_flags import NetworkFlags
+from retrain.backbones.hub.files import SAVED_MODEL
+from retrain.backbones.overrides import NetworkFlags
 from retrain.errors import FlagError, GraphError
 from retrain.graphdef.rewrite import node_name
 from retrain.graphdef.subgraph import FILE_OPS

@@ -1,0 +1,1 @@
+"""TensorFlow Hub modules."""
