@@ -52,11 +52,11 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     from label_image.classify import classify
     from label_image.graph import LabelledGraph
     from retrain.backbones.load import choose_backbone
-    from retrain.bottlenecks import BottleneckCache
+    from retrain.bottlenecks.cache import BottleneckCache
+    from retrain.bottlenecks.extract import cached_bottlenecks
     from retrain.data.decode import image_from_bytes
     from retrain.data.loader import decoded_batches, numbered_files, suitable_batch_size
     from retrain.export.exporter import Exporter
-    from retrain.extract import cached_bottlenecks
     from retrain.head import SoftmaxHead
 
     backbone, _ = choose_backbone(architecture, model_dir, None)

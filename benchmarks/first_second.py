@@ -20,8 +20,8 @@ def main() -> None:
     args = parser.parse_args()
     load_tensorflow()
     from retrain.backbones.load import choose_backbone
-    from retrain.bottlenecks import BottleneckCache
-    from retrain.extract import cached_bottlenecks
+    from retrain.bottlenecks.cache import BottleneckCache
+    from retrain.bottlenecks.extract import cached_bottlenecks
 
     images = create_image_lists(args.image_dir, 10, 10).images
     backbone, _ = choose_backbone(args.architecture, args.model_dir, None)

@@ -66,7 +66,7 @@ def _image(folder: str, number: int) -> LabelledImage:
 
 def _write_cache(folder: str, count: int, size: int) -> None:
     """Adds the files that are missing. A thousand different ones are enough: no reader knows that they repeat."""
-    from retrain.bottlenecks import BottleneckCache, format_values
+    from retrain.bottlenecks.cache import BottleneckCache, format_values
 
     rng = np.random.default_rng(0)
     texts = [format_values(rng.standard_normal(size, dtype=np.float32)) for _ in range(1000)]
@@ -81,10 +81,10 @@ def _write_cache(folder: str, count: int, size: int) -> None:
 
 def _one(folder: str, count: int, size: int) -> dict[str, float]:
     """Seconds of loading and training; memory that loading added at its peak, over the array's size."""
-    from retrain.bottlenecks import BottleneckCache
+    from retrain.bottlenecks.cache import BottleneckCache
+    from retrain.bottlenecks.extract import cached_bottlenecks
     from retrain.data.image_folder import SPLITS, ImageLists
     from retrain.dataset import Dataset
-    from retrain.extract import cached_bottlenecks
     from retrain.head import SoftmaxHead
     from retrain.input_spec import InputSpec
     from retrain.options.training import TrainingOptions

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import machine, parser_with, run_ours, spread, table
-from retrain.bottlenecks import parse_values
+from retrain.bottlenecks.cache import parse_values
 from retrain.process.precision import FLOAT32, PRECISIONS, cache_name
 
 SEEDS = (1, 2, 3)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.bottlenecks import Bottlenecks
+from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_folder import ImageLists
 from retrain.data.sampling import Sampler
 from retrain.errors import ImageFolderError

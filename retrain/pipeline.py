@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from retrain.backbones.backbone import Backbone
-from retrain.bottlenecks import Bottlenecks
+from retrain.bottlenecks.cache import Bottlenecks
 from retrain.config import RetrainConfig
 from retrain.data.image_folder import SPLITS, ImageLists, create_image_lists
 from retrain.data.sampling import RandomGenerators

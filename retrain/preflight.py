@@ -5,13 +5,13 @@ import secrets
 
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.load import choose_backbone
-from retrain.bottlenecks import BottleneckCache, Bottlenecks
+from retrain.bottlenecks.cache import BottleneckCache, Bottlenecks
+from retrain.bottlenecks.extract import cached_bottlenecks
 from retrain.config import RetrainConfig
 from retrain.data.augment import how_to_decode
 from retrain.data.image_folder import ImageLists
 from retrain.errors import FlagError
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
-from retrain.extract import cached_bottlenecks
 from retrain.options.export_formats import check_packages, export_path
 from retrain.options.training import LBFGS
 from retrain.process.device import check_device, prepare_device

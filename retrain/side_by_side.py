@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.bottlenecks import Bottlenecks
+from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_folder import ImageLists
 from retrain.data.sampling import RandomGenerators
 from retrain.dataset import Dataset

@@ -46,9 +46,9 @@ ORDER = [
     "retrain.backbones.hub.freeze",
     "retrain.backbones.hub.module",
     "retrain.backbones.load",
-    "retrain.bottlenecks",
-    "retrain.cache_reader",
-    "retrain.extract",
+    "retrain.bottlenecks.cache",
+    "retrain.bottlenecks.parallel_read",
+    "retrain.bottlenecks.extract",
     # → training of the head → evaluation
     "retrain.data.sampling",
     "retrain.dataset",

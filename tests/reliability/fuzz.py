@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.backbones.catalog import Architecture
-from retrain.bottlenecks import format_values
+from retrain.bottlenecks.cache import format_values
 from retrain.errors import RetrainError
 from retrain.export.frozen_graph import retrained_graph
 from retrain.graphdef.description import NODE_NAME, Description

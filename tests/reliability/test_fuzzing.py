@@ -26,7 +26,7 @@ from retrain.__main__ import TEXTS as RETRAIN_TEXTS
 from retrain.arrays import FloatArray
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.bottlenecks import BottleneckCache, Stale, parse_values
+from retrain.bottlenecks.cache import BottleneckCache, Stale, parse_values
 from retrain.config import RetrainConfig
 from retrain.data.decode import image_from_file
 from retrain.data.image_folder import LabelledImage

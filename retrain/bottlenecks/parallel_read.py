@@ -10,13 +10,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 
 from retrain.arrays import FloatArray
-from retrain.bottlenecks import parse_values
+from retrain.bottlenecks.cache import parse_values
 
-PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 CHUNK = 256  # Files; a few megabytes of numbers.
 
 
@@ -51,7 +52,7 @@ def _worker(names: str, chunks: Sequence[Sequence[str]], bottleneck_size: int) -
     with open(names, "wb") as file:
         file.write(b"\0".join(os.fsencode(path) for chunk in chunks for path in chunk))
     # A file retrain.py in the current folder, such as the original's, must not stand before this package.
-    program = f"import sys; sys.path.insert(0, {PACKAGE_PARENT!r}); from retrain.cache_reader import serve; serve()"
+    program = f"import sys; sys.path.insert(0, {PACKAGE_PARENT!r}); from retrain.bottlenecks.parallel_read import serve; serve()"
     command = [sys.executable, "-c", program, names, str(bottleneck_size)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 

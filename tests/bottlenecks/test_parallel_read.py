@@ -8,10 +8,10 @@ import pytest
 
 from retrain import extract
 from retrain.arrays import FloatArray
-from retrain.bottlenecks import BottleneckCache, format_values
-from retrain.cache_reader import CHUNK, read_rows
+from retrain.bottlenecks.cache import BottleneckCache, format_values
+from retrain.bottlenecks.extract import cached_bottlenecks
+from retrain.bottlenecks.parallel_read import CHUNK, read_rows
 from retrain.data.image_folder import LabelledImage
-from retrain.extract import cached_bottlenecks
 from retrain.input_spec import InputSpec
 
 SIZE = 7

@@ -18,10 +18,10 @@ from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.backbone import load_backbone
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.bottlenecks import BottleneckCache, Bottlenecks
+from retrain.bottlenecks.cache import BottleneckCache, Bottlenecks
+from retrain.bottlenecks.extract import cached_bottlenecks
 from retrain.data.image_folder import LabelledImage
 from retrain.errors import OutputError
-from retrain.extract import cached_bottlenecks
 from retrain.input_spec import InputSpec
 
 SPEC = InputSpec(8, 8, 0.0, 1.0)

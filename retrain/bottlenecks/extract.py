@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.bottlenecks import BottleneckCache, Bottlenecks, Stale
-from retrain.cache_reader import read_rows
+from retrain.bottlenecks.cache import BottleneckCache, Bottlenecks, Stale
+from retrain.bottlenecks.parallel_read import read_rows
 from retrain.data.image_folder import LabelledImage
 from retrain.data.loader import N_CORES, run_network
 from retrain.input_spec import InputSpec

@@ -1,0 +1,1 @@
+"""The bottleneck cache, and filling it."""
