@@ -13,7 +13,7 @@ from retrain.config import RetrainConfig
 from retrain.data.augment import Distortion
 from retrain.data.image_folder import ImageLists
 from retrain.dataset import Dataset
-from retrain.evaluation import Evaluation, evaluate
+from retrain.evaluation.metrics import Evaluation, evaluate
 from retrain.export.exporter import Exporter
 from retrain.files import shown
 from retrain.fine_tune import Tuned, fine_tune

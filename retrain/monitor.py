@@ -10,9 +10,9 @@ from types import TracebackType
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.evaluation import accuracy, cross_entropy
+from retrain.evaluation.metrics import accuracy, cross_entropy
+from retrain.evaluation.tensorboard import SummaryWriter, head_histograms, head_measures
 from retrain.head import SoftmaxHead
-from retrain.summaries import SummaryWriter, head_histograms, head_measures
 
 logger = logging.getLogger("retrain")
 

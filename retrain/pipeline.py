@@ -15,7 +15,8 @@ from retrain.data.image_folder import SPLITS, ImageLists, create_image_lists
 from retrain.data.sampling import RandomGenerators
 from retrain.dataset import Dataset, report_skipped
 from retrain.errors import RetrainError
-from retrain.evaluation import Evaluation
+from retrain.evaluation.metrics import Evaluation
+from retrain.evaluation.tensorboard import clear_summaries_dir
 from retrain.export.agreement import Export
 from retrain.export.exporter import Exporter
 from retrain.files import write_atomically
@@ -33,7 +34,6 @@ from retrain.preflight import (
 )
 from retrain.process.timing import Timings
 from retrain.progress import Progress
-from retrain.summaries import clear_summaries_dir
 from retrain.training import Trainer
 from retrain.tuning_images import new_bottlenecks
 

@@ -14,7 +14,7 @@ from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_folder import ImageLists
 from retrain.data.sampling import RandomGenerators
 from retrain.dataset import Dataset
-from retrain.evaluation import Evaluation, cross_entropy, evaluate
+from retrain.evaluation.metrics import Evaluation, cross_entropy, evaluate
 from retrain.head import SoftmaxHead
 from retrain.options.training import LBFGS, BatchSizes, TrainingOptions
 from retrain.training import Trainer, train

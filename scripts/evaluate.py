@@ -49,7 +49,7 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
     from label_image.classify import score_images
     from label_image.graph import Overrides
     from label_image.opening import open_classifier
-    from retrain.evaluation import evaluate
+    from retrain.evaluation.metrics import evaluate
 
     graph = open_classifier(graph_path, Overrides(labels=config.labels))
     labels = graph.description.labels

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser.parse_args(argv)
         load_tensorflow()
         from retrain.backbones.backbone import read_graph
-        from retrain.summaries import SummaryWriter
+        from retrain.evaluation.tensorboard import SummaryWriter
 
         graph_def = read_graph(args.graph)
         writer = SummaryWriter(args.logdir)

@@ -242,7 +242,7 @@ def _run_alone(trial: Trial, folder: str) -> "Outcome":
 
 
 def _report(outcomes: "Sequence[Outcome]", sweep_dir: str, seconds: float) -> None:
-    from retrain.summaries import clear_summaries_dir
+    from retrain.evaluation.tensorboard import clear_summaries_dir
     from scripts.sweep_report import table, write_csv, write_hparams
 
     summaries, csv_file = os.path.join(sweep_dir, "summaries"), os.path.join(sweep_dir, "sweep.csv")

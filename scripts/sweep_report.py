@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from retrain.evaluation.tensorboard import SummaryWriter
 from retrain.files import write_atomically
-from retrain.summaries import SummaryWriter
 from scripts.sweep_plan import Trial
 
 METRICS = ("test_accuracy", "validation_accuracy", "training_seconds", "trained_numbers", "network_bytes")

@@ -56,9 +56,9 @@ ORDER = [
     "retrain.head",
     "retrain.optimizers",
     "retrain.training",
-    "retrain.evaluation",
+    "retrain.evaluation.metrics",
     "retrain.side_by_side",
-    "retrain.summaries",
+    "retrain.evaluation.tensorboard",
     "retrain.monitor",
     # → training of the network
     "retrain.tuner",

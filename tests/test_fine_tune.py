@@ -14,7 +14,7 @@ from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import Architecture
 from retrain.backbones.trainable import trainable_network
 from retrain.errors import FlagError, ModelError
-from retrain.evaluation import cross_entropy
+from retrain.evaluation.metrics import cross_entropy
 from retrain.fine_tune import Tuned, fine_tune, learning_rate_at, open_network
 from retrain.head import Loss, SoftmaxHead
 from retrain.tuner import Tuner

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrain.evaluation import accuracy, cross_entropy, evaluate
+from retrain.evaluation.metrics import accuracy, cross_entropy, evaluate
 
 # Five images of three classes. Softmax of a row of logarithms is the row's numbers over their sum, so every figure below can be
 # worked out by hand: the answers are 0, 1, 1, 2, 0.

@@ -14,10 +14,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import OutputError
-from retrain.head import SoftmaxHead, softmax
-from retrain.monitor import Monitor
-from retrain.options.training import BatchSizes
-from retrain.summaries import (
+from retrain.evaluation.tensorboard import (
     SummaryWriter,
     clear_summaries_dir,
     head_histograms,
@@ -25,6 +22,9 @@ from retrain.summaries import (
     histogram,
     without_large_constants,
 )
+from retrain.head import SoftmaxHead, softmax
+from retrain.monitor import Monitor
+from retrain.options.training import BatchSizes
 from tests.stand_ins import tiny_inception_graph
 
 # From the original's behaviour, "TensorBoard tags".
