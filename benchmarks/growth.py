@@ -84,11 +84,11 @@ def _one(folder: str, count: int, size: int) -> dict[str, float]:
     from retrain.bottlenecks.cache import BottleneckCache
     from retrain.bottlenecks.extract import cached_bottlenecks
     from retrain.data.image_folder import SPLITS, ImageLists
-    from retrain.dataset import Dataset
-    from retrain.head import SoftmaxHead
+    from retrain.head.dataset import Dataset
+    from retrain.head.model import SoftmaxHead
+    from retrain.head.trainer import Trainer, train
     from retrain.input_spec import InputSpec
     from retrain.options.training import TrainingOptions
-    from retrain.training import Trainer, train
 
     images = [_image(folder, number) for number in range(count)]
     cache = BottleneckCache(folder, "random", size, "")

@@ -15,7 +15,7 @@ from retrain.backbones.backbone import Backbone
 from retrain.backbones.trainable import TrainableNetwork, trainable_network, with_weights
 from retrain.errors import FlagError
 from retrain.evaluation.metrics import cross_entropy
-from retrain.head import Loss, SoftmaxHead
+from retrain.head.model import Loss, SoftmaxHead
 from retrain.process.interruption import raise_if_interrupted
 from retrain.tuner import Layers, Tuner
 from retrain.tuning_watch import Plan, Watch

@@ -13,7 +13,6 @@ from retrain.bottlenecks.cache import Bottlenecks
 from retrain.config import RetrainConfig
 from retrain.data.image_folder import SPLITS, ImageLists, create_image_lists
 from retrain.data.sampling import RandomGenerators
-from retrain.dataset import Dataset, report_skipped
 from retrain.errors import RetrainError
 from retrain.evaluation.metrics import Evaluation
 from retrain.evaluation.tensorboard import clear_summaries_dir
@@ -21,8 +20,11 @@ from retrain.export.agreement import Export
 from retrain.export.exporter import Exporter
 from retrain.files import write_atomically
 from retrain.fine_tune import open_network
-from retrain.head import SoftmaxHead
-from retrain.learning import batches_for, fine_tune_network, test_before_fine_tuning, test_head, train_head
+from retrain.head.dataset import Dataset, report_skipped
+from retrain.head.loop import batches_for, fine_tune_network, test_before_fine_tuning, test_head, train_head
+from retrain.head.model import SoftmaxHead
+from retrain.head.resume import Progress
+from retrain.head.trainer import Trainer
 from retrain.preflight import (
     begin,
     check_network,
@@ -33,8 +35,6 @@ from retrain.preflight import (
     prepare,
 )
 from retrain.process.timing import Timings
-from retrain.progress import Progress
-from retrain.training import Trainer
 from retrain.tuning_images import new_bottlenecks
 
 logger = logging.getLogger("retrain")

@@ -12,13 +12,13 @@ from retrain.data.augment import how_to_decode
 from retrain.data.image_folder import ImageLists
 from retrain.errors import FlagError
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
+from retrain.head.resume import Progress
+from retrain.head.trainer import scipy_minimize
 from retrain.options.export_formats import check_packages, export_path
 from retrain.options.training import LBFGS
 from retrain.process.device import check_device, prepare_device
 from retrain.process.output_paths import prepare_file, prepare_folder, prepare_new_folder
 from retrain.process.precision import FLOAT32, cache_name, prepare_precision, processor_gains
-from retrain.progress import Progress
-from retrain.training import scipy_minimize
 
 logger = logging.getLogger("retrain")
 

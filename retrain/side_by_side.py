@@ -13,11 +13,11 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_folder import ImageLists
 from retrain.data.sampling import RandomGenerators
-from retrain.dataset import Dataset
 from retrain.evaluation.metrics import Evaluation, cross_entropy, evaluate
-from retrain.head import SoftmaxHead
+from retrain.head.dataset import Dataset
+from retrain.head.model import SoftmaxHead
+from retrain.head.trainer import Trainer, train
 from retrain.options.training import LBFGS, BatchSizes, TrainingOptions
-from retrain.training import Trainer, train
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.trainable import TrainableNetwork
 from retrain.errors import ModelError
 from retrain.graphdef.rewrite import node_name
-from retrain.head import Loss
+from retrain.head.model import Loss
 
 v1 = tf.compat.v1
 

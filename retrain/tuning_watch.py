@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from retrain.arrays import FloatArray, IndexArray
 from retrain.evaluation.metrics import accuracy, cross_entropy
 from retrain.evaluation.tensorboard import SummaryWriter, clear_summaries_dir
-from retrain.head import SoftmaxHead
+from retrain.head.model import SoftmaxHead
 from retrain.tuner import Tuner, Weights
 
 logger = logging.getLogger("retrain")

@@ -160,7 +160,7 @@ def _prepare(config: RetrainConfig, path: str) -> Network:
     import numpy as np
 
     from retrain.data.image_folder import create_image_lists
-    from retrain.dataset import report_skipped
+    from retrain.head.dataset import report_skipped
     from retrain.preflight import load_bottlenecks, load_network
     from retrain.side_by_side import SavedBottlenecks
 

@@ -15,7 +15,7 @@ from retrain.data.decode import image_from_file
 from retrain.export.agreement import Export
 from retrain.export.exporter import Exporter
 from retrain.graphdef.description import Description
-from retrain.head import SoftmaxHead
+from retrain.head.model import SoftmaxHead
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import EXPORTS, ONNX, PACKAGES
 

@@ -51,15 +51,15 @@ ORDER = [
     "retrain.bottlenecks.extract",
     # → training of the head → evaluation
     "retrain.data.sampling",
-    "retrain.dataset",
-    "retrain.batches",
-    "retrain.head",
-    "retrain.optimizers",
-    "retrain.training",
+    "retrain.head.dataset",
+    "retrain.head.batches",
+    "retrain.head.model",
+    "retrain.head.optimizers",
+    "retrain.head.trainer",
     "retrain.evaluation.metrics",
     "retrain.side_by_side",
     "retrain.evaluation.tensorboard",
-    "retrain.monitor",
+    "retrain.head.monitor",
     # → training of the network
     "retrain.tuner",
     "retrain.tuning_images",
@@ -68,7 +68,7 @@ ORDER = [
     # → export
     "retrain.export.frozen_graph",
     "retrain.export.saved_model",
-    "retrain.export.checkpoint",
+    "retrain.head.checkpoint",
     "retrain.graphdef.inference_graph",
     "retrain.export.tflite",
     "retrain.export.onnx",
@@ -80,11 +80,11 @@ ORDER = [
     "retrain.export.exports",
     "retrain.export.exporter",
     "retrain.process.output_paths",
-    "retrain.progress",
+    "retrain.head.resume",
     # All of it.
     "retrain.pipeline",
     "retrain.preflight",
-    "retrain.learning",
+    "retrain.head.loop",
     "retrain.pipeline",
     "retrain.__main__",
     "retrain.__main__",
@@ -122,7 +122,7 @@ PACKAGES = ["retrain", "retrain.backbones", "retrain.export", "retrain.runtimes"
 NO_MODULES = [ROOT / "retrain/backbones/tiny_resnet_128/train.py"]
 
 MAY_SEE_THE_WHOLE_CONFIG = {
-    "retrain.config": {"retrain.preflight", "retrain.learning", "retrain.pipeline", "retrain.__main__"},
+    "retrain.config": {"retrain.preflight", "retrain.head.loop", "retrain.pipeline", "retrain.__main__"},
     "label_image.config": {"label_image.cli"},
 }
 # These answer --help, or run before anything heavy is needed: the standard library is all they use.
@@ -210,7 +210,7 @@ def test_a_module_imports_only_what_stands_before_it(module: str) -> None:
         ("import retrain.pipeline", ["retrain.pipeline"]),
         ("from retrain.pipeline import run", ["retrain.pipeline"]),
         ("from retrain import pipeline", ["retrain.pipeline"]),
-        ("def later():\n    from retrain.head import train", ["retrain.head"]),
+        ("def later():\n    from retrain.head.model import train", ["retrain.head.model"]),
         ("try:\n    import label_image.graph\nexcept ImportError: pass", ["label_image.graph"]),
         ("from retrain.errors import RetrainError\nimport os, numpy", []),
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from retrain.pipeline import run", []),

@@ -25,7 +25,7 @@ from retrain.export.exporter import Exporter
 from retrain.export.frozen_graph import check_final_tensor_name
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.subgraph import subgraph
-from retrain.head import SoftmaxHead
+from retrain.head.model import SoftmaxHead
 from tests.stand_ins import run_in_v1_session, tiny_inception_graph
 from tests.test_frozen_graph import pictures
 

@@ -16,7 +16,7 @@ from retrain.backbones.trainable import trainable_network
 from retrain.errors import FlagError, ModelError
 from retrain.evaluation.metrics import cross_entropy
 from retrain.fine_tune import Tuned, fine_tune, learning_rate_at, open_network
-from retrain.head import Loss, SoftmaxHead
+from retrain.head.model import Loss, SoftmaxHead
 from retrain.tuner import Tuner
 from retrain.tuning_watch import Plan
 from tests.small_network import CONSTANTS, EPSILON, FEED, FETCH, SIZE, D, small_network

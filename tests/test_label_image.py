@@ -27,7 +27,7 @@ from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError
 from retrain.export.exporter import Exporter
 from retrain.graphdef.description import NODE_NAME
-from retrain.head import SoftmaxHead
+from retrain.head.model import SoftmaxHead
 from retrain.input_spec import InputSpec
 from tests.conftest import Label, RunCli
 from tests.stand_ins import run_in_v1_session, tiny_inception_graph

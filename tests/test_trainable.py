@@ -14,7 +14,7 @@ from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
 from retrain.backbones.overrides import NetworkFlags
 from retrain.backbones.trainable import trainable_network, with_weights
-from retrain.head import Loss
+from retrain.head.model import Loss
 from retrain.process.precision import FLOAT32
 from retrain.tuner import Tuner
 from tests.hub_modules import KERNEL, MATRIX, SIDE, SIZE, write_tf1_module, write_tf2_module

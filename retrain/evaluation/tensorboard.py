@@ -14,7 +14,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray
 from retrain.errors import OutputError
-from retrain.head import SoftmaxHead, softmax
+from retrain.head.model import SoftmaxHead, softmax
 
 HISTOGRAM_BUCKETS = 30  # As TensorFlow 2's own histogram summaries.
 LARGEST_SHOWN_CONSTANT = 16  # Values; what TensorBoard shows of a constant fits into that.

@@ -12,7 +12,7 @@ from retrain.export.frozen_graph import retrained_graph
 from retrain.export.saved_model import write_saved_model
 from retrain.files import write_atomically
 from retrain.graphdef.description import Description
-from retrain.head import SoftmaxHead
+from retrain.head.model import SoftmaxHead
 
 logger = logging.getLogger("retrain")
 

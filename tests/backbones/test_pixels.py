@@ -17,7 +17,7 @@ from retrain.backbones.catalog import find_architecture
 from retrain.backbones.load import choose_backbone
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError
-from retrain.export.checkpoint import read_checkpoint
+from retrain.head.checkpoint import read_checkpoint
 from scripts.make_digits import encode_digit
 from scripts.make_digits import main as make_digits
 from tests.conftest import ROOT

@@ -22,8 +22,8 @@ from retrain.evaluation.tensorboard import (
     histogram,
     without_large_constants,
 )
-from retrain.head import SoftmaxHead, softmax
-from retrain.monitor import Monitor
+from retrain.head.model import SoftmaxHead, softmax
+from retrain.head.monitor import Monitor
 from retrain.options.training import BatchSizes
 from tests.stand_ins import tiny_inception_graph
 

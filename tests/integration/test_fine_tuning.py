@@ -73,7 +73,7 @@ def test_the_graph_is_the_networks_with_other_numbers(fine_tuned_run: TrainingRu
 
 def test_the_checkpoint_holds_the_head_of_the_frozen_network(fine_tuned_run: TrainingRun) -> None:
     """So that --resume has a head that fits the network it comes back to."""
-    from retrain.export.checkpoint import read_checkpoint
+    from retrain.head.checkpoint import read_checkpoint
 
     checkpoint = read_checkpoint(str(fine_tuned_run.outputs.checkpoint))
     assert checkpoint

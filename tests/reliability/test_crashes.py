@@ -23,7 +23,7 @@ from types import TracebackType
 import numpy as np
 import pytest
 
-from retrain.export.checkpoint import read_checkpoint, write_checkpoint
+from retrain.head.checkpoint import read_checkpoint, write_checkpoint
 from tests.conftest import ROOT, SMALL_CLASSES, RunCli, draw_photo
 from tests.integration.commands import Outputs, assert_succeeded, bottleneck_counts, own_environment, read_bottleneck, step_lines
 from tests.reliability.conftest import Note

@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import FlagError
-from retrain.head import Loss, SoftmaxHead
-from retrain.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
+from retrain.head.model import Loss, SoftmaxHead
+from retrain.head.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
 from retrain.options.training import BALANCED, TrainingOptions
 from retrain.process.interruption import interrupts_deferred, raise_if_interrupted
 

@@ -12,7 +12,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from retrain.arrays import FloatArray, IndexArray
 from retrain.evaluation.metrics import accuracy, cross_entropy
 from retrain.evaluation.tensorboard import SummaryWriter, head_histograms, head_measures
-from retrain.head import SoftmaxHead
+from retrain.head.model import SoftmaxHead
 
 logger = logging.getLogger("retrain")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from retrain.errors import CheckpointError, OutputError, RetrainError
-from retrain.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from retrain.training import Trainer
+from retrain.head.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from retrain.head.trainer import Trainer
 
 logger = logging.getLogger("retrain")
 

@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 
 from retrain.errors import CheckpointError, OutputError
-from retrain.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from retrain.head import SoftmaxHead
+from retrain.head.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from retrain.head.model import SoftmaxHead
+from retrain.head.resume import Progress
+from retrain.head.trainer import Trainer
 from retrain.options.training import TrainingOptions
-from retrain.progress import Progress
-from retrain.training import Trainer
 
 FILES = ["head.data-00000-of-00001", "head.index"]
 
@@ -188,7 +188,7 @@ def test_the_head_is_saved_every_few_seconds(tmp_path: Path, monkeypatch: pytest
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:
-    monkeypatch.setattr("retrain.progress.SAVE_EVERY_SECONDS", -1.0)
+    monkeypatch.setattr("retrain.head.resume.SAVE_EVERY_SECONDS", -1.0)
     (tmp_path / "head.index").mkdir()
     progress, _ = progress_of(tmp_path, steps=2)
     assert progress.steps_done == 2

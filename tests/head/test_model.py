@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.head import INITIAL_STDDEV, Loss, SoftmaxHead, glorot_uniform, softmax, truncated_normal
+from retrain.head.model import INITIAL_STDDEV, Loss, SoftmaxHead, glorot_uniform, softmax, truncated_normal
+from retrain.head.trainer import Trainer, train
 from retrain.options.training import TrainingOptions
-from retrain.training import Trainer, train
 
 N_STEPS = 200
 LEARNING_RATE = 0.05

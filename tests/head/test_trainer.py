@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import FlagError
-from retrain.head import Loss, SoftmaxHead
-from retrain.optimizers import OPTIMIZERS, SCHEDULES
+from retrain.head.model import Loss, SoftmaxHead
+from retrain.head.optimizers import OPTIMIZERS, SCHEDULES
+from retrain.head.trainer import EarlyStopping, Trainer, class_weights, train
 from retrain.options.training import BALANCED, TrainingOptions
 from retrain.options.training import OPTIMIZERS as OPTIMIZER_NAMES
 from retrain.options.training import SCHEDULES as SCHEDULE_NAMES
-from retrain.training import EarlyStopping, Trainer, class_weights, train
 
 LABELS = ["daisy", "roses", "tulips"]
 SIZE = 6

@@ -8,21 +8,21 @@ import numpy as np
 from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.trainable import TrainableNetwork
-from retrain.batches import DistortedImages, training_batches
 from retrain.config import RetrainConfig
 from retrain.data.augment import Distortion
 from retrain.data.image_folder import ImageLists
-from retrain.dataset import Dataset
 from retrain.evaluation.metrics import Evaluation, evaluate
 from retrain.export.exporter import Exporter
 from retrain.files import shown
 from retrain.fine_tune import Tuned, fine_tune
-from retrain.head import SoftmaxHead
-from retrain.monitor import Monitor
+from retrain.head.batches import DistortedImages, training_batches
+from retrain.head.dataset import Dataset
+from retrain.head.model import SoftmaxHead
+from retrain.head.monitor import Monitor
+from retrain.head.resume import Progress
+from retrain.head.trainer import Trainer, train
 from retrain.options.training import LBFGS
 from retrain.process.timing import Timings
-from retrain.progress import Progress
-from retrain.training import Trainer, train
 from retrain.tuning_images import image_batches, validation_images
 from retrain.tuning_watch import Plan
 

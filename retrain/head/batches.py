@@ -8,7 +8,7 @@ import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
 from retrain.data.augment import Distortion, distorted_bottlenecks, rebatch
-from retrain.dataset import Dataset
+from retrain.head.dataset import Dataset
 from retrain.input_spec import InputSpec
 from retrain.options.training import BatchSizes
 from retrain.process.interruption import raise_if_interrupted
