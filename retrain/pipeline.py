@@ -19,7 +19,8 @@ from retrain.evaluation.tensorboard import clear_summaries_dir
 from retrain.export.agreement import Export
 from retrain.export.exporter import Exporter
 from retrain.files import write_atomically
-from retrain.fine_tune import open_network
+from retrain.fine_tuning.images import new_bottlenecks
+from retrain.fine_tuning.loop import open_network
 from retrain.head.dataset import Dataset, report_skipped
 from retrain.head.loop import batches_for, fine_tune_network, test_before_fine_tuning, test_head, train_head
 from retrain.head.model import SoftmaxHead
@@ -35,7 +36,6 @@ from retrain.preflight import (
     prepare,
 )
 from retrain.process.timing import Timings
-from retrain.tuning_images import new_bottlenecks
 
 logger = logging.getLogger("retrain")
 

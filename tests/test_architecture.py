@@ -36,7 +36,7 @@ ORDER = [
     "retrain.backbones.download",
     "retrain.graphdef.rewrite",
     "retrain.graphdef.subgraph",
-    "retrain.backbones.trainable",
+    "retrain.fine_tuning.variables",
     "retrain.backbones.backbone",
     "retrain.backbones.pixels",
     "retrain.graphdef.known_inputs",
@@ -61,10 +61,10 @@ ORDER = [
     "retrain.evaluation.tensorboard",
     "retrain.head.monitor",
     # → training of the network
-    "retrain.tuner",
-    "retrain.tuning_images",
-    "retrain.tuning_watch",
-    "retrain.fine_tune",
+    "retrain.fine_tuning.session",
+    "retrain.fine_tuning.images",
+    "retrain.fine_tuning.monitor",
+    "retrain.fine_tuning.loop",
     # → export
     "retrain.export.frozen_graph",
     "retrain.export.saved_model",

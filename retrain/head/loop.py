@@ -7,14 +7,16 @@ import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.backbone import Backbone
-from retrain.backbones.trainable import TrainableNetwork
 from retrain.config import RetrainConfig
 from retrain.data.augment import Distortion
 from retrain.data.image_folder import ImageLists
 from retrain.evaluation.metrics import Evaluation, evaluate
 from retrain.export.exporter import Exporter
 from retrain.files import shown
-from retrain.fine_tune import Tuned, fine_tune
+from retrain.fine_tuning.images import image_batches, validation_images
+from retrain.fine_tuning.loop import Tuned, fine_tune
+from retrain.fine_tuning.monitor import Plan
+from retrain.fine_tuning.variables import TrainableNetwork
 from retrain.head.batches import DistortedImages, training_batches
 from retrain.head.dataset import Dataset
 from retrain.head.model import SoftmaxHead
@@ -23,8 +25,6 @@ from retrain.head.resume import Progress
 from retrain.head.trainer import Trainer, train
 from retrain.options.training import LBFGS
 from retrain.process.timing import Timings
-from retrain.tuning_images import image_batches, validation_images
-from retrain.tuning_watch import Plan
 
 logger = logging.getLogger("retrain")
 

@@ -12,13 +12,13 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import Architecture
-from retrain.backbones.trainable import trainable_network
 from retrain.errors import FlagError, ModelError
 from retrain.evaluation.metrics import cross_entropy
-from retrain.fine_tune import Tuned, fine_tune, learning_rate_at, open_network
+from retrain.fine_tuning.loop import Tuned, fine_tune, learning_rate_at, open_network
+from retrain.fine_tuning.monitor import Plan
+from retrain.fine_tuning.session import Tuner
+from retrain.fine_tuning.variables import trainable_network
 from retrain.head.model import Loss, SoftmaxHead
-from retrain.tuner import Tuner
-from retrain.tuning_watch import Plan
 from tests.small_network import CONSTANTS, EPSILON, FEED, FETCH, SIZE, D, small_network
 
 N_CLASSES = 3

@@ -12,8 +12,8 @@ from PIL import Image
 from retrain.data.augment import Distortion
 from retrain.data.decode import image_from_file
 from retrain.errors import ImageFolderError
+from retrain.fine_tuning.images import decoded_images, image_batches, validation_images
 from retrain.input_spec import InputSpec
-from retrain.tuning_images import decoded_images, image_batches, validation_images
 
 SPEC = InputSpec(24, 32, 127.5, 127.5)
 FLIP = Distortion(flip_left_right=True, random_crop=0, random_scale=0, random_brightness=0)
@@ -80,7 +80,7 @@ def test_validation_images_are_all_or_evenly_some(photos: list[str], monkeypatch
     images, classes = validation_images(photos, CLASS_OF, np.arange(9), SPEC)
     assert classes.tolist() == CLASS_OF.tolist()
     assert images == pytest.approx(np.stack([image_from_file(path, SPEC) for path in photos]), abs=1e-5)
-    monkeypatch.setattr("retrain.tuning_images.VALIDATION_BYTES", 4 * 24 * 32 * 3 * 4)
+    monkeypatch.setattr("retrain.fine_tuning.images.VALIDATION_BYTES", 4 * 24 * 32 * 3 * 4)
     assert validation_images(photos, CLASS_OF, np.arange(9), SPEC)[1].tolist() == [0, 0, 1, 2]
     assert len(validation_images(photos, CLASS_OF, np.array([], np.int64), SPEC)[1]) == 0
 

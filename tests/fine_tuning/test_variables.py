@@ -13,10 +13,10 @@ from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
 from retrain.backbones.overrides import NetworkFlags
-from retrain.backbones.trainable import trainable_network, with_weights
+from retrain.fine_tuning.session import Tuner
+from retrain.fine_tuning.variables import trainable_network, with_weights
 from retrain.head.model import Loss
 from retrain.process.precision import FLOAT32
-from retrain.tuner import Tuner
 from tests.hub_modules import KERNEL, MATRIX, SIDE, SIZE, write_tf1_module, write_tf2_module
 from tests.small_network import CONSTANTS, FEED, FETCH, small_network
 from tests.stand_ins import tiny_inception_graph

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from retrain.arrays import FloatArray, IndexArray
 from retrain.evaluation.metrics import accuracy, cross_entropy
 from retrain.evaluation.tensorboard import SummaryWriter, clear_summaries_dir
+from retrain.fine_tuning.session import Tuner, Weights
 from retrain.head.model import SoftmaxHead
-from retrain.tuner import Tuner, Weights
 
 logger = logging.getLogger("retrain")
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.backbone import Backbone
-from retrain.backbones.trainable import TrainableNetwork, trainable_network, with_weights
 from retrain.errors import FlagError
 from retrain.evaluation.metrics import cross_entropy
+from retrain.fine_tuning.monitor import Plan, Watch
+from retrain.fine_tuning.session import Layers, Tuner
+from retrain.fine_tuning.variables import TrainableNetwork, trainable_network, with_weights
 from retrain.head.model import Loss, SoftmaxHead
 from retrain.process.interruption import raise_if_interrupted
-from retrain.tuner import Layers, Tuner
-from retrain.tuning_watch import Plan, Watch
 
 logger = logging.getLogger("retrain")
 

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.backbones.trainable import TrainableNetwork
 from retrain.errors import ModelError
+from retrain.fine_tuning.variables import TrainableNetwork
 from retrain.graphdef.rewrite import node_name
 from retrain.head.model import Loss
 
