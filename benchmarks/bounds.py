@@ -56,7 +56,7 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     from retrain.bottlenecks.extract import cached_bottlenecks
     from retrain.data.decode import image_from_bytes
     from retrain.data.loader import decoded_batches, numbered_files, suitable_batch_size
-    from retrain.export.exporter import Exporter
+    from retrain.export.classifier import Exporter
     from retrain.head.model import SoftmaxHead
 
     backbone, _ = choose_backbone(architecture, model_dir, None)

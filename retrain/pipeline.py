@@ -16,8 +16,8 @@ from retrain.data.sampling import RandomGenerators
 from retrain.errors import RetrainError
 from retrain.evaluation.metrics import Evaluation
 from retrain.evaluation.tensorboard import clear_summaries_dir
-from retrain.export.agreement import Export
-from retrain.export.exporter import Exporter
+from retrain.export.classifier import Exporter
+from retrain.export.verify import Export
 from retrain.files import write_atomically
 from retrain.fine_tuning.images import new_bottlenecks
 from retrain.fine_tuning.loop import open_network

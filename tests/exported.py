@@ -12,8 +12,8 @@ from retrain.backbones.backbone import Backbone, batch_function, load_backbone, 
 from retrain.backbones.catalog import BUNDLED, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.data.decode import image_from_file
-from retrain.export.agreement import Export
-from retrain.export.exporter import Exporter
+from retrain.export.classifier import Exporter
+from retrain.export.verify import Export
 from retrain.graphdef.description import Description
 from retrain.head.model import SoftmaxHead
 from retrain.input_spec import InputSpec

@@ -76,9 +76,9 @@ ORDER = [
     "retrain.runtimes.tflite",
     "retrain.runtimes.onnx",
     "retrain.runtimes.saved_model",
-    "retrain.export.agreement",
-    "retrain.export.exports",
-    "retrain.export.exporter",
+    "retrain.export.verify",
+    "retrain.export.conversions",
+    "retrain.export.classifier",
     "retrain.process.output_paths",
     "retrain.head.resume",
     # All of it.

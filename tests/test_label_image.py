@@ -25,7 +25,7 @@ from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError
-from retrain.export.exporter import Exporter
+from retrain.export.classifier import Exporter
 from retrain.graphdef.description import NODE_NAME
 from retrain.head.model import SoftmaxHead
 from retrain.input_spec import InputSpec

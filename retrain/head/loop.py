@@ -11,7 +11,7 @@ from retrain.config import RetrainConfig
 from retrain.data.augment import Distortion
 from retrain.data.image_folder import ImageLists
 from retrain.evaluation.metrics import Evaluation, evaluate
-from retrain.export.exporter import Exporter
+from retrain.export.classifier import Exporter
 from retrain.files import shown
 from retrain.fine_tuning.images import image_batches, validation_images
 from retrain.fine_tuning.loop import Tuned, fine_tune

@@ -13,10 +13,10 @@ from retrain.backbones.backbone import batch_function
 from retrain.data.decode import image_from_file
 from retrain.data.loader import run_padded, suitable_batch_size
 from retrain.errors import GraphError, ImageError, OutputError
-from retrain.export.agreement import Export, compare
 from retrain.export.onnx import onnx_bytes
 from retrain.export.saved_model import write_saved_model
 from retrain.export.tflite import tflite_bytes
+from retrain.export.verify import Export, compare
 from retrain.files import write_atomically
 from retrain.graphdef.description import Description
 from retrain.input_spec import InputSpec

@@ -21,7 +21,7 @@ from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError, GraphError
-from retrain.export.exporter import Exporter
+from retrain.export.classifier import Exporter
 from retrain.export.frozen_graph import check_final_tensor_name
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.subgraph import subgraph

@@ -18,8 +18,8 @@ from retrain.backbones.hub.module import load_hub_module
 from retrain.backbones.overrides import NetworkFlags
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, OutputError
-from retrain.export.agreement import compare
 from retrain.export.tflite import tflite_bytes
+from retrain.export.verify import compare
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.inference_graph import inference_graph
 from retrain.input_spec import InputSpec

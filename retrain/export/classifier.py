@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.backbones.backbone import Backbone
-from retrain.export.exports import Exports
+from retrain.export.conversions import Exports
 from retrain.export.frozen_graph import retrained_graph
 from retrain.export.saved_model import write_saved_model
 from retrain.files import write_atomically
