@@ -44,5 +44,11 @@ setup(
             *ONNX,
         ],
     },
-    entry_points={"console_scripts": ["retrain = retrain.__main__:start", "label_image = label_image.__main__:start"]},
+    entry_points={
+        "console_scripts": [
+            "retrain = retrain.__main__:start",
+            "retrain_sweep = retrain.sweep.__main__:start",
+            "label_image = label_image.__main__:start",
+        ]
+    },
 )

@@ -57,7 +57,6 @@ ORDER = [
     "retrain.head.optimizers",
     "retrain.head.trainer",
     "retrain.evaluation.metrics",
-    "retrain.side_by_side",
     "retrain.evaluation.tensorboard",
     "retrain.head.monitor",
     # → training of the network
@@ -87,7 +86,11 @@ ORDER = [
     "retrain.head.loop",
     "retrain.pipeline",
     "retrain.__main__",
-    "retrain.__main__",
+    "retrain.sweep.plan",
+    "retrain.sweep.report",
+    "retrain.sweep.train_many",
+    "retrain.sweep.workers",
+    "retrain.sweep.__main__",
     # → labelling
     "label_image.config",
     "label_image.graph",
@@ -111,8 +114,6 @@ ORDER = [
     "scripts.graph_pb2tb",
     "scripts.evaluate",
     "scripts.compare_timings",
-    "scripts.sweep_plan",
-    "scripts.sweep_report",
     "scripts.sweep",
     "scripts.write_docs",
 ]

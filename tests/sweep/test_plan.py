@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retrain.errors import FlagError
-from scripts.sweep_plan import Trial, plan, swept_flags
+from retrain.sweep.plan import Trial, plan, swept_flags
 
 
 def trials(given: dict[str, str], n_random: int = 0, search_seed: int = 0) -> list[Trial]:

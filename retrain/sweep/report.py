@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from retrain.evaluation.tensorboard import SummaryWriter
 from retrain.files import write_atomically
-from scripts.sweep_plan import Trial
+from retrain.sweep.plan import Trial
 
 METRICS = ("test_accuracy", "validation_accuracy", "training_seconds", "trained_numbers", "network_bytes")
 

@@ -14,7 +14,7 @@ import retrain
 from retrain.config import RetrainConfig
 from retrain.data.image_folder import create_image_lists
 from retrain.preflight import load_bottlenecks, load_network
-from retrain.side_by_side import SavedBottlenecks, TrainedHead, train_side_by_side
+from retrain.sweep.train_many import SavedBottlenecks, TrainedHead, train_side_by_side
 from tests.conftest import ROOT
 from tests.integration.commands import Outputs
 
@@ -81,6 +81,6 @@ def test_heads_differ_and_know_how_long_they_were_trained(heads: list[TrainedHea
 
 
 def test_workers_need_no_tensorflow() -> None:
-    program = "import sys, retrain.side_by_side; print('tensorflow' in sys.modules)"
+    program = "import sys, retrain.sweep.train_many; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
