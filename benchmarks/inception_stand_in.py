@@ -6,7 +6,7 @@ python -m benchmarks.inception_stand_in FOLDER
 import sys
 from pathlib import Path
 
-from tests.stand_ins import full_size_inception_graph, write_inception_archive
+from tests.support.stand_ins import full_size_inception_graph, write_inception_archive
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from retrain.data.image_folder import which_split
 
 if TYPE_CHECKING:
-    from tests.exported import Exported
+    from tests.support.exported import Exported
 
 # The same examples in every run, and none timed: machines differ.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -135,7 +135,7 @@ def few_photos(small_photos: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory, few_photos: list[Path]) -> "Exported":
     """The bundled network with a head, in every format. Read only."""
-    from tests.exported import bundled_backbone, export_all
+    from tests.support.exported import bundled_backbone, export_all
 
     return export_all(tmp_path_factory.mktemp("exported"), bundled_backbone(), few_photos)
 

@@ -26,7 +26,7 @@ from retrain.backbones.download import read_graph_file
 from retrain.errors import GraphError, ModelError
 from retrain.graphdef.rewrite import node_name, runnable_copy
 from retrain.graphdef.subgraph import subgraph
-from tests.stand_ins import full_size_inception_graph, run_in_v1_session, tiny_inception_graph
+from tests.support.stand_ins import full_size_inception_graph, run_in_v1_session, tiny_inception_graph
 from tests.test_preprocess import encoded, noise
 
 MOBILENET = "mobilenet_0.25_128"

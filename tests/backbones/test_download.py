@@ -20,7 +20,7 @@ from retrain.backbones.catalog import Architecture, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.errors import ModelError, ModelUnavailableError
 from tests.conftest import MOBILENET_ARCHIVE
-from tests.stand_ins import FolderServer, serve_folder
+from tests.support.stand_ins import FolderServer, serve_folder
 
 # A network whose archive has no known digest, so that its content is free; the graph's bytes are never parsed here.
 NETWORK = find_architecture("mobilenet_1.0_224")

@@ -28,7 +28,7 @@ from retrain.config import RetrainConfig
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError
 from retrain.process.precision import FLOAT32, cache_name
-from tests.hub_modules import (
+from tests.support.hub_modules import (
     SIDE,
     SIZE,
     InTraining,
@@ -41,7 +41,7 @@ from tests.hub_modules import (
     write_tf1_module,
     write_tf2_module,
 )
-from tests.stand_ins import FolderServer, serve_folder
+from tests.support.stand_ins import FolderServer, serve_folder
 
 FLAGS = NetworkFlags()
 

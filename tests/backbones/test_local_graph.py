@@ -18,7 +18,7 @@ from retrain.backbones.local_graph import FLATTENED
 from retrain.backbones.overrides import NetworkFlags
 from retrain.errors import FlagError, GraphError, RetrainError
 from retrain.process.precision import FLOAT32, cache_name
-from tests.stand_ins import run_in_v1_session, tiny_inception_graph
+from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
 
 SIDE, WIDTH, CLASSES = 16, 8, 5
 RNG = np.random.default_rng(5)

@@ -25,7 +25,7 @@ from retrain.evaluation.tensorboard import (
 from retrain.head.model import SoftmaxHead, softmax
 from retrain.head.monitor import Monitor
 from retrain.options.training import BatchSizes
-from tests.stand_ins import tiny_inception_graph
+from tests.support.stand_ins import tiny_inception_graph
 
 # From the original's behaviour, "TensorBoard tags".
 SCALARS = {"accuracy_1", "cross_entropy_1"} | {

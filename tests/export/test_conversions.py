@@ -27,9 +27,9 @@ from retrain.options.export_formats import EXPORTS, ONNX, check_packages, export
 from retrain.process.precision import FLOAT32
 from retrain.runtimes.tflite import open_tflite
 from tests.conftest import RunCli
-from tests.exported import FORMATS, HAS_ONNX, NO_ONNX, Exported, export_all
-from tests.hub_modules import SIDE, write_tf1_module, write_tf2_module
-from tests.stand_ins import tiny_inception_graph
+from tests.support.exported import FORMATS, HAS_ONNX, NO_ONNX, Exported, export_all
+from tests.support.hub_modules import SIDE, write_tf1_module, write_tf2_module
+from tests.support.stand_ins import tiny_inception_graph
 
 # TensorFlow's interpreter says at each use that it will move to another package.
 pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")

@@ -26,7 +26,7 @@ from retrain.export.frozen_graph import check_final_tensor_name
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.subgraph import subgraph
 from retrain.head.model import SoftmaxHead
-from tests.stand_ins import run_in_v1_session, tiny_inception_graph
+from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
 from tests.test_frozen_graph import pictures
 
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")

@@ -19,7 +19,7 @@ from retrain.fine_tuning.monitor import Plan
 from retrain.fine_tuning.session import Tuner
 from retrain.fine_tuning.variables import trainable_network
 from retrain.head.model import Loss, SoftmaxHead
-from tests.small_network import CONSTANTS, EPSILON, FEED, FETCH, SIZE, D, small_network
+from tests.support.small_network import CONSTANTS, EPSILON, FEED, FETCH, SIZE, D, small_network
 
 N_CLASSES = 3
 RNG = np.random.default_rng(11)

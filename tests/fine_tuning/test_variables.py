@@ -17,9 +17,9 @@ from retrain.fine_tuning.session import Tuner
 from retrain.fine_tuning.variables import trainable_network, with_weights
 from retrain.head.model import Loss
 from retrain.process.precision import FLOAT32
-from tests.hub_modules import KERNEL, MATRIX, SIDE, SIZE, write_tf1_module, write_tf2_module
-from tests.small_network import CONSTANTS, FEED, FETCH, small_network
-from tests.stand_ins import tiny_inception_graph
+from tests.support.hub_modules import KERNEL, MATRIX, SIDE, SIZE, write_tf1_module, write_tf2_module
+from tests.support.small_network import CONSTANTS, FEED, FETCH, small_network
+from tests.support.stand_ins import tiny_inception_graph
 
 
 def test_kernels_betas_and_gammas_are_weights() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunCli
-from tests.integration.commands import DIRECT, FLOWERS, MOBILENET, Outputs, TrainingRun, assert_succeeded
-from tests.stand_ins import serve_folder, tiny_inception_graph, write_inception_archive
+from tests.support.commands import DIRECT, FLOWERS, MOBILENET, Outputs, TrainingRun, assert_succeeded
+from tests.support.stand_ins import serve_folder, tiny_inception_graph, write_inception_archive
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.conftest import MOBILENET_ARCHIVE, RunCli
-from tests.integration.commands import (
+from tests.support.commands import (
     ROOT,
     assert_succeeded,
     bottleneck_counts,

@@ -10,7 +10,8 @@ import pytest
 from retrain.backbones.catalog import BUNDLED_FILE
 from retrain.graphdef.subgraph import subgraph
 from tests.conftest import RunCli
-from tests.integration.commands import (
+from tests.reliability.test_crashes import Running
+from tests.support.commands import (
     FINAL_WEIGHTS,
     Outputs,
     TrainingRun,
@@ -19,7 +20,6 @@ from tests.integration.commands import (
     final_test_accuracy,
     read_graph,
 )
-from tests.reliability.test_crashes import Running
 
 pytestmark = pytest.mark.slow
 

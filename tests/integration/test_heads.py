@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import RunCli
-from tests.integration.commands import (
+from tests.support.commands import (
     Outputs,
     TrainingRun,
     assert_succeeded,

@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import SMALL_CLASSES, RunCli
-from tests.integration.commands import (
+from tests.integration.conftest import InceptionRun
+from tests.support.commands import (
     FINAL_WEIGHTS,
     assert_succeeded,
     bottleneck_counts,
@@ -19,8 +20,7 @@ from tests.integration.commands import (
     read_graph,
     step_lines,
 )
-from tests.integration.conftest import InceptionRun
-from tests.stand_ins import ARCHIVE, BOTTLENECK_SIZE, GRAPH_FILE, run_in_v1_session, tiny_inception_graph
+from tests.support.stand_ins import ARCHIVE, BOTTLENECK_SIZE, GRAPH_FILE, run_in_v1_session, tiny_inception_graph
 
 pytestmark = pytest.mark.slow
 

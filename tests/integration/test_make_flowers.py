@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import RunCli
-from tests.integration.commands import Outputs, assert_succeeded, final_test_accuracy
+from tests.support.commands import Outputs, assert_succeeded, final_test_accuracy
 
 pytestmark = pytest.mark.slow
 

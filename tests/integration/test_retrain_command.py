@@ -18,7 +18,7 @@ import retrain
 from retrain.data.decode import image_from_file
 from retrain.input_spec import InputSpec
 from tests.conftest import MOBILENET_ARCHIVE, SMALL_CLASSES, SMALL_SPLIT, RunCli
-from tests.integration.commands import (
+from tests.support.commands import (
     DEAD_URL,
     DIRECT,
     FINAL_BIASES,
@@ -39,7 +39,7 @@ from tests.integration.commands import (
     read_graph,
     step_lines,
 )
-from tests.stand_ins import run_in_v1_session
+from tests.support.stand_ins import run_in_v1_session
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 
-from tests.integration.commands import own_environment, read_graph, step_lines
 from tests.integration.conftest import InceptionRun
+from tests.support.commands import own_environment, read_graph, step_lines
 from tests.test_summaries import HISTOGRAMS, SCALARS
 
 pytestmark = pytest.mark.slow

@@ -13,9 +13,9 @@ from retrain.backbones.load import choose_backbone
 from retrain.data.decode import image_from_file
 from retrain.input_spec import InputSpec
 from tests.conftest import RunCli
-from tests.hub_modules import write_tf2_module
-from tests.integration.commands import Outputs, TrainingRun, assert_succeeded, own_environment
 from tests.integration.conftest import InceptionRun
+from tests.support.commands import Outputs, TrainingRun, assert_succeeded, own_environment
+from tests.support.hub_modules import write_tf2_module
 
 pytestmark = pytest.mark.slow
 

@@ -27,9 +27,16 @@ from retrain.backbones.download import read_graph_file
 from retrain.errors import ModelError, ModelUnavailableError
 from retrain.export.frozen_graph import MAX_BYTES, check_graph_size
 from tests.conftest import MOBILENET_ARCHIVE, ROOT, RunCli
-from tests.integration.commands import DIRECT, Outputs, assert_succeeded, bottleneck_counts
 from tests.reliability.conftest import Note
-from tests.stand_ins import ARCHIVE, BOTTLENECK_SIZE, GRAPH_FILE, serve_folder, tiny_inception_graph, write_inception_archive
+from tests.support.commands import DIRECT, Outputs, assert_succeeded, bottleneck_counts
+from tests.support.stand_ins import (
+    ARCHIVE,
+    BOTTLENECK_SIZE,
+    GRAPH_FILE,
+    serve_folder,
+    tiny_inception_graph,
+    write_inception_archive,
+)
 from tests.test_download import Answer, answering, archive_of, files_below, link, sending
 
 NETWORK = find_architecture("inception_v3")

@@ -12,7 +12,8 @@ from PIL import Image
 
 from retrain.data.image_folder import SPLITS, which_split
 from tests.conftest import RunCli
-from tests.integration.commands import (
+from tests.reliability.conftest import Note
+from tests.support.commands import (
     FINAL_BIASES,
     FINAL_WEIGHTS,
     Outputs,
@@ -24,7 +25,6 @@ from tests.integration.commands import (
     read_graph,
     step_lines,
 )
-from tests.reliability.conftest import Note
 
 pytestmark = pytest.mark.slow
 

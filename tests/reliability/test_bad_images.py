@@ -20,15 +20,6 @@ import pytest
 
 from retrain.data.image_folder import which_split
 from tests.conftest import SMALL_CLASSES
-from tests.integration.commands import (
-    ROOT,
-    Outputs,
-    bottleneck_counts,
-    final_test_accuracy,
-    own_environment,
-    read_bottleneck,
-    step_lines,
-)
 from tests.reliability.bad_images import (
     BAD_CLASS,
     BOMB_SIDE,
@@ -47,6 +38,15 @@ from tests.reliability.bad_images import (
 )
 from tests.reliability.conftest import Note
 from tests.reliability.privilege import unprivileged
+from tests.support.commands import (
+    ROOT,
+    Outputs,
+    bottleneck_counts,
+    final_test_accuracy,
+    own_environment,
+    read_bottleneck,
+    step_lines,
+)
 
 pytestmark = pytest.mark.slow
 

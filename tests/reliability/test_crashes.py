@@ -25,8 +25,8 @@ import pytest
 
 from retrain.head.checkpoint import read_checkpoint, write_checkpoint
 from tests.conftest import ROOT, SMALL_CLASSES, RunCli, draw_photo
-from tests.integration.commands import Outputs, assert_succeeded, bottleneck_counts, own_environment, read_bottleneck, step_lines
 from tests.reliability.conftest import Note
+from tests.support.commands import Outputs, assert_succeeded, bottleneck_counts, own_environment, read_bottleneck, step_lines
 
 pytestmark = pytest.mark.slow
 

@@ -17,10 +17,10 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import SMALL_CLASSES, SMALL_SPLIT, RunCli
-from tests.integration.commands import DIRECT, FINAL_WEIGHTS, Outputs, assert_succeeded, bottleneck_counts, step_lines
 from tests.reliability.conftest import Note
 from tests.reliability.test_crashes import Running, entries, has_made
-from tests.stand_ins import ARCHIVE, serve_folder, tiny_inception_graph, write_inception_archive
+from tests.support.commands import DIRECT, FINAL_WEIGHTS, Outputs, assert_succeeded, bottleneck_counts, step_lines
+from tests.support.stand_ins import ARCHIVE, serve_folder, tiny_inception_graph, write_inception_archive
 
 pytestmark = pytest.mark.slow
 

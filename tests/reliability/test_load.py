@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import ROOT
-from tests.integration.commands import Outputs, bottleneck_counts
 from tests.reliability.conftest import Note
+from tests.support.commands import Outputs, bottleneck_counts
 
 BOTTLENECK_SIZE = 512  # Of tiny_resnet_128.
 SIZE = 16  # Pixels.

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, RunCli
-from tests.integration.commands import Outputs, assert_succeeded, bottleneck_counts, own_environment
 from tests.reliability.conftest import Note
 from tests.reliability.privilege import unprivileged
+from tests.support.commands import Outputs, assert_succeeded, bottleneck_counts, own_environment
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import SMALL_CLASSES, SMALL_SPLIT, RunCli, draw_photo
-from tests.integration.commands import MOBILENET, Outputs, assert_succeeded, bottleneck_counts, copy_files, read_bottleneck
 from tests.reliability.conftest import Note
-from tests.stand_ins import GRAPH_FILE, tiny_inception_graph, write_inception_archive
+from tests.support.commands import MOBILENET, Outputs, assert_succeeded, bottleneck_counts, copy_files, read_bottleneck
+from tests.support.stand_ins import GRAPH_FILE, tiny_inception_graph, write_inception_archive
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.commands import Outputs, bottleneck_counts
 from tests.reliability.conftest import Note
 from tests.reliability.test_crashes import (
     AT_ONCE,
@@ -23,6 +22,7 @@ from tests.reliability.test_crashes import (
     has_made,
     run_undisturbed,
 )
+from tests.support.commands import Outputs, bottleneck_counts
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from retrain.data.image_folder import create_image_lists
 from retrain.preflight import load_bottlenecks, load_network
 from retrain.sweep.train_many import SavedBottlenecks, TrainedHead, train_side_by_side
 from tests.conftest import ROOT
-from tests.integration.commands import Outputs
+from tests.support.commands import Outputs
 
 OPTIONS: list[dict[str, Any]] = [
     {},

@@ -30,7 +30,7 @@ from retrain.graphdef.description import NODE_NAME
 from retrain.head.model import SoftmaxHead
 from retrain.input_spec import InputSpec
 from tests.conftest import Label, RunCli
-from tests.stand_ins import run_in_v1_session, tiny_inception_graph
+from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
 
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 N_REFERENCES = 30  # In `reference/original_label_image.tsv`.

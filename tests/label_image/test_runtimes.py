@@ -22,8 +22,8 @@ from retrain.errors import GraphError
 from retrain.graphdef.description import DESCRIPTION_FILE
 from retrain.input_spec import InputSpec
 from tests.conftest import MOBILENET_ARCHIVE, ROOT, Label
-from tests.exported import FORMATS, HAS_ONNX, LABELS, NO_ONNX, Exported
-from tests.stand_ins import ARCHIVE, GRAPH_FILE, tiny_inception_graph
+from tests.support.exported import FORMATS, HAS_ONNX, LABELS, NO_ONNX, Exported
+from tests.support.stand_ins import ARCHIVE, GRAPH_FILE, tiny_inception_graph
 
 NOTHING_SAID = Overrides()
 KINDS = [*FORMATS, "saved_model"]
