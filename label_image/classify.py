@@ -11,10 +11,10 @@ import tensorflow as tf
 from label_image.graph import LabelledGraph
 from label_image.opening import Classifier
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.backbones.backbone import bytes_function
 from retrain.data.image_folder import is_file_or_dead_link
 from retrain.data.loader import run_network, suitable_batch_size
 from retrain.errors import FlagError, GraphError
+from retrain.graphdef.run import bytes_function
 from retrain.input_spec import InputSpec
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")

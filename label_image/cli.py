@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from label_image.config import GRAPH, LabelConfig
-from retrain.errors import ImageError
-from retrain.files import shown
+from retrain.errors import ImageError, shown
 from retrain.options.flags import parse_args
 from retrain.process.command import load_tensorflow, log_to_stderr, run_command
 

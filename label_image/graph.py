@@ -10,11 +10,11 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import BatchFunction
-from retrain.backbones.backbone import batch_function, parse_graph, read_graph, tensor_name
 from retrain.errors import GraphError, ModelError
 from retrain.graphdef.description import NODE_NAME, TENSOR_NAME, Description
 from retrain.graphdef.known_inputs import JPEG_CONTENTS, KNOWN_INPUTS, stated_size
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name, tensor_name
+from retrain.graphdef.run import batch_function, parse_graph, read_graph
 from retrain.graphdef.subgraph import file_ops
 
 DEFAULT_OUTPUT = "final_result"

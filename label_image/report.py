@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from label_image.classify import Classification
-from retrain.files import shown
+from retrain.errors import shown
 
 
 def as_text(answers: Sequence[Classification]) -> str:

@@ -9,7 +9,7 @@ from retrain.arrays import BatchFunction
 from retrain.errors import GraphError
 from retrain.graphdef.description import Description
 from retrain.graphdef.known_inputs import KNOWN_INPUTS
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name
 from retrain.runtimes.model import RuntimeModel
 
 

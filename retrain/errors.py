@@ -1,5 +1,7 @@
 """The errors a user can meet. Each carries a sentence that names what is wrong and the cure."""
 
+import re
+
 
 class RetrainError(Exception):
     """Base of all errors of this project; the command line prints it as `error: …` and ends with `exit_code`."""
@@ -47,3 +49,15 @@ class GraphError(RetrainError):
     """A graph cannot be opened, lacks a named tensor, or does not fit the labels it came with."""
 
     exit_code = 2
+
+
+def reason_of(error: Exception) -> str:
+    """Why something failed, in the words of the system or of TensorFlow, without TensorFlow's notes for its makers."""
+    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    text = re.sub(r"(?s)^Graph execution error:.*?\nNode: '[^\n]*'\n|\s*\[\[\{\{node .*", "", text)  # Where in the graph.
+    return re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]$", "", text)
+
+
+def shown(path: str) -> str:
+    """A path for a line of text: what does not print, such as a line break in a file's name, is written as Python writes it."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)

@@ -103,15 +103,3 @@ def locked(path: str, waiting: Callable[[int], None]) -> Iterator[bool]:
             except OSError:  # Such as on a network's file system without locks.
                 break
         yield turns > 0
-
-
-def reason_of(error: Exception) -> str:
-    """Why something failed, in the words of the system or of TensorFlow, without TensorFlow's notes for its makers."""
-    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-    text = re.sub(r"(?s)^Graph execution error:.*?\nNode: '[^\n]*'\n|\s*\[\[\{\{node .*", "", text)  # Where in the graph.
-    return re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]$", "", text)
-
-
-def shown(path: str) -> str:
-    """A path for a line of text: what does not print, such as a line break in a file's name, is written as Python writes it."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)

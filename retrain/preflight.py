@@ -8,8 +8,8 @@ from retrain.backbones.load import choose_backbone
 from retrain.bottlenecks.cache import BottleneckCache, Bottlenecks
 from retrain.bottlenecks.extract import cached_bottlenecks
 from retrain.config import RetrainConfig
-from retrain.data.augment import how_to_decode
 from retrain.data.image_folder import ImageLists
+from retrain.data.loader import how_to_decode
 from retrain.errors import FlagError
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.head.resume import Progress

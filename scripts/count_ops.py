@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument("op", nargs="?", help="Only list the names of the operations of this kind, such as Conv2D.")
         args = parser.parse_args(argv)
         load_tensorflow()
-        from retrain.backbones.backbone import read_graph
+        from retrain.graphdef.run import read_graph
 
         nodes = read_graph(args.graph).node
         counts = Counter(node.op for node in nodes)

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retrain.data.image_folder import SPLITS, LabelledImage, create_image_lists
-from retrain.errors import FlagError, ImageError, ImageFolderError
-from retrain.files import shown
+from retrain.errors import FlagError, ImageError, ImageFolderError, shown
 from retrain.options.flags import build_parser, check, flag, from_namespace
 from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
 

@@ -16,8 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument("graph", help="The graph file (.pb).")
         args = parser.parse_args(argv)
         load_tensorflow()
-        from retrain.backbones.backbone import read_graph
         from retrain.evaluation.tensorboard import SummaryWriter
+        from retrain.graphdef.run import read_graph
 
         graph_def = read_graph(args.graph)
         writer = SummaryWriter(args.logdir)

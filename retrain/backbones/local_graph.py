@@ -8,15 +8,15 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.backbones.backbone import Backbone, batch_function, graph_fingerprint, parse_graph, tensor_name
+from retrain.backbones.backbone import Backbone, graph_fingerprint
 from retrain.backbones.catalog import Architecture
 from retrain.backbones.overrides import NetworkFlags
-from retrain.errors import FlagError, GraphError, ModelError
-from retrain.files import reason_of
+from retrain.errors import FlagError, GraphError, ModelError, reason_of
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.find_layers import find_bottleneck, find_input
 from retrain.graphdef.known_inputs import KNOWN_INPUTS, stated_size
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name, tensor_name
+from retrain.graphdef.run import batch_function, parse_graph
 from retrain.graphdef.subgraph import file_ops, subgraph
 
 FLATTENED = "flattened_bottleneck"

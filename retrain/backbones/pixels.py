@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from retrain.backbones.catalog import Architecture
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # Of red, green, blue: ITU-R BT.601, as in a JPEG. They add up to 1: grey stays as it is.
 

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.data.decode import decode, decode_by, decode_with_pillow, normalise, read_image, resize
-from retrain.data.loader import BATCHES_AHEAD, decoded_batches, numbered_files, run_padded, suitable_batch_size
-from retrain.errors import ImageError, ImageFolderError
+from retrain.data.decode import decode_by, normalise, resize
+from retrain.data.loader import BATCHES_AHEAD, decoded_batches, run_padded, suitable_batch_size
+from retrain.errors import ImageFolderError
 from retrain.input_spec import InputSpec
 
 N_DRAWS = 5
@@ -107,28 +107,3 @@ def distorted_bottlenecks(
         since_decoded[0] = 0
         yield positions, run_padded(network, images, size)
     raise ImageFolderError("The training images can no longer be decoded. Is their folder still there?")
-
-
-def rebatch(chunks: Iterator[tuple[IndexArray, FloatArray]], batch_size: int) -> Iterator[tuple[IndexArray, FloatArray]]:
-    """Chunks of any size, int64 [n] and float32 [n, D] → batches of `batch_size`, in the same order."""
-    positions, values = next(chunks)
-    while True:
-        while len(positions) < batch_size:
-            more_positions, more_values = next(chunks)
-            positions, values = np.append(positions, more_positions), np.concatenate([values, more_values])
-        yield positions[:batch_size], values[:batch_size]
-        positions, values = positions[batch_size:], values[batch_size:]
-
-
-def how_to_decode(paths: Sequence[str]) -> tuple[list[int], dict[int, str]]:
-    """Positions of the images that only Pillow can decode, and the reason for each that cannot be decoded at all."""
-    sizes = decoded_batches(numbered_files(paths), lambda path: tf.size(decode(tf.io.read_file(path))), len(paths) or 1)
-    seen = {position for positions, _ in sizes for position in positions.tolist()}
-    for_pillow, failed = [], {}
-    for position in sorted(set(range(len(paths))) - seen):
-        try:
-            decode_with_pillow(read_image(paths[position]))
-            for_pillow.append(position)
-        except ImageError as error:
-            failed[position] = str(error)
-    return for_pillow, failed

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.data.decode import image_from_bytes, image_from_file
+from retrain.data.decode import decode, decode_with_pillow, image_from_bytes, image_from_file, read_image
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
 from retrain.process.interruption import raise_if_interrupted
@@ -108,3 +108,17 @@ def numbered_files(paths: Sequence[str]) -> tf.data.Dataset:
     """A dataset of (position, path): int64 and string scalars."""
     names = tf.constant([os.fsencode(path) for path in paths], tf.string, [len(paths)])
     return tf.data.Dataset.from_tensor_slices((np.arange(len(paths)), names))
+
+
+def how_to_decode(paths: Sequence[str]) -> tuple[list[int], dict[int, str]]:
+    """Positions of the images that only Pillow can decode, and the reason for each that cannot be decoded at all."""
+    sizes = decoded_batches(numbered_files(paths), lambda path: tf.size(decode(tf.io.read_file(path))), len(paths) or 1)
+    seen = {position for positions, _ in sizes for position in positions.tolist()}
+    for_pillow, failed = [], {}
+    for position in sorted(set(range(len(paths))) - seen):
+        try:
+            decode_with_pillow(read_image(paths[position]))
+            for_pillow.append(position)
+        except ImageError as error:
+            failed[position] = str(error)
+    return for_pillow, failed

@@ -57,3 +57,9 @@ def cross_entropy(logits: FloatArray, classes: IndexArray) -> float:
 
 def _ratio(part: IndexArray, whole: IndexArray) -> npt.NDArray[np.float64]:
     return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """float32 [N, C] → float32 [N, C], each row summing to 1."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

@@ -14,7 +14,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray
 from retrain.errors import OutputError
-from retrain.head.model import SoftmaxHead, softmax
+from retrain.evaluation.metrics import softmax
 
 HISTOGRAM_BUCKETS = 30  # As TensorFlow 2's own histogram summaries.
 LARGEST_SHOWN_CONSTANT = 16  # Values; what TensorBoard shows of a constant fits into that.
@@ -109,31 +109,6 @@ class SummaryWriter:
             self._records.flush()
         except OSError as error:
             raise OSError(error.errno, error.strerror, self._path) from error
-
-
-def head_measures(head: SoftmaxHead) -> dict[str, float]:
-    """Mean, standard deviation, largest and smallest value of the weights and of the biases of each layer, by tag."""
-    measures = {}
-    for name, values in _variables(head).items():
-        prefix = f"final_training_ops/{name}/summaries"
-        measures[f"{prefix}/mean_1"] = float(values.mean())
-        measures[f"{prefix}/stddev_1"] = float(values.std())
-        measures[f"{prefix}/max_1"] = float(values.max())
-        measures[f"{prefix}/min_1"] = float(values.min())
-    return measures
-
-
-def head_histograms(head: SoftmaxHead) -> dict[str, HistogramProto]:
-    """Histograms of the weights and of the biases of each layer, by tag."""
-    return {f"final_training_ops/{name}/summaries/histogram": histogram(values) for name, values in _variables(head).items()}
-
-
-def _variables(head: SoftmaxHead) -> dict[str, FloatArray]:
-    """The last layer's are the original's; those of hidden layers are numbered from 1."""
-    found = {"weights": head.weights, "biases": head.biases}
-    for number, (weights, biases) in enumerate(head.layers[:-1], start=1):
-        found |= {f"hidden_{number}/weights": weights, f"hidden_{number}/biases": biases}
-    return found
 
 
 def histogram(values: FloatArray) -> HistogramProto:

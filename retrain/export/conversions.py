@@ -9,7 +9,6 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.backbones.backbone import batch_function
 from retrain.data.decode import image_from_file
 from retrain.data.loader import run_padded, suitable_batch_size
 from retrain.errors import GraphError, ImageError, OutputError
@@ -19,6 +18,7 @@ from retrain.export.tflite import tflite_bytes
 from retrain.export.verify import Export, compare
 from retrain.files import write_atomically
 from retrain.graphdef.description import Description
+from retrain.graphdef.run import batch_function
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import ONNX, SAVED_MODEL, export_path
 from retrain.runtimes.model import RuntimeModel

@@ -17,7 +17,7 @@ from retrain.arrays import FloatArray
 from retrain.backbones.catalog import Architecture
 from retrain.errors import FlagError, ModelError
 from retrain.graphdef.description import NODE_NAME, Description
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name
 from retrain.graphdef.subgraph import subgraph
 
 MAX_BYTES = 2**31 - 1 - 2**20  # Protocol buffers end at 2 GB; the head's names and the description need some of it.

@@ -9,7 +9,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from retrain.errors import OutputError
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.inference_graph import inference_graph
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name
 from retrain.process.command import silenced_stderr
 
 OPSET = 13  # Of 2020: all that is needed is in it, and TensorRT 8, OpenVINO and onnxruntime from 1.6 on read it.

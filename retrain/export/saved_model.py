@@ -6,10 +6,11 @@ import shutil
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
-from retrain.errors import OutputError
-from retrain.files import reason_of, temporary_beside, write_atomically
+from retrain.errors import OutputError, reason_of
+from retrain.files import temporary_beside, write_atomically
 from retrain.graphdef.description import DESCRIPTION_FILE, Description
-from retrain.graphdef.rewrite import node_name, runnable_copy
+from retrain.graphdef.nodes import node_name
+from retrain.graphdef.rewrite import runnable_copy
 
 
 def write_saved_model(folder: str, graph_def: GraphDef, description: Description) -> None:

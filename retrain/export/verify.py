@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrain.arrays import FloatArray
-from retrain.files import shown
+from retrain.errors import shown
 from retrain.options.export_formats import SAVED_MODEL, TFLITE_DYNAMIC, TFLITE_INT8
 
 logger = logging.getLogger("retrain")

@@ -7,12 +7,11 @@ import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.backbone import Backbone
-from retrain.data.augment import Distortion, distorted_bottlenecks, how_to_decode
+from retrain.data.augment import Distortion, distorted_bottlenecks
 from retrain.data.image_folder import ImageLists
-from retrain.data.loader import run_network
+from retrain.data.loader import how_to_decode, run_network
 from retrain.data.sampling import Sampler
-from retrain.errors import ImageFolderError
-from retrain.files import shown
+from retrain.errors import ImageFolderError, shown
 from retrain.input_spec import InputSpec
 
 logger = logging.getLogger("retrain")

@@ -12,7 +12,7 @@ import tensorflow as tf
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import ModelError
 from retrain.fine_tuning.variables import TrainableNetwork
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name
 from retrain.head.model import Loss
 
 v1 = tf.compat.v1

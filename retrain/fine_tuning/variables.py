@@ -10,7 +10,8 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import FloatArray
-from retrain.graphdef.rewrite import modernised, node_name
+from retrain.graphdef.nodes import node_name
+from retrain.graphdef.rewrite import modernised
 from retrain.graphdef.subgraph import subgraph
 
 # Operations that a layer begins with, by the input that holds its kernel.

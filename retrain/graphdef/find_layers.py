@@ -8,7 +8,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.errors import GraphError
 from retrain.graphdef.known_inputs import JPEG_CONTENTS, KNOWN_INPUTS
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name
 
 # What `retrain`, here or the original's, puts between the network and the head: its input is the bottleneck.
 HEAD_INPUT = re.compile(r"input(_1)?/BottleneckInputPlaceholder")

@@ -6,7 +6,8 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.graphdef.description import Description
-from retrain.graphdef.rewrite import node_name, runnable_copy
+from retrain.graphdef.nodes import node_name
+from retrain.graphdef.rewrite import runnable_copy
 from retrain.graphdef.subgraph import subgraph
 
 

@@ -14,6 +14,8 @@ from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
+from retrain.graphdef.nodes import node_name
+
 Array = npt.NDArray[Any]
 
 # Operations on constants that are computed here. TensorFlow would do it too, but importing a node takes it longer the more there
@@ -26,11 +28,6 @@ FOLDED: dict[str, Callable[..., Array]] = {
     "Mul": np.multiply,
     "Rsqrt": lambda value: (1 / np.sqrt(value)).astype(value.dtype),
 }
-
-
-def node_name(tensor: str) -> str:
-    """`pool_3:0` → `pool_3`; also a node's input as written in a GraphDef, `^name` for a control dependency."""
-    return tensor.lstrip("^").split(":", 1)[0]
 
 
 def runnable_copy(graph_def: GraphDef, keep: str = "") -> GraphDef:

@@ -7,7 +7,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.errors import GraphError
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name
 
 # Kinds of operations that reach outside the graph: files, checkpoints, event files, datasets, other processes, Python itself;
 # and one that ends the program.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.data.augment import Distortion, distorted_bottlenecks, rebatch
+from retrain.data.augment import Distortion, distorted_bottlenecks
 from retrain.head.dataset import Dataset
 from retrain.input_spec import InputSpec
 from retrain.options.training import BatchSizes
@@ -69,3 +69,14 @@ def training_batches(
     batch_size = len(sampler) if sizes.training == -1 else sizes.training
     for positions, values in itertools.islice(rebatch(chunks, batch_size), sizes.n_steps - first_step):
         yield values, data.class_of[positions]
+
+
+def rebatch(chunks: Iterator[tuple[IndexArray, FloatArray]], batch_size: int) -> Iterator[tuple[IndexArray, FloatArray]]:
+    """Chunks of any size, int64 [n] and float32 [n, D] → batches of `batch_size`, in the same order."""
+    positions, values = next(chunks)
+    while True:
+        while len(positions) < batch_size:
+            more_positions, more_values = next(chunks)
+            positions, values = np.append(positions, more_positions), np.concatenate([values, more_values])
+        yield positions[:batch_size], values[:batch_size]
+        positions, values = positions[batch_size:], values[batch_size:]

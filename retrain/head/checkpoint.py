@@ -11,8 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from retrain.arrays import FloatArray
-from retrain.errors import CheckpointError, OutputError
-from retrain.files import reason_of, remove_orphans
+from retrain.errors import CheckpointError, OutputError, reason_of
+from retrain.files import remove_orphans
 
 WEIGHTS = "final_training_ops/weights/final_weights"
 BIASES = "final_training_ops/biases/final_biases"

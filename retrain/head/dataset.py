@@ -9,8 +9,7 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_folder import ImageLists
 from retrain.data.sampling import Sampler
-from retrain.errors import ImageFolderError
-from retrain.files import shown
+from retrain.errors import ImageFolderError, shown
 
 logger = logging.getLogger("retrain")
 

@@ -10,9 +10,9 @@ from retrain.backbones.backbone import Backbone
 from retrain.config import RetrainConfig
 from retrain.data.augment import Distortion
 from retrain.data.image_folder import ImageLists
+from retrain.errors import shown
 from retrain.evaluation.metrics import Evaluation, evaluate
 from retrain.export.classifier import Exporter
-from retrain.files import shown
 from retrain.fine_tuning.images import image_batches, validation_images
 from retrain.fine_tuning.loop import Tuned, fine_tune
 from retrain.fine_tuning.monitor import Plan

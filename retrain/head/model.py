@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
+from retrain.evaluation.metrics import softmax
 
 INITIAL_STDDEV = 0.001
 
@@ -130,12 +131,6 @@ def _dropped(values: FloatArray, dropout: float, rng: np.random.Generator | None
         return values
     kept = rng.random(values.shape, dtype=np.float32) >= dropout
     return values * kept * np.float32(1 / (1 - dropout))
-
-
-def softmax(logits: FloatArray) -> FloatArray:
-    """float32 [N, C] → float32 [N, C], each row summing to 1."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def truncated_normal(shape: tuple[int, ...], stddev: float, rng: np.random.Generator) -> FloatArray:

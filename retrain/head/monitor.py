@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable
 from types import TracebackType
 
+from tensorboard.compat.proto.summary_pb2 import HistogramProto
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.evaluation.metrics import accuracy, cross_entropy
-from retrain.evaluation.tensorboard import SummaryWriter, head_histograms, head_measures
+from retrain.evaluation.tensorboard import SummaryWriter
 from retrain.head.model import SoftmaxHead
 
 logger = logging.getLogger("retrain")
@@ -93,3 +94,28 @@ class Monitor:
 
 def _log(text: str) -> None:
     logger.info("%s: %s", datetime.datetime.now(), text)
+
+
+def head_measures(head: SoftmaxHead) -> dict[str, float]:
+    """Mean, standard deviation, largest and smallest value of the weights and of the biases of each layer, by tag."""
+    measures = {}
+    for name, values in _variables(head).items():
+        prefix = f"final_training_ops/{name}/summaries"
+        measures[f"{prefix}/mean_1"] = float(values.mean())
+        measures[f"{prefix}/stddev_1"] = float(values.std())
+        measures[f"{prefix}/max_1"] = float(values.max())
+        measures[f"{prefix}/min_1"] = float(values.min())
+    return measures
+
+
+def head_histograms(head: SoftmaxHead) -> dict[str, HistogramProto]:
+    """Histograms of the weights and of the biases of each layer, by tag."""
+    return {f"final_training_ops/{name}/summaries/histogram": histogram(values) for name, values in _variables(head).items()}
+
+
+def _variables(head: SoftmaxHead) -> dict[str, FloatArray]:
+    """The last layer's are the original's; those of hidden layers are numbered from 1."""
+    found = {"weights": head.weights, "biases": head.biases}
+    for number, (weights, biases) in enumerate(head.layers[:-1], start=1):
+        found |= {f"hidden_{number}/weights": weights, f"hidden_{number}/biases": biases}
+    return found

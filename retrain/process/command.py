@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from retrain.errors import RetrainError
-from retrain.files import reason_of
+from retrain.errors import RetrainError, reason_of
 from retrain.process.interruption import watch_for_interrupts
 
 # 128 + SIGINT and 128 + SIGPIPE, as shells report them.

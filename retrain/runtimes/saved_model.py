@@ -11,8 +11,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from retrain.errors import GraphError
-from retrain.files import reason_of
+from retrain.errors import GraphError, reason_of
 from retrain.graphdef.description import DESCRIPTION_FILE, Description
 
 FILE = "saved_model.pb"

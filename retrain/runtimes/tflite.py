@@ -11,7 +11,7 @@ import numpy as np
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.errors import GraphError
 from retrain.graphdef.description import NODE_NAME, Description
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name
 from retrain.process.command import silenced_stderr
 from retrain.runtimes.model import RuntimeModel, one_by_one
 

@@ -12,19 +12,13 @@ from PIL import Image
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray
-from retrain.backbones.backbone import (
-    Backbone,
-    batch_function,
-    bytes_function,
-    load_backbone,
-    parse_graph,
-    read_graph,
-    tensor_name,
-)
+from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import BUNDLED, INCEPTION, Architecture, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.errors import GraphError, ModelError
-from retrain.graphdef.rewrite import node_name, runnable_copy
+from retrain.graphdef.nodes import node_name, tensor_name
+from retrain.graphdef.rewrite import runnable_copy
+from retrain.graphdef.run import batch_function, bytes_function, parse_graph, read_graph
 from retrain.graphdef.subgraph import subgraph
 from tests.support.stand_ins import full_size_inception_graph, run_in_v1_session, tiny_inception_graph
 from tests.test_preprocess import encoded, noise

@@ -18,7 +18,7 @@ import tensorflow as tf
 from label_image.cli import main as label_main
 from label_image.graph import Overrides, open_graph
 from retrain.__main__ import main
-from retrain.backbones.backbone import Backbone, batch_function, parse_graph
+from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE, find_architecture
 from retrain.backbones.hub.files import module_folder
 from retrain.backbones.hub.module import load_hub_module
@@ -27,6 +27,7 @@ from retrain.backbones.overrides import NetworkFlags
 from retrain.config import RetrainConfig
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError
+from retrain.graphdef.run import batch_function, parse_graph
 from retrain.process.precision import FLOAT32, cache_name
 from tests.support.hub_modules import (
     SIDE,

@@ -11,12 +11,13 @@ import tensorflow as tf
 from label_image.cli import main as label_main
 from label_image.graph import Overrides, open_graph
 from retrain.__main__ import main
-from retrain.backbones.backbone import Backbone, batch_function
+from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE
 from retrain.backbones.load import choose_backbone
 from retrain.backbones.local_graph import FLATTENED
 from retrain.backbones.overrides import NetworkFlags
 from retrain.errors import FlagError, GraphError, RetrainError
+from retrain.graphdef.run import batch_function
 from retrain.process.precision import FLOAT32, cache_name
 from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
 

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.data.augment import N_DRAWS, Distortion, distort, distorted_bottlenecks, how_to_decode, rebatch
+from retrain.data.augment import N_DRAWS, Distortion, distort, distorted_bottlenecks
 from retrain.data.decode import decode, image_from_bytes
+from retrain.data.loader import how_to_decode
+from retrain.head.batches import rebatch
 from retrain.input_spec import InputSpec
 from tests.test_preprocess import encoded, noise, tf1_resize
 

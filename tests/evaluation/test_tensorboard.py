@@ -14,16 +14,10 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import OutputError
-from retrain.evaluation.tensorboard import (
-    SummaryWriter,
-    clear_summaries_dir,
-    head_histograms,
-    head_measures,
-    histogram,
-    without_large_constants,
-)
-from retrain.head.model import SoftmaxHead, softmax
-from retrain.head.monitor import Monitor
+from retrain.evaluation.metrics import softmax
+from retrain.evaluation.tensorboard import SummaryWriter, clear_summaries_dir, histogram, without_large_constants
+from retrain.head.model import SoftmaxHead
+from retrain.head.monitor import Monitor, head_histograms, head_measures
 from retrain.options.training import BatchSizes
 from tests.support.stand_ins import tiny_inception_graph
 

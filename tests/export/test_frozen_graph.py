@@ -16,7 +16,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import FloatArray
-from retrain.backbones.backbone import Backbone, batch_function, load_backbone, read_graph
+from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.config import RetrainConfig
@@ -24,6 +24,7 @@ from retrain.errors import FlagError, GraphError
 from retrain.export.classifier import Exporter
 from retrain.export.frozen_graph import check_final_tensor_name
 from retrain.graphdef.description import NODE_NAME, Description
+from retrain.graphdef.run import batch_function, read_graph
 from retrain.graphdef.subgraph import subgraph
 from retrain.head.model import SoftmaxHead
 from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph

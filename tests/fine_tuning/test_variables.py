@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from retrain.backbones.backbone import batch_function, parse_graph
 from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
 from retrain.backbones.overrides import NetworkFlags
 from retrain.fine_tuning.session import Tuner
 from retrain.fine_tuning.variables import trainable_network, with_weights
+from retrain.graphdef.run import batch_function, parse_graph
 from retrain.head.model import Loss
 from retrain.process.precision import FLOAT32
 from tests.support.hub_modules import KERNEL, MATRIX, SIDE, SIZE, write_tf1_module, write_tf2_module

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.head.model import INITIAL_STDDEV, Loss, SoftmaxHead, glorot_uniform, softmax, truncated_normal
+from retrain.evaluation.metrics import softmax
+from retrain.head.model import INITIAL_STDDEV, Loss, SoftmaxHead, glorot_uniform, truncated_normal
 from retrain.head.trainer import Trainer, train
 from retrain.options.training import TrainingOptions
 

@@ -20,13 +20,14 @@ from label_image.classify import Classification, classify, find_images
 from label_image.graph import Overrides, open_graph
 from label_image.report import as_csv, as_json, as_text
 from retrain.arrays import FloatArray
-from retrain.backbones.backbone import Backbone, batch_function, load_backbone
+from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError
 from retrain.export.classifier import Exporter
 from retrain.graphdef.description import NODE_NAME
+from retrain.graphdef.run import batch_function
 from retrain.head.model import SoftmaxHead
 from retrain.input_spec import InputSpec
 from tests.conftest import Label, RunCli

@@ -32,7 +32,7 @@ from retrain.data.decode import image_from_file
 from retrain.data.image_folder import LabelledImage
 from retrain.errors import CheckpointError, FlagError, GraphError, ImageError, ModelError, RetrainError
 from retrain.graphdef.description import Description
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name
 from retrain.head.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from retrain.input_spec import InputSpec
 from retrain.options.flags import build_parser, check, flags_of, from_namespace, kind_of

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from retrain.arrays import FloatArray
-from retrain.backbones.backbone import Backbone, batch_function, load_backbone, read_graph
+from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import BUNDLED, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.data.decode import image_from_file
 from retrain.export.classifier import Exporter
 from retrain.export.verify import Export
 from retrain.graphdef.description import Description
+from retrain.graphdef.run import batch_function, read_graph
 from retrain.head.model import SoftmaxHead
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import EXPORTS, ONNX, PACKAGES

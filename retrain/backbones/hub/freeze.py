@@ -25,7 +25,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from retrain.backbones.hub.files import SAVED_MODEL
 from retrain.backbones.overrides import NetworkFlags
 from retrain.errors import FlagError, GraphError
-from retrain.graphdef.rewrite import node_name
+from retrain.graphdef.nodes import node_name
 from retrain.graphdef.subgraph import FILE_OPS
 
 # Which one is taken where a module has several; the first is what the original takes.

@@ -14,8 +14,7 @@ from retrain.backbones.catalog import Architecture
 from retrain.backbones.hub.files import files_digest, module_folder
 from retrain.backbones.hub.freeze import FrozenModule, freeze
 from retrain.backbones.overrides import NetworkFlags
-from retrain.errors import GraphError
-from retrain.files import reason_of
+from retrain.errors import GraphError, reason_of
 from retrain.graphdef.subgraph import file_ops, subgraph
 
 INPUT, BOTTLENECK = "Placeholder", "bottleneck"
