@@ -12,7 +12,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.evaluation.metrics import accuracy, cross_entropy
-from retrain.evaluation.tensorboard import SummaryWriter
+from retrain.evaluation.tensorboard import SummaryWriter, histogram
 from retrain.head.model import SoftmaxHead
 
 logger = logging.getLogger("retrain")

@@ -19,7 +19,7 @@ from google.protobuf import text_format
 
 from tests.integration.conftest import InceptionRun
 from tests.support.commands import own_environment, read_graph, step_lines
-from tests.test_summaries import HISTOGRAMS, SCALARS
+from tests.evaluation.test_tensorboard import HISTOGRAMS, SCALARS
 
 pytestmark = pytest.mark.slow
 

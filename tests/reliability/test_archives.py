@@ -37,7 +37,7 @@ from tests.support.stand_ins import (
     tiny_inception_graph,
     write_inception_archive,
 )
-from tests.test_download import Answer, answering, archive_of, files_below, link, sending
+from tests.backbones.test_download import Answer, answering, archive_of, files_below, link, sending
 
 NETWORK = find_architecture("inception_v3")
 PAGE = b"<!DOCTYPE html><p>Please log in to use this network.</p>"

@@ -19,7 +19,7 @@ from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.subgraph import FILE_OPS
 from tests.conftest import RunCli
 from tests.reliability.conftest import Note
-from tests.test_download import files_below
+from tests.backbones.test_download import files_below
 
 ABOUT = Description(("red", "green", "blue"), "input:0", 8, 8, 0.0, 255.0, "final_result:0", "tiny_resnet_128")
 Payload = Callable[[Path], tf.Operation | tf.Tensor | NodeDef]  # Adds to the current graph what is to run.
