@@ -6,6 +6,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
     ids=["pixels", "bundled", "local graph", "local graph with flags", "module"],
 )
-def test_every_bottleneck_is_read(old: Path, network: dict[str, str | float]) -> None:
+def test_every_bottleneck_is_read(old: Path, network: dict[str, Any]) -> None:
     result = retrain.run(
         retrain.RetrainConfig(
             image_dir="photos",

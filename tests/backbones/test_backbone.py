@@ -20,8 +20,8 @@ from retrain.graphdef.nodes import node_name, tensor_name
 from retrain.graphdef.rewrite import runnable_copy
 from retrain.graphdef.run import batch_function, bytes_function, parse_graph, read_graph
 from retrain.graphdef.subgraph import subgraph
-from tests.support.stand_ins import full_size_inception_graph, run_in_v1_session, tiny_inception_graph
 from tests.data.test_decode import encoded, noise
+from tests.support.stand_ins import full_size_inception_graph, run_in_v1_session, tiny_inception_graph
 
 MOBILENET = "mobilenet_0.25_128"
 

@@ -17,9 +17,9 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 
+from tests.evaluation.test_tensorboard import HISTOGRAMS, SCALARS
 from tests.integration.conftest import InceptionRun
 from tests.support.commands import own_environment, read_graph, step_lines
-from tests.evaluation.test_tensorboard import HISTOGRAMS, SCALARS
 
 pytestmark = pytest.mark.slow
 

@@ -26,6 +26,7 @@ from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.errors import ModelError, ModelUnavailableError
 from retrain.export.frozen_graph import MAX_BYTES, check_graph_size
+from tests.backbones.test_download import Answer, answering, archive_of, files_below, link, sending
 from tests.conftest import MOBILENET_ARCHIVE, ROOT, RunCli
 from tests.reliability.conftest import Note
 from tests.support.commands import DIRECT, Outputs, assert_succeeded, bottleneck_counts
@@ -37,7 +38,6 @@ from tests.support.stand_ins import (
     tiny_inception_graph,
     write_inception_archive,
 )
-from tests.backbones.test_download import Answer, answering, archive_of, files_below, link, sending
 
 NETWORK = find_architecture("inception_v3")
 PAGE = b"<!DOCTYPE html><p>Please log in to use this network.</p>"
