@@ -51,15 +51,16 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
 
     from label_image.classify import classify
     from label_image.graph import LabelledGraph
-    from retrain.backbones.load import choose_backbone
+    from retrain.backbones.load import load_network
     from retrain.bottlenecks.cache import BottleneckCache
     from retrain.bottlenecks.extract import cached_bottlenecks
     from retrain.data.decode import image_from_bytes
     from retrain.data.loader import decoded_batches, numbered_files, suitable_batch_size
     from retrain.export.classifier import Exporter
     from retrain.head.model import SoftmaxHead
+    from retrain.options.network import NetworkOptions
 
-    backbone, _ = choose_backbone(architecture, model_dir, None)
+    backbone = load_network(NetworkOptions(architecture=architecture, model_dir=model_dir))
     chosen, spec = backbone.architecture, backbone.architecture.input_spec
     paths = [image.path for image in lists.images]
     size = suitable_batch_size(spec)

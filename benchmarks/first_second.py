@@ -19,12 +19,13 @@ def main() -> None:
     parser = parser_with("image_dir", "model_dir", "architecture")
     args = parser.parse_args()
     load_tensorflow()
-    from retrain.backbones.load import choose_backbone
+    from retrain.backbones.load import load_network
     from retrain.bottlenecks.cache import BottleneckCache
     from retrain.bottlenecks.extract import cached_bottlenecks
+    from retrain.options.network import NetworkOptions
 
     images = create_image_lists(args.image_dir, 10, 10).images
-    backbone, _ = choose_backbone(args.architecture, args.model_dir, None)
+    backbone = load_network(NetworkOptions(architecture=args.architecture, model_dir=args.model_dir))
     chosen = backbone.architecture
     marks = Marks()
 

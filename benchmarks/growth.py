@@ -88,7 +88,7 @@ def _one(folder: str, count: int, size: int) -> dict[str, float]:
     from retrain.head.model import SoftmaxHead
     from retrain.head.trainer import Trainer, train
     from retrain.input_spec import InputSpec
-    from retrain.options.training import TrainingOptions
+    from retrain.options.head import HeadOptions
 
     images = [_image(folder, number) for number in range(count)]
     cache = BottleneckCache(folder, "random", size, "")
@@ -103,7 +103,7 @@ def _one(folder: str, count: int, size: int) -> dict[str, float]:
     data = Dataset(ImageLists(labels, labels, tuple(images)), bottlenecks, rngs)
     head = SoftmaxHead(size, N_CLASSES, np.random.default_rng(0))
     start = time.perf_counter()
-    trainer = Trainer(TrainingOptions(), labels, data.class_counts("training"), head, 0)
+    trainer = Trainer(HeadOptions(), labels, data.class_counts("training"), head, 0)
     train([trainer], (data.batch("training", 100) for _ in range(4000)), lambda *_: None)
     return {"loading": loading, "memory": memory, "training": time.perf_counter() - start}
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+LARGEST_INPUT_SIDE = 1 << 13  # Pixels; a photo enlarged to a square of that size fills 800 MB.
+
 
 @dataclass(frozen=True)
 class InputSpec:

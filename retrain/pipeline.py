@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from retrain.backbones.backbone import Backbone
+from retrain.backbones.load import load_network
 from retrain.bottlenecks.cache import Bottlenecks
 from retrain.config import RetrainConfig
 from retrain.data.image_folder import SPLITS, ImageLists, create_image_lists
@@ -26,15 +27,7 @@ from retrain.head.loop import batches_for, fine_tune_network, test_before_fine_t
 from retrain.head.model import SoftmaxHead
 from retrain.head.resume import Progress
 from retrain.head.trainer import Trainer
-from retrain.preflight import (
-    begin,
-    check_network,
-    check_training_images,
-    load_bottlenecks,
-    load_network,
-    log_bottlenecks,
-    prepare,
-)
+from retrain.preflight import begin, check_network, check_training_images, load_bottlenecks, log_bottlenecks, prepare
 from retrain.process.timing import Timings
 
 logger = logging.getLogger("retrain")
@@ -102,7 +95,7 @@ def run(config: RetrainConfig) -> RetrainResult:
 
     prepare(config)
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
-    backbone, note = load_network(config)
+    backbone = load_network(config)
     check_network(config, backbone, len(images.labels))
     open_weights = open_network(backbone, config.fine_tune_layers) if config.fine_tune_steps else None
     progress = begin(config, images, backbone)
@@ -118,11 +111,10 @@ def run(config: RetrainConfig) -> RetrainResult:
     for_pillow = check_training_images(images, bottlenecks) if config.distorts else []
     report_skipped(images, bottlenecks, config.strict)
     data = Dataset(images, bottlenecks, rngs.of_split)
-    options = config.training_options
-    head = SoftmaxHead(backbone.architecture.bottleneck_size, len(images.labels), rngs.head, options.hidden_units)
-    trainer = Trainer(options, images.labels, data.class_counts("training"), head, progress.random_seed)
+    head = SoftmaxHead(backbone.architecture.bottleneck_size, len(images.labels), rngs.head, config.hidden_units)
+    trainer = Trainer(config, images.labels, data.class_counts("training"), head, progress.random_seed)
     progress.attach(trainer)
-    exporter = Exporter(backbone, head, images.labels, config.final_tensor_name, note)
+    exporter = Exporter(backbone, head, images.labels, config.final_tensor_name, backbone.note)
     batches = batches_for(config, images, data, backbone, for_pillow, rngs.distortion, progress.steps_done)
     monitor = train_head(config, trainer, data, batches, exporter, progress, timings)
 
@@ -135,7 +127,7 @@ def run(config: RetrainConfig) -> RetrainResult:
             phase.count = config.fine_tune_steps
         train_accuracy, validation_accuracy = tuned.train_accuracy, tuned.validation_accuracy
         # The checkpoint still holds the head that goes with the network as it came.
-        head, exporter = tuned.head, Exporter(tuned.backbone, tuned.head, images.labels, config.final_tensor_name, note)
+        head, exporter = tuned.head, Exporter(tuned.backbone, tuned.head, images.labels, config.final_tensor_name, backbone.note)
 
     with timings.phase("evaluation", "images") as phase:
         if open_weights:
@@ -150,7 +142,7 @@ def run(config: RetrainConfig) -> RetrainResult:
     return RetrainResult(
         labels=images.labels,
         architecture=backbone.architecture.name,
-        note=note,
+        note=backbone.note,
         n_images={split: len(sampler) for split, sampler in data.samplers.items()},
         skipped={images.images[position].path: reason for position, reason in bottlenecks.failed.items()},
         n_bottlenecks_made=bottlenecks.n_made,
@@ -162,7 +154,7 @@ def run(config: RetrainConfig) -> RetrainResult:
         misclassified=misclassified,
         output_graph=config.output_graph,
         output_labels=config.output_labels,
-        saved_model_dir=config.saved_model_dir or None,
+        saved_model_dir=config.saved_model_dir,
         exports=exports,
         checkpoint_path=config.checkpoint_path,
         n_trained_numbers=head.size,
@@ -183,7 +175,7 @@ def _export(config: RetrainConfig, exporter: Exporter, progress: Progress, image
     ]
     writers.extend(functools.partial(exports.write, export, config.output_graph) for export in config.export)
     if config.saved_model_dir:
-        writers.append(lambda: exports.write_saved_model(config.saved_model_dir))
+        writers.append(functools.partial(exports.write_saved_model, config.saved_model_dir))
     problems = []
     for write in writers:
         try:

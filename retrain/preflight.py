@@ -4,7 +4,6 @@ import logging
 import secrets
 
 from retrain.backbones.backbone import Backbone
-from retrain.backbones.load import choose_backbone
 from retrain.bottlenecks.cache import BottleneckCache, Bottlenecks
 from retrain.bottlenecks.extract import cached_bottlenecks
 from retrain.config import RetrainConfig
@@ -15,7 +14,7 @@ from retrain.export.frozen_graph import check_final_tensor_name, check_graph_siz
 from retrain.head.resume import Progress
 from retrain.head.trainer import scipy_minimize
 from retrain.options.export_formats import check_packages, export_path
-from retrain.options.training import LBFGS
+from retrain.options.head import LBFGS
 from retrain.process.device import check_device, prepare_device
 from retrain.process.output_paths import prepare_file, prepare_folder, prepare_new_folder
 from retrain.process.precision import FLOAT32, cache_name, prepare_precision, processor_gains
@@ -51,17 +50,10 @@ def _prepare_outputs(config: RetrainConfig) -> None:
         prepare_file("export", export_path(config.output_graph, export))
 
 
-def load_network(config: RetrainConfig) -> tuple[Backbone, str]:
-    """The network, and a note where it is not the one that was meant."""
-    return choose_backbone(
-        config.architecture, config.model_dir, config.model_url_base, config.precision, config.tfhub_module, config.network_flags
-    )
-
-
 def check_network(config: RetrainConfig, backbone: Backbone, n_classes: int) -> None:
     """Raises FlagError or ModelError where the network with a head on it could not be exported."""
     check_final_tensor_name(config.final_tensor_name, backbone.graph_def)
-    sizes = [backbone.architecture.bottleneck_size, *config.training_options.hidden_units, n_classes]
+    sizes = [backbone.architecture.bottleneck_size, *config.hidden_units, n_classes]
     check_graph_size(backbone.size, sizes)
 
 
@@ -73,7 +65,7 @@ def begin(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> Prog
         "validation_percentage": config.validation_percentage,
         "labels": list(images.labels),
         "network": backbone.fingerprint,
-        "hidden_units": list(config.training_options.hidden_units),
+        "hidden_units": list(config.hidden_units),
         "optimizer": config.optimizer,
     }
     if config.resume and (earlier := Progress.resume(config.checkpoint_path, identity)):

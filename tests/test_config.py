@@ -1,7 +1,7 @@
 """The two configurations: their flags, defaults and legal values, as a user of the command line meets them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_type_hints
 
 import pytest
@@ -11,8 +11,7 @@ from label_image.config import LabelConfig
 from retrain.__main__ import main as retrain_main
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
-from retrain.options.flags import flags_of
-from retrain.options.training import TrainingOptions
+from retrain.options.flags import flags_of, parse_args
 
 N_RETRAIN_FLAGS = 54
 N_LABEL_FLAGS = 15
@@ -43,7 +42,7 @@ ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
     "random_brightness": (int, 0),
     "logging_verbosity": (str, "INFO"),
     "checkpoint_path": (str, "/tmp/_retrain_checkpoint"),
-    "saved_model_dir": (str, ""),
+    "saved_model_dir": (str | None, None),
 }
 # Flags that the original does not have, or whose default is found out during the run, which None stands for.
 OWN_FLAGS: dict[str, tuple[object, object]] = {
@@ -67,14 +66,14 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "random_seed": (int | None, None),
     "learning_rate_schedule": (str, "constant"),
     "optimizer": (str, "gradient_descent"),
-    "hidden_units": (str, ""),
+    "hidden_units": (tuple[int, ...], ()),
     "dropout": (float, 0.0),
     "l2": (float, 0.0),
     "label_smoothing": (float, 0.0),
-    "class_weights": (str, ""),
+    "class_weights": (Mapping[str, float] | str | None, None),
     "early_stopping": (int, 0),
     "device": (str | None, None),
-    "timing_report": (str, ""),
+    "timing_report": (str | None, None),
     "export": (tuple[str, ...], ()),
 }
 # The original's defaults are those of one network; here None stands for what the graph says.
@@ -147,7 +146,7 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "input_width": ("an integer in [1, 8192]", {"0": "0", "-1": "-1", "wide": "wide", "8193": "8193"}),
     "input_mean": ("a number in (-inf, inf)", {"nan": "nan", "-inf": "-inf", "grey": "grey"}),
     "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
-    "saved_model_dir": ("a text", {"\0": "\0"}),
+    "saved_model_dir": (TEXT, {"\0": "\0"}),
     "export": (
         "one or more of tflite, tflite:float16, tflite:dynamic, tflite:int8, onnx",
         {"": "('',)", "pb": "pb", "tflite:int4": "tflite:int4"},
@@ -158,7 +157,7 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "precision": ("one of float32, bfloat16_products, bfloat16", {"float16": "float16"}),
     "bottleneck_batch_size": ("an integer in [1, 1000000]", {"0": "0", "1000001": "1000001", "many": "many"}),
     "device": ("cpu, gpu or gpu:NUMBER", {"GPU": "GPU", "gpu:": "gpu:", "tpu": "tpu", "gpu:-1": "gpu:-1"}),
-    "timing_report": ("a text", {"\0": "\0"}),
+    "timing_report": (TEXT, {"\0": "\0"}),
     "fine_tune_steps": ("an integer in [0, 1000000000]", {"-1": "-1", "1000000001": "1000000001", "few": "few"}),
     "fine_tune_learning_rate": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
     "fine_tune_batch_size": ("an integer in [1, 1000000]", {"0": "0", "-1": "-1", "1000001": "1000001"}),
@@ -189,11 +188,11 @@ LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "learning_rate": [1e-30, 1e30, 1],
     "learning_rate_schedule": ["constant", "linear", "cosine", "exponential"],
     "optimizer": ["gradient_descent", "momentum", "adam", "lbfgs"],
-    "hidden_units": ["", "1", "100000", "128,64"],
+    "hidden_units": [(), (1,), (100_000,), (128, 64)],
     "dropout": [0, 0.999],
     "l2": [0, 1e6],
     "label_smoothing": [0, 0.999],
-    "class_weights": ["", "balanced", "daisy=1e-9", "red roses=2.5,daisy=1000000"],
+    "class_weights": [None, "balanced", {"daisy": 1e-9}, {"red roses": 2.5, "daisy": 1_000_000}],
     "early_stopping": [0, 10**9],
     "export": [(), ("tflite",), ("onnx", "tflite:int8", "tflite:dynamic", "tflite:float16")],
     "device": [None, "cpu", "gpu", "gpu:0", "gpu:999"],
@@ -254,8 +253,8 @@ def assert_refused(main: Main, argv: list[str], sentence: str, capsys: pytest.Ca
 
 
 def test_every_flag_has_a_wrong_value_tested() -> None:
-    assert list(WRONG_RETRAIN_VALUES) == list(flags_of(RetrainConfig))
-    assert list(WRONG_LABEL_VALUES) == list(flags_of(LabelConfig))
+    assert set(WRONG_RETRAIN_VALUES) == set(flags_of(RetrainConfig))
+    assert set(WRONG_LABEL_VALUES) == set(flags_of(LabelConfig))
     assert (len(WRONG_RETRAIN_VALUES), len(WRONG_LABEL_VALUES)) == (N_RETRAIN_FLAGS, N_LABEL_FLAGS)
     assert all(values for _, values in [*WRONG_RETRAIN_VALUES.values(), *WRONG_LABEL_VALUES.values()])
 
@@ -388,12 +387,16 @@ def test_one_file_for_graph_and_labels_is_refused(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == "error: --output_graph and --output_labels must be different files. Got same for both.\n"
 
 
-def test_what_the_texts_of_the_heads_flags_mean() -> None:
-    config = RetrainConfig(image_dir="photos", hidden_units="128, 64", class_weights="daisy=2, red roses=0.5", dropout=0.1)
-    options = config.training_options
-    assert (options.hidden_units, options.class_weights, options.dropout) == ((128, 64), {"daisy": 2.0, "red roses": 0.5}, 0.1)
-    assert RetrainConfig(image_dir="photos", class_weights="Balanced").training_options.class_weights == "balanced"
-    assert RetrainConfig(image_dir="photos").training_options == TrainingOptions()
+def test_texts_are_parsed_at_the_command_line_and_values_taken_in_python() -> None:
+    typed = ["--image_dir=photos", "--hidden_units=128, 64", "--class_weights=daisy=2, red roses=0.5"]
+    from_text = parse_args(RetrainConfig, typed)
+    assert from_text == RetrainConfig(image_dir="photos", hidden_units=(128, 64), class_weights={"daisy": 2.0, "red roses": 0.5})
+    assert parse_args(RetrainConfig, ["--image_dir=photos", "--class_weights=Balanced"]).class_weights == "balanced"
+
+
+@pytest.mark.parametrize("name", ["hidden_units", "class_weights", "saved_model_dir", "timing_report"])
+def test_an_empty_text_is_the_default(name: str) -> None:
+    assert parse_args(RetrainConfig, ["--image_dir=photos", f"--{name}="]) == RetrainConfig(image_dir="photos")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ class Backbone:
         fingerprint: SHA-256 over all that a bottleneck depends on but the image: the file, the tensors, the input, the precision.
         size: of its file, in bytes; asking the graph itself would take longer than reading it.
         precision: of its computation, one of `precision.PRECISIONS`.
+        note: set if it is not the network that was meant.
     """
 
     architecture: Architecture
@@ -32,6 +33,7 @@ class Backbone:
     fingerprint: str
     size: int
     precision: str = FLOAT32
+    note: str = ""
 
     @functools.cached_property
     def run(self) -> BatchFunction:

@@ -1,5 +1,6 @@
-"""The network asked for, or the one in its place."""
+"""Loading of the network that the options name, or of the one that replaces it."""
 
+import dataclasses
 import logging
 
 from retrain.backbones.backbone import Backbone, load_backbone
@@ -7,43 +8,29 @@ from retrain.backbones.catalog import BUNDLED, INCEPTION, PIXELS, Architecture, 
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
 from retrain.backbones.local_graph import load_local_graph
-from retrain.backbones.overrides import NetworkFlags
 from retrain.backbones.pixels import pixels_graph
 from retrain.errors import ModelUnavailableError
-from retrain.process.precision import FLOAT32
+from retrain.options.network import NetworkOptions
 
 logger = logging.getLogger("retrain")
 
 
-def choose_backbone(
-    architecture: str | None,
-    model_dir: str,
-    model_url_base: str | None,
-    precision: str = FLOAT32,
-    tfhub_module: str | None = None,
-    given: NetworkFlags = NetworkFlags(),  # noqa: B008 - it does not change.
-) -> tuple[Backbone, str]:
-    """The network asked for; or, if none was named, Inception v3, or where that cannot be had the bundled network and a note.
-
-    Args:
-        architecture: a name, or the path of a frozen graph.
-        model_dir, model_url_base: where the archives of known networks are, or come from.
-        precision: of the network's computation.
-        tfhub_module: a module's handle, in the place of an architecture.
-        given: what the user says of a local graph or of a module.
+def load_network(options: NetworkOptions) -> Backbone:
+    """Load the network asked for; if none was named, Inception v3, or the bundled network if that is not available.
 
     Raises:
         FlagError: there is no such architecture or module.
-        GraphError: a local graph or a module cannot be used, or does not say enough of itself.
-        ModelError: its file cannot be had or is damaged.
+        GraphError: a local graph or a module cannot be used, or its layers or its input cannot be inferred.
+        ModelError: the network's file is not available or is damaged.
     """
-    if tfhub_module is not None:
-        return load_hub_module(tfhub_module, given, precision), ""
+    architecture = options.architecture
+    if options.tfhub_module is not None:
+        return load_hub_module(options.tfhub_module, options)
     if architecture is not None and is_local_graph(architecture):
-        return load_local_graph(architecture, given, precision), ""
+        return load_local_graph(architecture, options)
     chosen, note = find_architecture(architecture or INCEPTION), ""
     try:
-        graph_bytes = _graph_bytes(chosen, model_dir, model_url_base)
+        graph_bytes = _graph_bytes(chosen, options)
     except ModelUnavailableError as error:
         if architecture is not None:
             raise
@@ -51,11 +38,11 @@ def choose_backbone(
         advice = "name it with --architecture to avoid this warning."
         logger.warning("%s\nGoing on with the bundled network %s; %s", error, BUNDLED, advice)
         chosen = find_architecture(BUNDLED)
-        graph_bytes = read_graph_file(chosen, model_dir)
-    return load_backbone(chosen, graph_bytes, precision), note
+        graph_bytes = _graph_bytes(chosen, options)
+    return dataclasses.replace(load_backbone(chosen, graph_bytes, options.precision), note=note)
 
 
-def _graph_bytes(chosen: Architecture, model_dir: str, model_url_base: str | None) -> bytes:
+def _graph_bytes(chosen: Architecture, options: NetworkOptions) -> bytes:
     if PIXELS.fullmatch(chosen.name):
         return pixels_graph(chosen)
-    return read_graph_file(chosen, model_dir, model_url_base)
+    return read_graph_file(chosen, options.model_dir, options.model_url_base)

@@ -10,7 +10,6 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.backbones.backbone import Backbone, graph_fingerprint
 from retrain.backbones.catalog import Architecture
-from retrain.backbones.overrides import NetworkFlags
 from retrain.errors import FlagError, GraphError, ModelError, reason_of
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.find_layers import find_bottleneck, find_input
@@ -18,12 +17,13 @@ from retrain.graphdef.known_inputs import KNOWN_INPUTS, stated_size
 from retrain.graphdef.nodes import node_name, tensor_name
 from retrain.graphdef.run import batch_function, parse_graph
 from retrain.graphdef.subgraph import file_ops, subgraph
+from retrain.options.network import NetworkOptions
 
 FLATTENED = "flattened_bottleneck"
 INPUT_NUMBERS = ("input_height", "input_width", "input_mean", "input_std")
 
 
-def load_local_graph(path: str, given: NetworkFlags, precision: str) -> Backbone:
+def load_local_graph(path: str, options: NetworkOptions) -> Backbone:
     """The network in a frozen graph's file. What the user says is taken before what the graph says, and that before a guess.
 
     Raises:
@@ -34,15 +34,15 @@ def load_local_graph(path: str, given: NetworkFlags, precision: str) -> Backbone
     graph_bytes, graph_def = _read(path)
     try:
         described = _description(graph_def)
-        graph_input = given.input_layer or (described.input_tensor if described else find_input(graph_def))
+        graph_input = options.input_layer or (described.input_tensor if described else find_input(graph_def))
         input_node = _named("input_layer", graph_input, graph_def)
-        bottleneck = given.bottleneck_layer or find_bottleneck(graph_def, input_node.name)
+        bottleneck = options.bottleneck_layer or find_bottleneck(graph_def, input_node.name)
         network = subgraph(graph_def, [_named("bottleneck_layer", bottleneck, graph_def).name])
         if reaching := file_ops(network, bottleneck):
             raise GraphError(f"It has operations that can read or write files: {', '.join(reaching)}.")
         if input_node.name not in {node.name for node in network.node}:
             raise GraphError(f"Its layer {node_name(bottleneck)} is not computed from its input {input_node.name}.")
-        numbers = input_numbers(input_node, described, given)
+        numbers = input_numbers(input_node, described, options)
         input_tensor, bottleneck_tensor = tensor_name(input_node.name), tensor_name(node_name(bottleneck))
         shape = bottleneck_shape(network, input_tensor, bottleneck_tensor, numbers["input_height"], numbers["input_width"])
     except GraphError as error:
@@ -51,9 +51,15 @@ def load_local_graph(path: str, given: NetworkFlags, precision: str) -> Backbone
     if len(shape) == 4:  # The head is a matrix product, and takes [N, D].
         bottleneck_tensor = _flatten(network, bottleneck_tensor, size)
     # Another layer of the same graph has a cache of its own.
-    name = f"{path}:{node_name(bottleneck)}" if given.bottleneck_layer else path
+    name = f"{path}:{node_name(bottleneck)}" if options.bottleneck_layer else path
     architecture = Architecture(name, input_tensor, bottleneck_tensor, batch_tensor, size, **numbers, graph_file=path)
-    return Backbone(architecture, network, graph_fingerprint(graph_bytes, architecture, precision), len(graph_bytes), precision)
+    return Backbone(
+        architecture,
+        network,
+        graph_fingerprint(graph_bytes, architecture, options.precision),
+        len(graph_bytes),
+        options.precision,
+    )
 
 
 def bottleneck_shape(network: GraphDef, input_tensor: str, bottleneck_tensor: str, height: int, width: int) -> tuple[int, ...]:
@@ -77,7 +83,7 @@ def bottleneck_shape(network: GraphDef, input_tensor: str, bottleneck_tensor: st
     return shape
 
 
-def input_numbers(node: NodeDef, described: Description | None, given: NetworkFlags) -> dict[str, Any]:
+def input_numbers(node: NodeDef, described: Description | None, given: NetworkOptions) -> dict[str, Any]:
     """Height, width, mean and standard deviation of the input, by the names of their flags.
 
     Raises:

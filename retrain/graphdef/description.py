@@ -8,6 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from retrain.errors import GraphError
+from retrain.input_spec import LARGEST_INPUT_SIDE
 
 if TYPE_CHECKING:
     from retrain.backbones.catalog import Architecture
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 NODE_NAME = "retrain_description"  # In graphs; also the key in other formats.
 DESCRIPTION_FILE = os.path.join("assets.extra", "retrain_description.json")  # Inside a SavedModel.
-LARGEST_SIZE = 1 << 13  # Pixels; a photo enlarged to a square of that size fills 800 MB.
+
 LARGEST_LEVEL = 1e30  # Of a grey level; beyond that float32, in which pixels are computed, has no room.
 # TensorFlow's rule for names of operations, and the number of an output.
 TENSOR_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*(:[0-9]{1,9})?")
@@ -77,7 +78,7 @@ class Description:
             description = cls(**{**known, "labels": tuple(str(label) for label in values["labels"])})
             sizes = description.input_height, description.input_width
             levels = description.input_mean, description.input_std
-            if not all(type(size) is int and 0 < size <= LARGEST_SIZE for size in sizes):
+            if not all(type(size) is int and 0 < size <= LARGEST_INPUT_SIDE for size in sizes):
                 raise ValueError("the height or the width is no number of pixels")
             if not all(isinstance(level, int | float) and abs(level) < LARGEST_LEVEL for level in levels):
                 raise ValueError("the mean or the standard deviation is not a usable number")

@@ -10,7 +10,7 @@ from retrain.arrays import BatchFunction, FloatArray, IndexArray
 from retrain.data.augment import Distortion, distorted_bottlenecks
 from retrain.head.dataset import Dataset
 from retrain.input_spec import InputSpec
-from retrain.options.training import BatchSizes
+from retrain.options.head import HeadOptions
 from retrain.process.interruption import raise_if_interrupted
 
 
@@ -38,7 +38,7 @@ class DistortedImages:
 
 
 def training_batches(
-    data: Dataset, sizes: BatchSizes, distorted: DistortedImages | None, first_step: int
+    data: Dataset, options: HeadOptions, distorted: DistortedImages | None, first_step: int
 ) -> Iterator[tuple[FloatArray, IndexArray]]:
     """A batch for each training step from `first_step` on, float32 [B, D] and int64 [B].
 
@@ -47,27 +47,27 @@ def training_batches(
     sampler = data.samplers["training"]
     for step in range(first_step):
         raise_if_interrupted()
-        n_drawn = len(sampler.draw(sizes.training))
+        n_drawn = len(sampler.draw(options.train_batch_size))
         if distorted:
             distorted.distortion.draw(n_drawn, distorted.rng)
-        if sizes.is_evaluated(step):
-            data.samplers["validation"].draw(sizes.validation)
+        if options.is_evaluated(step):
+            data.samplers["validation"].draw(options.validation_batch_size)
     if not distorted:
-        for _ in range(first_step, sizes.n_steps):
-            yield data.batch("training", sizes.training)
+        for _ in range(first_step, options.how_many_training_steps):
+            yield data.batch("training", options.train_batch_size)
         return
     chunks = distorted_bottlenecks(
         distorted.paths,
         distorted.for_pillow,
-        lambda: sampler.draw(sizes.training),
+        lambda: sampler.draw(options.train_batch_size),
         distorted.distortion,
         distorted.rng,
         distorted.network,
         distorted.spec,
         distorted.batch_size,
     )
-    batch_size = len(sampler) if sizes.training == -1 else sizes.training
-    for positions, values in itertools.islice(rebatch(chunks, batch_size), sizes.n_steps - first_step):
+    batch_size = len(sampler) if options.train_batch_size == -1 else options.train_batch_size
+    for positions, values in itertools.islice(rebatch(chunks, batch_size), options.how_many_training_steps - first_step):
         yield values, data.class_of[positions]
 
 

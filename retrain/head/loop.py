@@ -23,7 +23,7 @@ from retrain.head.model import SoftmaxHead
 from retrain.head.monitor import Monitor
 from retrain.head.resume import Progress
 from retrain.head.trainer import Trainer, train
-from retrain.options.training import LBFGS
+from retrain.options.head import LBFGS
 from retrain.process.timing import Timings
 
 logger = logging.getLogger("retrain")
@@ -50,7 +50,7 @@ def batches_for(
             backbone.architecture.input_spec,
             config.bottleneck_batch_size,
         )
-    return training_batches(data, config.batch_sizes, distorted, first_step)
+    return training_batches(data, config, distorted, first_step)
 
 
 def _distortion(config: RetrainConfig) -> Distortion | None:
@@ -78,7 +78,7 @@ def train_head(
     def after_step(step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
         phase.count += 1
         progress.after_step(step)
-        if config.batch_sizes.is_evaluated(step):
+        if config.is_evaluated(step):
             with timings.phase("evaluation", "images") as evaluation:
                 evaluation.count += monitor.evaluate(step, bottlenecks, classes)
             trainer.early_stopping.after_evaluation(monitor.validation_cross_entropy)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from retrain.arrays import FloatArray
+from retrain.options.head import ADAM, CONSTANT, COSINE, EXPONENTIAL, GRADIENT_DESCENT, LINEAR, MOMENTUM
 
 # The defaults of Keras' optimizers of these names; of its SGD, the momentum that its guides use.
-MOMENTUM = 0.9
+MOMENTUM_FACTOR = 0.9
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 EXPONENTIAL_END = 0.01
 
@@ -41,7 +42,7 @@ class Momentum(GradientDescent):
 
     def update(self, gradients: Sequence[FloatArray], rate: float, step: int) -> None:
         for variable, gradient, velocity in zip(self._variables, gradients, self.slots, strict=True):
-            velocity *= np.float32(MOMENTUM)
+            velocity *= np.float32(MOMENTUM_FACTOR)
             gradient *= np.float32(rate)
             velocity -= gradient
             variable += velocity
@@ -64,12 +65,12 @@ class Adam(GradientDescent):
 
 
 # L-BFGS is not among them: it takes no steps along given gradients, but calls for those that it wants.
-OPTIMIZERS: dict[str, type[GradientDescent]] = {"gradient_descent": GradientDescent, "momentum": Momentum, "adam": Adam}
+OPTIMIZERS: dict[str, type[GradientDescent]] = {GRADIENT_DESCENT: GradientDescent, MOMENTUM: Momentum, ADAM: Adam}
 
 # From the share of the steps that is done, in [0, 1), to the factor of the learning rate.
 SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda done: 1.0,
-    "linear": lambda done: 1 - done,
-    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,  # Loshchilov and Hutter 2016, formula 5, without restarts.
-    "exponential": lambda done: EXPONENTIAL_END**done,
+    CONSTANT: lambda done: 1.0,
+    LINEAR: lambda done: 1 - done,
+    COSINE: lambda done: (1 + math.cos(math.pi * done)) / 2,  # Loshchilov and Hutter 2016, formula 5, without restarts.
+    EXPONENTIAL: lambda done: EXPONENTIAL_END**done,
 }

@@ -13,7 +13,7 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import FlagError
 from retrain.head.model import Loss, SoftmaxHead
 from retrain.head.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
-from retrain.options.training import BALANCED, TrainingOptions
+from retrain.options.head import BALANCED, HeadOptions
 from retrain.process.interruption import interrupts_deferred, raise_if_interrupted
 
 LARGE_HEAD = 2**18  # Weights from which on several threads multiply faster than one.
@@ -72,7 +72,7 @@ class Trainer:
     """
 
     def __init__(
-        self, options: TrainingOptions, labels: Sequence[str], class_counts: IndexArray, head: SoftmaxHead, random_seed: int
+        self, options: HeadOptions, labels: Sequence[str], class_counts: IndexArray, head: SoftmaxHead, random_seed: int
     ) -> None:
         """
         Args:
@@ -201,7 +201,7 @@ def class_weights(chosen: object, labels: Sequence[str], counts: IndexArray) -> 
     """
     if chosen == BALANCED:
         return (counts.sum() / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
-    if not isinstance(chosen, dict) or not chosen:
+    if not isinstance(chosen, Mapping):
         return None
     for label in chosen:
         if label not in labels:

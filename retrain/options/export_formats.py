@@ -19,14 +19,15 @@ def export_path(output_graph: str, export: str) -> str:
     return ".".join(part for part in (os.path.splitext(output_graph)[0], variant, kind) if part)
 
 
-def check_exports(exports: tuple[str, ...], output_graph: str, output_labels: str) -> None:
-    """Raises FlagError where a format is named twice, or its file would be the graph's or the labels'."""
+def export_problems(exports: tuple[str, ...], output_graph: str, output_labels: str) -> str | None:
+    """Return what is wrong if a format is named twice, or its file would be the graph's or the labels'; else None."""
     if len(set(exports)) < len(exports):
-        raise FlagError(f"--export must name each format once. Got {' '.join(exports)}.")
-    for flag, taken in (("output_graph", output_graph), ("output_labels", output_labels)):
+        return f"--export must name each format once. Got {' '.join(exports)}."
+    for name, taken in (("output_graph", output_graph), ("output_labels", output_labels)):
         for export in exports:
             if export_path(output_graph, export) == taken:
-                raise FlagError(f"--export {export} would be written to {taken}, which is --{flag}. Give that another name.")
+                return f"--export {export} would be written to {taken}, which is --{name}. Give that another name."
+    return None
 
 
 def check_packages(exports: Iterable[str]) -> None:

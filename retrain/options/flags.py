@@ -1,7 +1,7 @@
 """Command lines from dataclasses: a field is a flag, with its name, type, default, help and legal range in one place.
 
 argparse, the checks and the tables in the docs are all made from the fields. A field's type is int, float, str, bool (a switch)
-or tuple[str, ...] (several values), each but the switch also `| None`, where None stands for a default found out during the run.
+or tuple[str, ...] (several values), or any type whose flag has a parser of its own. None stands for "not given".
 """
 
 import argparse
@@ -9,26 +9,33 @@ import dataclasses
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from retrain.errors import FlagError
 
 Config = TypeVar("Config")
+CrossCheck = TypeVar("CrossCheck", bound=Callable[[Any], str | None])
+
+LARGEST_STEPS = 1_000_000_000
+LARGEST_BATCH = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """What a flag accepts, and how its help and its error say so.
+    """The values that a flag accepts, and how its help and its error describe them.
 
     Attributes:
         help: one sentence for `--help` and the docs.
-        low, high: the bounds of a number; None is unbounded.
-        low_open, high_open: whether the bound itself is excluded.
-        also: one more value that is legal outside the bounds, such as -1.
-        choices: the legal words of a text, whatever the case it is typed in.
-        may_be_empty: whether a text may be empty.
-        shown_default: what help shows where the default is found out during the run.
+        low, high: bounds of a number; None is unbounded.
+        low_open, high_open: True excludes the bound itself.
+        also: one more legal value outside the bounds, such as -1.
+        choices: legal words of a text, in any case.
+        empty_is_none: True if an empty text on the command line means "not given".
+        parse: converts the text of the command line to the value, or raises ValueError.
+        is_allowed: returns True for a legal value of a flag with `parse`.
+        range_text: the legal values of such a flag in words.
+        shown_default: the default in the help, if the value itself would not tell.
     """
 
     help: str
@@ -38,22 +45,54 @@ class Flag:
     high_open: bool = False
     also: int | None = None
     choices: tuple[str, ...] = ()
-    may_be_empty: bool = False
+    empty_is_none: bool = False
+    parse: Callable[[str], Any] | None = None
+    is_allowed: Callable[[Any], bool] | None = None
+    range_text: str = ""
     shown_default: str = ""
 
 
+def cross_check(*names: str) -> Callable[[CrossCheck], CrossCheck]:
+    """Mark a method as a check of several fields: it returns what is wrong in a sentence, or None.
+
+    It is not called if one of the named fields has a value that is wrong by itself.
+    """
+
+    def mark(method: CrossCheck) -> CrossCheck:
+        method.checked_names = names  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base class of all options.
+
+    Raises:
+        FlagError: one line for each field that is not allowed, and for each cross-check that fails.
+    """
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 def flag(help_text: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
-    """A dataclass field that is a flag; one without a default is required."""
+    """Return a dataclass field that is a flag; without a default it is required."""
     return dataclasses.field(default=default, metadata={"flag": Flag(help_text, **limits)})
 
 
 def flags_of(config_class: type) -> dict[str, Flag]:
-    """The flags of a dataclass by name, in order."""
-    return {field.name: field.metadata["flag"] for field in dataclasses.fields(config_class)}
+    """Return the flags of a dataclass by name: its own, then those of its base classes from the first to the last."""
+    fields = {field.name: field.metadata["flag"] for field in dataclasses.fields(config_class)}
+    in_order = (name for each in config_class.__mro__ for name in vars(each).get("__annotations__", {}))
+    return {name: fields[name] for name in in_order if name in fields}
 
 
 def kind_of(config_class: type, name: str) -> type:
-    """int, float, str, bool or tuple: what the flag takes, None left aside."""
+    """Return the type of the flag's value on the command line: int, float, str, bool or tuple."""
+    if flags_of(config_class)[name].parse:
+        return str
     hint = typing.get_type_hints(config_class)[name]
     if isinstance(hint, types.UnionType):
         hint = next(kind for kind in typing.get_args(hint) if kind is not type(None))
@@ -61,7 +100,7 @@ def kind_of(config_class: type, name: str) -> type:
 
 
 def default_text(config_class: type, name: str) -> str:
-    """The flag's default as help and docs show it: `required`, `off`, a value, or the flag's own words."""
+    """Return the flag's default as help and docs show it: `required`, `off`, a value, or the flag's own words."""
     default = config_class.__dataclass_fields__[name].default  # type: ignore[attr-defined]
     if default is dataclasses.MISSING:
         return "required"
@@ -71,12 +110,14 @@ def default_text(config_class: type, name: str) -> str:
 
 
 def range_text(config_class: type, name: str) -> str:
-    """The legal values in words, such as `an integer in [0, 100)`."""
+    """Return the legal values in words, such as `an integer in [0, 100)`."""
     flag, kind = flags_of(config_class)[name], kind_of(config_class, name)
+    if flag.range_text:
+        return flag.range_text
     if flag.choices:
         return ("one or more of " if kind is tuple else "one of ") + ", ".join(flag.choices)
     if kind not in (int, float):
-        return "True or False" if kind is bool else "a text" if flag.may_be_empty else "a text that is not empty"
+        return "True or False" if kind is bool else "a text that is not empty"
     left = "(-inf" if flag.low is None else f"{'(' if flag.low_open else '['}{flag.low:.12g}"
     right = "inf)" if flag.high is None else f"{flag.high:.12g}{')' if flag.high_open else ']'}"
     also = "" if flag.also is None else f"{flag.also} or "
@@ -84,20 +125,23 @@ def range_text(config_class: type, name: str) -> str:
 
 
 def check(config: Any) -> None:
-    """Checks every field of a configuration. Raises FlagError with a line for each that is not allowed."""
-    problems = [
-        f"--{name} must be {range_text(type(config), name)}. Got {_shown(getattr(config, name))}."
-        for name in flags_of(type(config))
-        if not _is_allowed(type(config), name, getattr(config, name))
-    ]
+    """Check every field of a configuration, and its cross-checks. Raises FlagError with a line for each that fails."""
+    config_class = type(config)
+    wrong = [name for name in flags_of(config_class) if not _is_allowed(config_class, name, getattr(config, name))]
+    problems = [f"--{name} must be {range_text(config_class, name)}. Got {_shown(getattr(config, name))}." for name in wrong]
+    for each in config_class.__mro__:
+        for method in vars(each).values():
+            names = getattr(method, "checked_names", None)
+            if names is not None and not set(names).intersection(wrong) and (problem := method(config)):
+                problems.append(problem)
     if problems:
         raise FlagError("\n".join(problems))
 
 
 def _is_allowed(config_class: type, name: str, value: Any) -> bool:
     flag, kind = flags_of(config_class)[name], kind_of(config_class, name)
-    if value is None:
-        return config_class.__dataclass_fields__[name].default is None  # type: ignore[attr-defined]
+    if flag.is_allowed or value is None:
+        return flag.is_allowed(value) if flag.is_allowed else config_class.__dataclass_fields__[name].default is None  # type: ignore[attr-defined]
     if kind is tuple:
         if not isinstance(value, tuple) or not value:
             return value == config_class.__dataclass_fields__[name].default  # type: ignore[attr-defined]
@@ -106,7 +150,7 @@ def _is_allowed(config_class: type, name: str, value: Any) -> bool:
         is_number = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
         return is_number and (value == flag.also or _is_within(flag, value))
     if kind is str:
-        return value in flag.choices if flag.choices else _is_text(value) or (flag.may_be_empty and value == "")
+        return value in flag.choices if flag.choices else _is_text(value)
     return isinstance(value, kind)
 
 
@@ -127,14 +171,14 @@ def _shown(value: Any) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are FlagErrors, so that they look like all others."""
+    """Argument parser whose errors are FlagErrors, so that they look like all others."""
 
     def error(self, message: str) -> NoReturn:
         raise FlagError(f"{message}. --help lists the flags.")
 
 
 def build_parser(config_class: type, **texts: Any) -> argparse.ArgumentParser:
-    """One option for each field; `texts` are argparse's prog, description and epilog."""
+    """Return a parser with one option for each field; `texts` are argparse's prog, description and epilog."""
     parser = Parser(**texts)
     for name, flag in flags_of(config_class).items():
         help_text = f"{flag.help} ({default_text(config_class, name)})".replace("%", "%%")
@@ -150,7 +194,7 @@ def build_parser(config_class: type, **texts: Any) -> argparse.ArgumentParser:
 
 
 def parse_args(config_class: type[Config], argv: Sequence[str] | None, **texts: Any) -> Config:
-    """A configuration from a command line.
+    """Return the configuration of a command line.
 
     Raises:
         FlagError: with a line for each flag that is missing or wrong.
@@ -160,7 +204,7 @@ def parse_args(config_class: type[Config], argv: Sequence[str] | None, **texts: 
 
 
 def from_namespace(config_class: type[Config], namespace: argparse.Namespace) -> Config:
-    """A configuration from what a parser of `build_parser` found; other arguments in it are left aside. Raises FlagError."""
+    """Return the configuration of what a parser of `build_parser` found. Ignores other arguments in it. Raises FlagError."""
     given = {
         name: _convert(config_class, name, value)
         for name, value in vars(namespace).items()
@@ -173,16 +217,20 @@ def from_namespace(config_class: type[Config], namespace: argparse.Namespace) ->
 
 
 def _convert(config_class: type, name: str, value: Any) -> Any:
-    """Text → the flag's type; left as it is where it cannot be converted, so that the check can say what it should be."""
-    kind = kind_of(config_class, name)
+    """Convert a text to the flag's type. A text that cannot be converted is returned, so that the check reports it."""
+    flag, kind = flags_of(config_class)[name], kind_of(config_class, name)
     if value == [] and kind is not tuple:
         value = "--"  # What argparse makes of `--name=--`.
-    if choices := flags_of(config_class)[name].choices:
+    if flag.empty_is_none and value == "":
+        return None
+    if choices := flag.choices:
         return tuple(_choice(choices, each) for each in value) if kind is tuple else _choice(choices, value)
     try:
-        return kind(value)
+        converted = (flag.parse or kind)(value)
     except ValueError:
         return value
+    # The error shows the text as it was typed.
+    return value if flag.is_allowed and not flag.is_allowed(converted) else converted
 
 
 def _choice(choices: tuple[str, ...], text: str) -> str:

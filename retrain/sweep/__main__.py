@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from retrain.config import RetrainConfig
-from retrain.options.flags import Parser, check, flag, flags_of, from_namespace
-from retrain.options.training import BatchSizes, TrainingOptions
+from retrain.options.evaluation import EvaluationOptions
+from retrain.options.flags import Options, Parser, flag, flags_of, from_namespace
+from retrain.options.head import HeadOptions
 from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
 from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_folder
@@ -32,26 +33,24 @@ logger = logging.getLogger("retrain")
 
 # A head depends on these beside its network's bottlenecks; trials that differ in others do not share bottlenecks.
 OF_THE_HEAD = {
-    *(field.name for field in dataclasses.fields(TrainingOptions)),
+    *(field.name for field in dataclasses.fields(HeadOptions)),
+    *(field.name for field in dataclasses.fields(EvaluationOptions)),
     "random_seed",
-    "train_batch_size",
-    "validation_batch_size",
-    "test_batch_size",
-    "eval_step_interval",
     "final_tensor_name",
 }
 
 
+# Heads that agree in these draw the same batches.
+OF_THE_BATCHES = ("random_seed", "train_batch_size", "validation_batch_size", "eval_step_interval", "how_many_training_steps")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SweepConfig:
+class SweepConfig(Options):
     """What a sweep does besides its trainings."""
 
     sweep_dir: str = flag("Where to write the table as CSV and the summaries for TensorBoard.", "/tmp/retrain_sweep")
     random_search: int = flag("Try so many random combinations instead of all; a number may then be LOW..HIGH.", 0, low=0)
     search_seed: int = flag("Makes the random search repeatable.", 0, low=0)
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,14 +126,15 @@ def _prepare(config: RetrainConfig, path: str) -> Network:
     """Makes or reads the bottlenecks of a network, and puts them where all processes can read them."""
     import numpy as np
 
+    from retrain.backbones.load import load_network
     from retrain.data.image_folder import create_image_lists
     from retrain.head.dataset import report_skipped
-    from retrain.preflight import load_bottlenecks, load_network
+    from retrain.preflight import load_bottlenecks
     from retrain.sweep.train_many import SavedBottlenecks
 
     prepare_folder("bottleneck_dir", config.bottleneck_dir)
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
-    backbone, _ = load_network(config)
+    backbone = load_network(config)
     bottlenecks = load_bottlenecks(config, images, backbone)
     report_skipped(images, bottlenecks, config.strict)
     name = backbone.architecture.name
@@ -145,10 +145,10 @@ def _prepare(config: RetrainConfig, path: str) -> Network:
 
 def _sharing_batches(trials: Sequence[Trial], numbers: Sequence[int]) -> list[list[int]]:
     """Trials that draw the same batches, together; those left over when each core has as many groups as the others, in parts."""
-    together: dict[tuple[int | None, BatchSizes], list[int]] = {}
+    together: dict[tuple[int | None, ...], list[int]] = {}
     for number in numbers:
         config = trials[number].config
-        together.setdefault((config.random_seed, config.batch_sizes), []).append(number)
+        together.setdefault(tuple(getattr(config, name) for name in OF_THE_BATCHES), []).append(number)
     groups, n_cores = list(together.values()), os.cpu_count() or 1
     n_left = len(groups) % n_cores
     whole, left = groups[: len(groups) - n_left], groups[len(groups) - n_left :]
@@ -162,8 +162,7 @@ def _submit(
     from retrain.sweep.train_many import train_side_by_side
 
     seed = configs[0].random_seed
-    options = [config.training_options for config in configs]
-    return workers.submit(train_side_by_side, network.saved, 0 if seed is None else seed, configs[0].batch_sizes, options)
+    return workers.submit(train_side_by_side, network.saved, 0 if seed is None else seed, configs)
 
 
 def _outcome(trial: Trial, network: Network, head: "TrainedHead") -> "Outcome":

@@ -17,7 +17,7 @@ from retrain.evaluation.metrics import Evaluation, cross_entropy, evaluate
 from retrain.head.dataset import Dataset
 from retrain.head.model import SoftmaxHead
 from retrain.head.trainer import Trainer, train
-from retrain.options.training import LBFGS, BatchSizes, TrainingOptions
+from retrain.options.head import LBFGS, HeadOptions
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,15 @@ class TrainedHead:
     variables: list[FloatArray]
 
 
-def train_side_by_side(
-    saved: SavedBottlenecks, random_seed: int, sizes: BatchSizes, all_options: Sequence[TrainingOptions]
-) -> list[TrainedHead]:
+def train_side_by_side(saved: SavedBottlenecks, random_seed: int, all_options: Sequence[HeadOptions]) -> list[TrainedHead]:
     """Trains a head for each of the options, all with one seed, one size of batches and one number of steps.
 
     Raises:
         FlagError: the options do not fit the labels.
     """
     if len(all_options) > 1 and any(options.optimizer == LBFGS for options in all_options):
-        return [head for options in all_options for head in train_side_by_side(saved, random_seed, sizes, [options])]
+        return [head for options in all_options for head in train_side_by_side(saved, random_seed, [options])]
+    sizes = all_options[0]  # The same in all of them.
     rngs = RandomGenerators(random_seed)
     values = np.asarray(np.load(saved.path, mmap_mode="r"))
     data = Dataset(saved.images, Bottlenecks(values, failed=saved.failed), rngs.of_split)
@@ -81,7 +80,7 @@ def train_side_by_side(
         for place in active:
             n_steps[place] = step + 1
         if any(options.early_stopping for options in all_options) and sizes.is_evaluated(step):
-            bottlenecks, classes = data.batch("validation", sizes.validation)
+            bottlenecks, classes = data.batch("validation", sizes.validation_batch_size)
             for place in active:
                 loss = cross_entropy(trainers[place].head.logits(bottlenecks), classes)
                 trainers[place].early_stopping.after_evaluation(loss)
@@ -90,7 +89,9 @@ def train_side_by_side(
     if all_options[0].optimizer == LBFGS:
         trainers[0].minimise(*data.batch("training", -1), after_step)
     else:
-        train(trainers, (data.batch("training", sizes.training) for _ in range(sizes.n_steps)), after_step)
+        train(
+            trainers, (data.batch("training", sizes.train_batch_size) for _ in range(sizes.how_many_training_steps)), after_step
+        )
     seconds = (time.perf_counter() - start) / len(trainers)
     return [_result(trainer, data, steps, seconds) for trainer, steps in zip(trainers, n_steps, strict=True)]
 

@@ -22,12 +22,12 @@ from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE, find_architecture
 from retrain.backbones.hub.files import module_folder
 from retrain.backbones.hub.module import load_hub_module
-from retrain.backbones.load import choose_backbone
-from retrain.backbones.overrides import NetworkFlags
+from retrain.backbones.load import load_network
 from retrain.config import RetrainConfig
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError
 from retrain.graphdef.run import batch_function, parse_graph
+from retrain.options.network import NetworkOptions
 from retrain.process.precision import FLOAT32, cache_name
 from tests.support.hub_modules import (
     SIDE,
@@ -44,7 +44,7 @@ from tests.support.hub_modules import (
 )
 from tests.support.stand_ins import FolderServer, serve_folder
 
-FLAGS = NetworkFlags()
+FLAGS = NetworkOptions()
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,8 @@ def archive_of(files: dict[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def load(handle: Path | str, given: NetworkFlags = FLAGS) -> Backbone:
-    return load_hub_module(str(handle), given, FLOAT32)
+def load(handle: Path | str, given: NetworkOptions = FLAGS) -> Backbone:
+    return load_hub_module(str(handle), given)
 
 
 def assert_computes_vectors(backbone: Backbone, side: int = SIDE) -> None:
@@ -172,7 +172,7 @@ class TestTensorFlow1:
         assert (spec.height, spec.width) == (SIDE, SIDE)
 
     def test_another_size_where_it_takes_any(self, tf1_module: Path) -> None:
-        backbone = load(tf1_module, NetworkFlags(input_height=20, input_width=20, input_mean=127.5, input_std=127.5))
+        backbone = load(tf1_module, NetworkOptions(input_height=20, input_width=20, input_mean=127.5, input_std=127.5))
         spec = backbone.architecture.input_spec
         assert (spec.height, spec.width, spec.mean, spec.std) == (20, 20, 127.5, 127.5)
         assert_computes_vectors(backbone, 20)
@@ -219,11 +219,11 @@ class TestWhatIsRefused:
         module = write_tf2_module(tmp_path / "module", shape=(None, None, None, 3))
         sentence = "It does not state the size of its images. Give it with --input_height and --input_width."
         assert refused(module, GraphError) == f"--tfhub_module {module}: {sentence}"
-        assert_computes_vectors(load(module, NetworkFlags(input_height=24, input_width=24)), 24)
+        assert_computes_vectors(load(module, NetworkOptions(input_height=24, input_width=24)), 24)
 
     def test_a_size_that_is_not_the_modules(self, tf2_module: Path) -> None:
         with pytest.raises(FlagError) as caught:
-            load(tf2_module, NetworkFlags(input_height=96))
+            load(tf2_module, NetworkOptions(input_height=96))
         assert str(caught.value) == "--input_height must be 32, the size that the module takes. Got 96."
 
     def test_several_signatures_of_unknown_names(self, tmp_path: Path) -> None:
@@ -420,7 +420,7 @@ class TestFingerprint:
         assert load(write_tf2_module(tmp_path / "module", doubled)).fingerprint != load(tf2_module).fingerprint
 
     def test_another_for_another_mean(self, tf2_module: Path) -> None:
-        assert load(tf2_module, NetworkFlags(input_mean=1.0)).fingerprint != load(tf2_module).fingerprint
+        assert load(tf2_module, NetworkOptions(input_mean=1.0)).fingerprint != load(tf2_module).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -460,7 +460,7 @@ def test_a_folder_or_file_of_an_architectures_name_is_no_obstacle(tmp_path: Path
     (tmp_path / "pixels_28").write_text("notes")
     for name in ("inception_v3", "pixels_28"):
         assert RetrainConfig(image_dir="photos", architecture=name).architecture == name
-    assert choose_backbone("pixels_28", "", None)[0].architecture.bottleneck_size == 784
+    assert load_network(NetworkOptions(architecture="pixels_28")).architecture.bottleneck_size == 784
 
 
 def test_layers_are_not_for_modules(capsys: pytest.CaptureFixture[str]) -> None:
@@ -520,8 +520,8 @@ class TestTheWholeCommand:
             return tf.graph_util.import_graph_def(graph_def, feeds, ["TinyResnet/bottleneck:0"], name="")[0]
 
         module = write_tf2_module(tmp_path / "module", network, (None, 128, 128, 3))
-        ours, _ = choose_backbone(None, "", None, tfhub_module=str(module))
-        reference, _ = choose_backbone(BUNDLED, "", None)
+        ours = load_network(NetworkOptions(tfhub_module=str(module)))
+        reference = load_network(NetworkOptions(architecture=BUNDLED))
         photos = [str(path) for path in sorted(flower_photos.rglob("*.jpg"))[::60]]
         assert len(photos) == 10
         found, expected = (

@@ -13,11 +13,11 @@ from label_image.graph import Overrides, open_graph
 from retrain.__main__ import main
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE
-from retrain.backbones.load import choose_backbone
+from retrain.backbones.load import load_network
 from retrain.backbones.local_graph import FLATTENED
-from retrain.backbones.overrides import NetworkFlags
 from retrain.errors import FlagError, GraphError, RetrainError
 from retrain.graphdef.run import batch_function
+from retrain.options.network import NetworkOptions
 from retrain.process.precision import FLOAT32, cache_name
 from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
 
@@ -71,8 +71,8 @@ def write_graph(
 
 
 def load(path: Path | str, **given: object) -> Backbone:
-    backbone, note = choose_backbone(str(path), "", None, given=NetworkFlags(**given))  # type: ignore[arg-type]
-    assert note == ""
+    backbone = load_network(NetworkOptions(architecture=str(path), **given))  # type: ignore[arg-type]
+    assert backbone.note == ""
     return backbone
 
 
@@ -126,12 +126,12 @@ class TestWhatIsFoundOut:
         np.testing.assert_allclose(backbone.run(images), expected, atol=1e-4)
 
     def test_the_bundled_network_gives_its_own_bottlenecks(self) -> None:
-        ours, named = load(BUNDLED_FILE), choose_backbone(BUNDLED, "", None)[0]
+        ours, named = load(BUNDLED_FILE), load_network(NetworkOptions(architecture=BUNDLED))
         np.testing.assert_array_equal(ours.run(pixels(2, 128)), named.run(pixels(2, 128)))
 
     def test_the_published_mobilenet(self, mobilenet_model_dir: Path) -> None:
         name = "mobilenet_0.25_128"
-        named = choose_backbone(name, str(mobilenet_model_dir), None)[0]
+        named = load_network(NetworkOptions(architecture=name, model_dir=str(mobilenet_model_dir)))
         ours = load(mobilenet_model_dir / "mobilenet_v1_0.25_128" / "frozen_graph.pb")
         assert ours.architecture.bottleneck_tensor == "MobilenetV1/Predictions/Reshape:0"
         assert ours.architecture.input_spec == named.architecture.input_spec

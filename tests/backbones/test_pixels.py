@@ -14,10 +14,11 @@ from label_image.cli import main as label_main
 from label_image.graph import Overrides, open_graph
 from retrain.__main__ import main
 from retrain.backbones.catalog import find_architecture
-from retrain.backbones.load import choose_backbone
+from retrain.backbones.load import load_network
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError
 from retrain.head.checkpoint import read_checkpoint
+from retrain.options.network import NetworkOptions
 from scripts.make_digits import encode_digit
 from scripts.make_digits import main as make_digits
 from tests.conftest import ROOT
@@ -33,7 +34,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_grey_levels_row_by_row() -> None:
     """By the weights of ITU-R BT.601, from 0 to 1."""
-    backbone, _ = choose_backbone("Pixels_5", "", None)
+    backbone = load_network(NetworkOptions(architecture="Pixels_5"))
     chosen = backbone.architecture
     assert (chosen.name, chosen.bottleneck_size, chosen.input_height, chosen.input_width) == ("pixels_5", 25, 5, 5)
     pixels = np.random.default_rng(3).uniform(0, 1, (4, 5, 5, 3)).astype(np.float32)
@@ -43,16 +44,16 @@ def test_grey_levels_row_by_row() -> None:
 
 def test_a_file_becomes_its_pixels(digits: Path) -> None:
     path = digits / "3" / "digit_0003.png"
-    backbone, _ = choose_backbone("pixels_28", "", None)
+    backbone = load_network(NetworkOptions(architecture="pixels_28"))
     found = backbone.run(image_from_file(str(path), backbone.architecture.input_spec)[np.newaxis])
     np.testing.assert_allclose(found, np.asarray(Image.open(path)).reshape(1, 784) / 255, atol=1e-6)
 
 
 def test_its_fingerprint_is_the_same_in_every_run() -> None:
     """In another process too; and an update of TensorFlow must not have all bottlenecks made again, as its version would."""
-    program = "from retrain.backbones.load import *; print(choose_backbone('pixels_28', '', None)[0].fingerprint)"
+    program = "from retrain.backbones.load import *; print(load_network(NetworkOptions(architecture='pixels_28')).fingerprint)"
     other = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    backbones = [choose_backbone("pixels_28", "", None)[0] for _ in range(2)]
+    backbones = [load_network(NetworkOptions(architecture="pixels_28")) for _ in range(2)]
     assert [backbone.fingerprint for backbone in backbones] == [other, other]
     assert backbones[0].graph_def.versions.producer == 134
 

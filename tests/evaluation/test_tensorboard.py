@@ -18,7 +18,7 @@ from retrain.evaluation.metrics import softmax
 from retrain.evaluation.tensorboard import SummaryWriter, clear_summaries_dir, histogram, without_large_constants
 from retrain.head.model import SoftmaxHead
 from retrain.head.monitor import Monitor, head_histograms, head_measures
-from retrain.options.training import BatchSizes
+from retrain.options.head import HeadOptions
 from tests.support.stand_ins import tiny_inception_graph
 
 # From the original's behaviour, "TensorBoard tags".
@@ -60,7 +60,7 @@ def write_run(folder: Path, head: SoftmaxHead, batch: tuple[FloatArray, IndexArr
     with Monitor(head, lambda: batch, str(folder)) as monitor:
         monitor.add_graph(tiny_inception_graph())
         for step in range(n_steps):
-            if BatchSizes(1, 1, interval, n_steps).is_evaluated(step):
+            if HeadOptions(eval_step_interval=interval, how_many_training_steps=n_steps).is_evaluated(step):
                 monitor.evaluate(step, *batch)
 
 

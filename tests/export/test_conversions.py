@@ -15,7 +15,6 @@ from retrain.backbones.backbone import load_backbone
 from retrain.backbones.catalog import INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
-from retrain.backbones.overrides import NetworkFlags
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, OutputError
 from retrain.export.tflite import tflite_bytes
@@ -24,7 +23,7 @@ from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.inference_graph import inference_graph
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import EXPORTS, ONNX, check_packages, export_path
-from retrain.process.precision import FLOAT32
+from retrain.options.network import NetworkOptions
 from retrain.runtimes.tflite import open_tflite
 from tests.conftest import RunCli
 from tests.support.exported import FORMATS, HAS_ONNX, NO_ONNX, Exported, export_all
@@ -302,7 +301,7 @@ def test_the_quantized_mobilenet_is_exported(data_dir: Path, photos: list[Path],
 
 @pytest.mark.parametrize("write_module", [write_tf1_module, write_tf2_module])
 def test_a_hub_modules_classifier_is_exported(write_module: Callable[[Path], Path], photos: list[Path], tmp_path: Path) -> None:
-    backbone = load_hub_module(str(write_module(tmp_path / "module")), NetworkFlags(input_height=SIDE, input_width=SIDE), FLOAT32)
+    backbone = load_hub_module(str(write_module(tmp_path / "module")), NetworkOptions(input_height=SIDE, input_width=SIDE))
     formats = [export for export in FORMATS if export in ("tflite", ONNX)]
     exported = export_all(tmp_path, backbone, photos, formats)
     assert len(exported.exports) == len(formats) + 1

@@ -11,12 +11,11 @@ import tensorflow as tf
 from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
-from retrain.backbones.overrides import NetworkFlags
 from retrain.fine_tuning.session import Tuner
 from retrain.fine_tuning.variables import trainable_network, with_weights
 from retrain.graphdef.run import batch_function, parse_graph
 from retrain.head.model import Loss
-from retrain.process.precision import FLOAT32
+from retrain.options.network import NetworkOptions
 from tests.support.hub_modules import KERNEL, MATRIX, SIDE, SIZE, write_tf1_module, write_tf2_module
 from tests.support.small_network import CONSTANTS, FEED, FETCH, small_network
 from tests.support.stand_ins import tiny_inception_graph
@@ -70,7 +69,7 @@ def test_mobilenet(mobilenet_model_dir: Path) -> None:
 @pytest.mark.parametrize("write", [write_tf1_module, write_tf2_module])
 def test_hub_modules(write: Callable[[Path], Path], tmp_path: Path) -> None:
     """Of both formats: a kernel and a matrix; one step changes both, and the graph that comes of it gives other bottlenecks."""
-    backbone = load_hub_module(str(write(tmp_path / "hub_module")), NetworkFlags(input_height=SIDE, input_width=SIDE), FLOAT32)
+    backbone = load_hub_module(str(write(tmp_path / "hub_module")), NetworkOptions(input_height=SIDE, input_width=SIDE))
     chosen = backbone.architecture
     network = trainable_network(backbone.graph_def, chosen.input_tensor, chosen.batch_tensor)
     for weight, value in zip(network.weights, (KERNEL, MATRIX), strict=True):

@@ -14,7 +14,7 @@ from retrain.head.checkpoint import Checkpoint, read_checkpoint, write_checkpoin
 from retrain.head.model import SoftmaxHead
 from retrain.head.resume import Progress
 from retrain.head.trainer import Trainer
-from retrain.options.training import TrainingOptions
+from retrain.options.head import HeadOptions
 
 FILES = ["head.data-00000-of-00001", "head.index"]
 
@@ -131,7 +131,7 @@ IDENTITY = {"image_dir": "flowers", "labels": ["a", "b"], "network": "1"}
 
 
 def trainer_of(seed: int, **options: Any) -> Trainer:
-    chosen = TrainingOptions(**options)
+    chosen = HeadOptions(**options)
     head = SoftmaxHead(4, 2, np.random.default_rng(seed), chosen.hidden_units)
     return Trainer(chosen, ["a", "b"], np.array([3, 3]), head, random_seed=7)
 

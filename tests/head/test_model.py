@@ -12,7 +12,7 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.evaluation.metrics import softmax
 from retrain.head.model import INITIAL_STDDEV, Loss, SoftmaxHead, glorot_uniform, truncated_normal
 from retrain.head.trainer import Trainer, train
-from retrain.options.training import TrainingOptions
+from retrain.options.head import HeadOptions
 
 N_STEPS = 200
 LEARNING_RATE = 0.05
@@ -49,7 +49,7 @@ def trained(start: SoftmaxHead, batches: list[tuple[FloatArray, IndexArray]]) ->
 
 
 def trainer_of(head: SoftmaxHead) -> Trainer:
-    options = TrainingOptions(learning_rate=LEARNING_RATE)
+    options = HeadOptions(learning_rate=LEARNING_RATE)
     return Trainer(options, [str(index) for index in range(N_CLASSES)], np.full(N_CLASSES, 9), head, random_seed=0)
 
 

@@ -13,9 +13,8 @@ from retrain.errors import FlagError
 from retrain.head.model import Loss, SoftmaxHead
 from retrain.head.optimizers import OPTIMIZERS, SCHEDULES
 from retrain.head.trainer import EarlyStopping, Trainer, class_weights, train
-from retrain.options.training import BALANCED, TrainingOptions
-from retrain.options.training import OPTIMIZERS as OPTIMIZER_NAMES
-from retrain.options.training import SCHEDULES as SCHEDULE_NAMES
+from retrain.options.flags import flags_of
+from retrain.options.head import BALANCED, HeadOptions
 
 LABELS = ["daisy", "roses", "tulips"]
 SIZE = 6
@@ -33,7 +32,7 @@ def batches(count: int) -> list[Batch]:
 
 
 def trainer(seed: int = 1, **options: Any) -> Trainer:
-    chosen = TrainingOptions(**options)
+    chosen = HeadOptions(**options)
     head = SoftmaxHead(SIZE, len(LABELS), np.random.default_rng(seed), chosen.hidden_units)
     return Trainer(chosen, LABELS, np.array([10, 20, 30]), head, random_seed=seed)
 
@@ -73,8 +72,8 @@ def test_an_optimizer_does_what_keras_does(name: str, keras: Any) -> None:
 
 
 def test_names_are_those_of_the_flags() -> None:
-    assert {*OPTIMIZERS, "lbfgs"} == set(OPTIMIZER_NAMES)
-    assert list(SCHEDULES) == list(SCHEDULE_NAMES)
+    assert (*OPTIMIZERS, "lbfgs") == flags_of(HeadOptions)["optimizer"].choices
+    assert tuple(SCHEDULES) == flags_of(HeadOptions)["learning_rate_schedule"].choices
 
 
 @pytest.mark.parametrize(
@@ -207,7 +206,7 @@ def test_named_weights_and_none() -> None:
     found = class_weights({"roses": 2.5}, LABELS, np.array([1, 1, 1]))
     assert found is not None
     assert found.tolist() == [1, 2.5, 1]
-    assert class_weights({}, LABELS, np.array([1, 1, 1])) is None
+    assert class_weights(None, LABELS, np.array([1, 1, 1])) is None
 
 
 def test_a_label_that_there_is_not() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from label_image.classify import classify
 from label_image.graph import Overrides, open_graph
-from retrain.backbones.load import choose_backbone
+from retrain.backbones.load import load_network
 from retrain.data.decode import image_from_file
 from retrain.input_spec import InputSpec
+from retrain.options.network import NetworkOptions
 from tests.conftest import RunCli
 from tests.integration.conftest import InceptionRun
 from tests.support.commands import Outputs, TrainingRun, assert_succeeded, own_environment
@@ -76,7 +77,7 @@ def test_a_module_of_its_time(tensorflow_1: str, small_photos: Path, run_cli: Ru
     module, images = tmp_path / "module", np.random.default_rng(1).uniform(0, 1, (3, 32, 32, 3)).astype(np.float32)
     np.save(tmp_path / "images.npy", images)
     _run_program(tensorflow_1, MODULE_WRITER, module, tmp_path / "images.npy", tmp_path / "vectors.npy")
-    backbone, _ = choose_backbone(None, "", None, tfhub_module=str(module))
+    backbone = load_network(NetworkOptions(tfhub_module=str(module)))
     np.testing.assert_allclose(backbone.run(images), np.load(tmp_path / "vectors.npy"), atol=1e-5)
     _assert_retrained_module_runs(tensorflow_1, module, small_photos, run_cli, tmp_path)
 

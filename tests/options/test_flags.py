@@ -108,12 +108,23 @@ def test_the_kind_of_a_flag_is_without_none() -> None:
     assert [kind_of(Example, name) for name in flags_of(Example)] == [str, int, float, float, bool, str, tuple]
 
 
+def test_flags_that_cannot_be_combined_are_reported_with_the_wrong_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = "--dropout=2 --testing_percentage=60 --validation_percentage=50 --fine_tune_layers=( --optimizer=lbfgs"
+    assert retrain_main(["--image_dir=photos", *wrong.split()]) == 2
+    assert capsys.readouterr().err.splitlines() == [  # lbfgs with dropout is not reported: the dropout is wrong by itself
+        "error: --dropout must be a number in [0, 1). Got 2.0.",
+        "--testing_percentage and --validation_percentage must leave images to train on: their sum must be below 100. "
+        "Got 60 + 50.",
+        "--fine_tune_layers must be a regular expression (missing ), unterminated subpattern at position 0). Got (.",
+    ]
+
+
 def test_all_wrong_flags_are_reported_together(capsys: pytest.CaptureFixture[str]) -> None:
     wrong = "--validation_percentage=120 --learning_rate=fast --train_batch_size=0 --random_seed=-1"
     assert retrain_main(["--image_dir=photos", *wrong.split()]) == 2
     assert capsys.readouterr().err.splitlines() == [  # in the order of the flags, not of the command line
-        "error: --learning_rate must be a number in (0, inf). Got fast.",
-        "--validation_percentage must be an integer in [0, 100). Got 120.",
+        "error: --validation_percentage must be an integer in [0, 100). Got 120.",
+        "--learning_rate must be a number in (0, inf). Got fast.",
         "--train_batch_size must be -1 or an integer in [1, 1000000]. Got 0.",
         "--random_seed must be an integer in [0, 4294967296). Got -1.",
     ]
@@ -122,8 +133,8 @@ def test_all_wrong_flags_are_reported_together(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("main", "argv", "sentence"),
     [
-        (retrain_main, [], "--image_dir is required: Folder that holds one folder of photos for each class."),
-        (label_main, [], "--image is required: Images to label; a folder stands for all images below it."),
+        (retrain_main, [], "--image_dir is required: Folder with one folder of images for each class."),
+        (label_main, [], "--image is required: Images to label. A folder stands for all images below it."),
         (
             retrain_main,
             ["--image_dir=p", "--no_such_flag=3"],

@@ -31,7 +31,7 @@ def test_what_has_one_value_is_not_swept_but_used() -> None:
 
 def test_texts_with_commas_of_their_own_are_parted_by_semicolons() -> None:
     found = trials({"hidden_units": ";128;128,64", "class_weights": "a=1,b=2"})
-    assert values(found, "hidden_units", "class_weights") == [("", "a=1,b=2"), ("128", "a=1,b=2"), ("128,64", "a=1,b=2")]
+    assert values(found, "hidden_units", "class_weights") == [(units, {"a": 1.0, "b": 2.0}) for units in ((), (128,), (128, 64))]
 
 
 def test_switches_and_paths() -> None:

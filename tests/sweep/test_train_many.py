@@ -11,9 +11,10 @@ import pytest
 import tensorflow as tf
 
 import retrain
+from retrain.backbones.load import load_network
 from retrain.config import RetrainConfig
 from retrain.data.image_folder import create_image_lists
-from retrain.preflight import load_bottlenecks, load_network
+from retrain.preflight import load_bottlenecks
 from retrain.sweep.train_many import SavedBottlenecks, TrainedHead, train_side_by_side
 from tests.conftest import ROOT
 from tests.support.commands import Outputs
@@ -21,7 +22,7 @@ from tests.support.commands import Outputs
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"learning_rate": 1.0, "l2": 0.001},
-    {"optimizer": "adam", "hidden_units": "16", "dropout": 0.2, "learning_rate_schedule": "cosine"},
+    {"optimizer": "adam", "hidden_units": (16,), "dropout": 0.2, "learning_rate_schedule": "cosine"},
     {"early_stopping": 2, "learning_rate": 0.5},
     {"optimizer": "lbfgs", "early_stopping": 3},
 ]
@@ -43,7 +44,7 @@ def config(small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Retr
 @pytest.fixture(scope="module")
 def saved(config: RetrainConfig, tmp_path_factory: pytest.TempPathFactory) -> SavedBottlenecks:
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
-    bottlenecks = load_bottlenecks(config, images, load_network(config)[0])
+    bottlenecks = load_bottlenecks(config, images, load_network(config))
     path = tmp_path_factory.mktemp("shared") / "bottlenecks.npy"
     np.save(path, bottlenecks.values)
     return SavedBottlenecks(str(path), images, bottlenecks.failed)
@@ -51,10 +52,10 @@ def saved(config: RetrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Sa
 
 @pytest.fixture(scope="module")
 def heads(config: RetrainConfig, saved: SavedBottlenecks) -> list[TrainedHead]:
-    options = [dataclasses.replace(config, **changes).training_options for changes in OPTIONS[:-1]]
-    together = train_side_by_side(saved, 5, config.batch_sizes, options)
-    lbfgs = dataclasses.replace(config, **OPTIONS[-1]).training_options
-    return [*together, *train_side_by_side(saved, 5, config.batch_sizes, [lbfgs, lbfgs])[1:]]
+    options = [dataclasses.replace(config, **changes) for changes in OPTIONS[:-1]]
+    together = train_side_by_side(saved, 5, options)
+    lbfgs = dataclasses.replace(config, **OPTIONS[-1])
+    return [*together, *train_side_by_side(saved, 5, [lbfgs, lbfgs])[1:]]
 
 
 @pytest.mark.parametrize("place", range(len(OPTIONS)), ids=map(str, OPTIONS))

@@ -23,10 +23,10 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from retrain.backbones.hub.files import SAVED_MODEL
-from retrain.backbones.overrides import NetworkFlags
 from retrain.errors import FlagError, GraphError
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.subgraph import FILE_OPS
+from retrain.options.network import NetworkOptions
 
 # Which one is taken where a module has several; the first is what the original takes.
 SIGNATURES = ("default", "image_feature_vector", "serving_default")
@@ -56,7 +56,7 @@ class FrozenModule:
     width: int
 
 
-def freeze(folder: str, given: NetworkFlags) -> FrozenModule:
+def freeze(folder: str, given: NetworkOptions) -> FrozenModule:
     """Freezes the module in `folder`; its images have the size that is given, or else that it states.
 
     Raises:
@@ -108,7 +108,7 @@ def _write_copy(folder: str, copy: str, saved_model: SavedModel) -> None:
             shutil.copytree(source, os.path.join(copy, name))
 
 
-def _freeze_tf2(folder: str, given: NetworkFlags) -> FrozenModule:
+def _freeze_tf2(folder: str, given: NetworkOptions) -> FrozenModule:
     module = tf.saved_model.load(folder)
     function, spec = _function_of_images(module)
     _check_pixels(spec.dtype, spec.shape.as_list() if spec.shape.rank is not None else None)
@@ -187,7 +187,7 @@ def _check_pixels(dtype: tf.DType, shape: list[int | None] | None) -> None:
         raise GraphError(f"It must take colour images, float32 [N, height, width, 3]. It takes {dtype.name}{found}.")
 
 
-def _size(stated: Size, binding: bool, given: NetworkFlags) -> tuple[int, int]:
+def _size(stated: Size, binding: bool, given: NetworkOptions) -> tuple[int, int]:
     sides: list[int] = []
     for name, side in zip(("input_height", "input_width"), stated, strict=True):
         value = getattr(given, name)
@@ -199,7 +199,7 @@ def _size(stated: Size, binding: bool, given: NetworkFlags) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _freeze_tf1(meta: MetaGraphDef, folder: str, given: NetworkFlags) -> FrozenModule:
+def _freeze_tf1(meta: MetaGraphDef, folder: str, given: NetworkOptions) -> FrozenModule:
     signature = meta.signature_def[_signature_name(meta.signature_def)]
     _, images = _only(dict(signature.inputs), "input")
     fetch = _only(dict(signature.outputs), "output")[1].name

@@ -13,9 +13,9 @@ from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import Architecture
 from retrain.backbones.hub.files import files_digest, module_folder
 from retrain.backbones.hub.freeze import FrozenModule, freeze
-from retrain.backbones.overrides import NetworkFlags
 from retrain.errors import GraphError, reason_of
 from retrain.graphdef.subgraph import file_ops, subgraph
+from retrain.options.network import NetworkOptions
 
 INPUT, BOTTLENECK = "Placeholder", "bottleneck"
 SCOPE = "module"  # As in the original's graphs.
@@ -35,7 +35,7 @@ LOADING_ERRORS = (
 )
 
 
-def load_hub_module(handle: str, given: NetworkFlags, precision: str) -> Backbone:
+def load_hub_module(handle: str, options: NetworkOptions) -> Backbone:
     """The module as a network: input `Placeholder`, output `bottleneck`, all between them below `module/`.
 
     Args:
@@ -51,7 +51,7 @@ def load_hub_module(handle: str, given: NetworkFlags, precision: str) -> Backbon
     with module_folder(handle) as folder:
         digest = files_digest(folder)
         try:
-            module = freeze(folder, given)
+            module = freeze(folder, options)
             network, bottleneck_size = _network(module)
         except GraphError as error:
             raise GraphError(f"--tfhub_module {handle}: {error}") from error
@@ -60,15 +60,15 @@ def load_hub_module(handle: str, given: NetworkFlags, precision: str) -> Backbon
             raise GraphError(
                 f"--tfhub_module {handle}: the module in {folder} cannot be loaded ({reason}). Get it anew."
             ) from error
-    mean = MEAN if given.input_mean is None else given.input_mean
-    std = STD if given.input_std is None else given.input_std
+    mean = MEAN if options.input_mean is None else options.input_mean
+    std = STD if options.input_std is None else options.input_std
     size = (module.height, module.width)
     bottleneck = f"{BOTTLENECK}:0"
     chosen = Architecture(handle, f"{INPUT}:0", bottleneck, bottleneck, bottleneck_size, *size, mean, std, graph_file=handle)
     # Of the files, not of the graph: freezing need not give the same names in every process. Part of the cache format.
-    text = f"({digest!r}, {bottleneck_size!r}, {chosen.input_spec.fingerprint_text}, {precision!r})"
+    text = f"({digest!r}, {bottleneck_size!r}, {chosen.input_spec.fingerprint_text}, {options.precision!r})"
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
-    return Backbone(chosen, network, fingerprint, network.ByteSize(), precision)
+    return Backbone(chosen, network, fingerprint, network.ByteSize(), options.precision)
 
 
 def _network(module: FrozenModule) -> tuple[GraphDef, int]:

@@ -1,0 +1,19 @@
+"""Options of the bottleneck cache."""
+
+from dataclasses import dataclass
+
+from retrain.options.flags import LARGEST_BATCH, Options, flag
+
+
+@dataclass(frozen=True, kw_only=True)
+class BottleneckOptions(Options):
+    """Options of the bottleneck cache, and of filling it."""
+
+    bottleneck_dir: str = flag("Folder of the cached bottlenecks.", "/tmp/bottleneck")
+    bottleneck_batch_size: int | None = flag(
+        "Number of images that go through the network together.",
+        None,
+        low=1,
+        high=LARGEST_BATCH,
+        shown_default="chosen to suit the network",
+    )

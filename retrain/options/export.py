@@ -1,0 +1,52 @@
+"""Options of the files that a run writes."""
+
+import re
+from dataclasses import dataclass
+
+from retrain.options.export_formats import EXPORTS, export_problems
+from retrain.options.flags import Options, cross_check, flag
+
+# TensorFlow's own rule for names of operations, without the backslash, which it refuses when it loads the graph.
+NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Options):
+    """Options of the files that a run writes: the graph, the labels, and the formats for other runtimes."""
+
+    output_graph: str = flag("Where to write the trained graph.", "/tmp/output_graph.pb")
+    output_labels: str = flag("Where to write the labels, one per line.", "/tmp/output_labels.txt")
+    final_tensor_name: str = flag("Name of the output in the exported graph.", "final_result")
+    intermediate_output_graphs_dir: str = flag("Where to write the intermediate graphs.", "/tmp/intermediate_graph/")
+    intermediate_store_frequency: int = flag("Write an intermediate graph every this many steps; 0 writes none.", 0, low=0)
+    saved_model_dir: str | None = flag(
+        "Where to write a SavedModel too: a folder that does not exist yet.",
+        None,
+        empty_is_none=True,
+        shown_default="no SavedModel",
+    )
+    export: tuple[str, ...] = flag(
+        "More formats to write beside --output_graph, for other runtimes. Each is run and compared with the graph.",
+        (),
+        choices=EXPORTS,
+        shown_default="none",
+    )
+
+    @cross_check("final_tensor_name")
+    def _final_tensor_name_is_a_node_name(self) -> str | None:
+        if NODE_NAME_PATTERN.fullmatch(self.final_tensor_name):
+            return None
+        return (
+            "--final_tensor_name must be letters, digits and _ . - / and begin with a letter, a digit or a dot. "
+            f"Got {self.final_tensor_name}."
+        )
+
+    @cross_check("output_graph", "output_labels")
+    def _graph_and_labels_are_two_files(self) -> str | None:
+        if self.output_graph != self.output_labels:
+            return None
+        return f"--output_graph and --output_labels must be different files. Got {self.output_graph} for both."
+
+    @cross_check("export", "output_graph", "output_labels")
+    def _exports_overwrite_nothing(self) -> str | None:
+        return export_problems(self.export, self.output_graph, self.output_labels)

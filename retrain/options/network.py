@@ -1,0 +1,40 @@
+"""Options of the pretrained network."""
+
+from dataclasses import dataclass
+
+from retrain.options.flags import Options, flag
+from retrain.options.network_input import FROM_METADATA, NetworkInputOptions
+from retrain.process.precision import FLOAT32, PRECISIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveOptions(Options):
+    """Options of the published networks' archives."""
+
+    model_dir: str = flag("Folder of the networks' archives. A missing archive is downloaded into it.", "/tmp/imagenet")
+    model_url_base: str | None = flag(
+        "Address of a mirror: the archive's file name is appended to it.", None, shown_default="each network's own"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(ArchiveOptions, NetworkInputOptions):
+    """Options of the pretrained network: which one, from where, and what the user states about its layers."""
+
+    architecture: str | None = flag(
+        "The network: inception_v3, mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized], tiny_resnet_128, "
+        "pixels_<side>, or the path of a frozen graph.",
+        None,
+        shown_default="inception_v3, or tiny_resnet_128 if that is not available",
+    )
+    tfhub_module: str | None = flag(
+        "The network as a TensorFlow Hub module: a folder, a .tar.gz archive or an address.", None, shown_default="none"
+    )
+    bottleneck_layer: str | None = flag(
+        "Name of the layer in a local graph whose output is the bottleneck.", None, shown_default=FROM_METADATA
+    )
+    precision: str = flag(
+        "Number format in which the network computes. Others than float32 are faster on processors with AMX, and less exact.",
+        FLOAT32,
+        choices=PRECISIONS,
+    )

@@ -1,0 +1,24 @@
+"""Options of a network's input: what the user states about it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from retrain.input_spec import LARGEST_INPUT_SIDE
+from retrain.options.flags import Options, flag
+
+FROM_METADATA = "from the graph's metadata, else inferred"
+
+
+def _input_number(help_text: str, **limits: Any) -> Any:
+    return flag(help_text, None, shown_default=FROM_METADATA, **limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkInputOptions(Options):
+    """What the user states about a network's input; None leaves it to the metadata, or to what can be inferred."""
+
+    input_layer: str | None = flag("Name of the input in the graph.", None, shown_default=FROM_METADATA)
+    input_height: int | None = _input_number("Height of the input, in pixels.", low=1, high=LARGEST_INPUT_SIDE)
+    input_width: int | None = _input_number("Width of the input, in pixels.", low=1, high=LARGEST_INPUT_SIDE)
+    input_mean: float | None = _input_number("Pixel mean: the input is (grey level - mean) / standard deviation.")
+    input_std: float | None = _input_number("Pixel standard deviation, in grey levels.", low=0, low_open=True)
