@@ -1,4 +1,4 @@
-"""How near making bottlenecks, and labelling, come to what the machine can do.
+"""Speed of making bottlenecks, and of labelling, as a share of what the machine can do.
 
     python -m benchmarks.bounds --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 
@@ -18,10 +18,10 @@ from retrain.process.command import load_tensorflow
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = parser_with("image_dir", "model_dir", "architecture")
     parser.add_argument("--runs", type=int, default=5, help="Runs of each part.")
-    parser.add_argument("--photos", type=int, default=600, help="At most so many photos.")
+    parser.add_argument("--photos", type=int, default=600, help="Largest number of photos.")
     args = parser.parse_args()
     load_tensorflow()
     lists = create_image_lists(args.image_dir, 10, 10)
@@ -53,24 +53,26 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     from label_image.graph import LabelledGraph
     from retrain.backbones.load import load_network
     from retrain.bottlenecks.cache import BottleneckCache
-    from retrain.bottlenecks.extract import cached_bottlenecks
+    from retrain.bottlenecks.extract import Extractor
     from retrain.data.decode import image_from_bytes
     from retrain.data.loader import decoded_batches, numbered_files, suitable_batch_size
-    from retrain.export.classifier import Exporter
+    from retrain.export.classifier import classifier_graph
+    from retrain.head.classifier import TrainedClassifier
     from retrain.head.model import SoftmaxHead
     from retrain.options.network import NetworkOptions
 
     backbone = load_network(NetworkOptions(architecture=architecture, model_dir=model_dir))
     chosen, spec = backbone.architecture, backbone.architecture.input_spec
     paths = [image.path for image in lists.images]
+    files = numbered_files(dict(enumerate(paths)))
     size = suitable_batch_size(spec)
     batch = np.random.default_rng(0).uniform(-1, 1, (size, spec.height, spec.width, 3)).astype(np.float32)
     head = SoftmaxHead(chosen.bottleneck_size, len(lists.labels), np.random.default_rng(0))
-    exporter = Exporter(backbone, head, lists.labels, "final_result", "")
-    graph = LabelledGraph(exporter.graph(), exporter.description)
+    classifier = TrainedClassifier(backbone, head, lists.labels, "final_result")
+    graph = LabelledGraph(classifier_graph(classifier), classifier.description)
 
     def decoding() -> None:
-        for _ in decoded_batches(numbered_files(paths), lambda p: image_from_bytes(tf.io.read_file(p), spec), size):
+        for _ in decoded_batches(files, lambda path: image_from_bytes(tf.io.read_file(path), spec), size):
             pass
 
     def network() -> None:
@@ -80,8 +82,7 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     def making() -> None:
         with tempfile.TemporaryDirectory() as folder:
             cache = BottleneckCache(folder, chosen.name, chosen.bottleneck_size, backbone.fingerprint)
-            positions = range(len(lists.images))
-            cached_bottlenecks(lists.images, positions, cache, lambda: backbone.run, spec, chosen.bottleneck_size)
+            Extractor(lists.images, cache, lambda: backbone.run, spec).bottlenecks(range(len(lists.images)))
 
     def labelling() -> None:
         classify(graph, paths, 5, {})

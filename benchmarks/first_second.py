@@ -1,4 +1,4 @@
-"""Where the time goes while the first bottlenecks are made, in a process that has just loaded TensorFlow.
+"""Time of each part of making the first bottlenecks, in a process that has just loaded TensorFlow.
 
 python -m benchmarks.first_second --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 """
@@ -15,13 +15,13 @@ from retrain.process.command import load_tensorflow
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = parser_with("image_dir", "model_dir", "architecture")
     args = parser.parse_args()
     load_tensorflow()
     from retrain.backbones.load import load_network
     from retrain.bottlenecks.cache import BottleneckCache
-    from retrain.bottlenecks.extract import cached_bottlenecks
+    from retrain.bottlenecks.extract import Extractor
     from retrain.options.network import NetworkOptions
 
     images = create_image_lists(args.image_dir, 10, 10).images
@@ -30,21 +30,21 @@ def main() -> None:
     marks = Marks()
 
     def network() -> BatchFunction:
-        marks("decoding set up, and begun")
+        marks("decoding begun")
         run = backbone.run
-        marks("network taken in")
+        marks("network loaded")
         return marked(run, marks)
 
     with tempfile.TemporaryDirectory() as folder:
         cache = BottleneckCache(folder, chosen.name, chosen.bottleneck_size, backbone.fingerprint)
-        cached_bottlenecks(images, range(len(images)), cache, network, chosen.input_spec, chosen.bottleneck_size)
+        Extractor(images, cache, network, chosen.input_spec).bottlenecks(range(len(images)))
     marks("last files written")
     print(f"{args.architecture}, {len(images)} photos, on {machine()}; seconds of wall and of processor time since the start.\n")
     print(table(["", "wall", "processor"], [[name, f"{wall:.3f}", f"{cpu:.3f}"] for name, wall, cpu in marks.rows]))
 
 
 def marked(run: BatchFunction, mark: Callable[[str], None]) -> BatchFunction:
-    """The same function, which marks when each batch is through."""
+    """Return the same function, which marks the end of each batch."""
     count = 0
 
     def marking(images: FloatArray) -> FloatArray:
@@ -58,7 +58,7 @@ def marked(run: BatchFunction, mark: Callable[[str], None]) -> BatchFunction:
 
 
 class Marks:
-    """Notes when something was done."""
+    """Times of what was done, since the start."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), _cpu_seconds()

@@ -1,4 +1,4 @@
-"""How loading the cache and training grow with the number of images.
+"""Time and memory of loading the cache and of training, for growing numbers of images.
 
     python -m benchmarks.growth --counts 1000,10000,100000 --bottleneck_size 2048
 
@@ -25,10 +25,11 @@ from benchmarks.common import ROOT, machine, table
 from retrain.data.image_folder import LabelledImage
 
 N_CLASSES = 5
+N_STEPS = 4000
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--counts", default="1000,3000,10000,30000,100000")
     parser.add_argument("--bottleneck_size", type=int, default=2048)
@@ -50,7 +51,7 @@ def main() -> None:
     finally:
         shutil.rmtree(folder)
     print(f"Bottlenecks of {args.bottleneck_size} values, {N_CLASSES} classes, on {machine()}.\n")
-    heads = ["images", "loading, s", "µs an image", "memory ÷ array", "4,000 steps, s"]
+    heads = ["images", "loading, s", "µs an image", "memory ÷ array", f"{N_STEPS:,} steps, s"]
     print(table(heads, rows))
 
 
@@ -65,7 +66,7 @@ def _image(folder: str, number: int) -> LabelledImage:
 
 
 def _write_cache(folder: str, count: int, size: int) -> None:
-    """Adds the files that are missing. A thousand different ones are enough: no reader knows that they repeat."""
+    """Write the files that are missing. A thousand different ones are enough: no reader notices that they repeat."""
     from retrain.bottlenecks.cache import BottleneckCache, format_values
 
     rng = np.random.default_rng(0)
@@ -80,11 +81,13 @@ def _write_cache(folder: str, count: int, size: int) -> None:
 
 
 def _one(folder: str, count: int, size: int) -> dict[str, float]:
-    """Seconds of loading and training; memory that loading added at its peak, over the array's size."""
+    """Return the seconds of loading and training, and the memory that loading added at its peak, over the array's size."""
     from retrain.bottlenecks.cache import BottleneckCache
-    from retrain.bottlenecks.extract import cached_bottlenecks
-    from retrain.data.image_folder import SPLITS, ImageLists
-    from retrain.head.dataset import Dataset
+    from retrain.bottlenecks.extract import Extractor
+    from retrain.data.image_folder import ImageLists
+    from retrain.data.sampling import RandomGenerators
+    from retrain.head.batches import Batches
+    from retrain.head.dataset import make_dataset
     from retrain.head.model import SoftmaxHead
     from retrain.head.trainer import Trainer, train
     from retrain.input_spec import InputSpec
@@ -95,16 +98,16 @@ def _one(folder: str, count: int, size: int) -> dict[str, float]:
     before, watch = _peak_bytes(), ChildrenWatch()
     watch.start()
     start = time.perf_counter()
-    bottlenecks = cached_bottlenecks(images, range(count), cache, _no_network, InputSpec(1, 1, 0, 1), size)
+    bottlenecks = Extractor(images, cache, _no_network, InputSpec(1, 1, 0, 1)).bottlenecks(range(count))
     loading = time.perf_counter() - start
     memory = (_peak_bytes() - before + watch.peak_bytes) / bottlenecks.values.nbytes
     labels = tuple(f"class{number}" for number in range(N_CLASSES))
-    rngs = {split: np.random.default_rng(place) for place, split in enumerate(SPLITS)}
-    data = Dataset(ImageLists(labels, labels, tuple(images)), bottlenecks, rngs)
-    head = SoftmaxHead(size, N_CLASSES, np.random.default_rng(0))
+    options, rngs = HeadOptions(how_many_training_steps=N_STEPS, train_batch_size=100), RandomGenerators(0)
+    data = make_dataset(ImageLists(labels, labels, tuple(images)), bottlenecks, bottlenecks.failed)
+    head = SoftmaxHead(size, N_CLASSES, rngs.head)
     start = time.perf_counter()
-    trainer = Trainer(HeadOptions(), labels, data.class_counts("training"), head, 0)
-    train([trainer], (data.batch("training", 100) for _ in range(4000)), lambda *_: None)
+    trainer = Trainer(options, labels, data.class_counts("training"), head, 0)
+    train([trainer], Batches(options, data, rngs.of_split).training(), lambda *_: None)
     return {"loading": loading, "memory": memory, "training": time.perf_counter() - start}
 
 
@@ -113,12 +116,12 @@ def _no_network() -> NoReturn:
 
 
 def _peak_bytes() -> int:
-    """The most memory this process has had."""
+    """Return the peak memory of this process."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 class ChildrenWatch(threading.Thread):
-    """Notes the most memory that all children of this process together have had, in bytes, while it runs.
+    """Watch of the peak memory of all children of this process together, in bytes, while it runs.
 
     Not from getrusage: that counts the moment between fork and exec, when a child still looks as large as its parent.
     """
@@ -141,7 +144,7 @@ def _high_water_bytes(process: str) -> int:
     except OSError:
         return 0
     found = re.search(r"VmHWM:\s*(\d+) kB", status)
-    return 1024 * int(found.group(1)) if found and "cache_reader" in program else 0
+    return 1024 * int(found.group(1)) if found and "parallel_read" in program else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How fast the real command is beside the original's way of working, phase by phase, on the same photos in one go.
+"""Speed of the real command beside the original's way of working, phase by phase, on the same photos in turn.
 
     python -m benchmarks.phases --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 
@@ -20,12 +20,12 @@ DISTORTIONS = {"flip_left_right": True, "random_crop": 10, "random_scale": 10, "
 
 
 def main() -> None:
-    """Runs the pairs and prints the table."""
+    """Run the pairs and print the table."""
     parser = parser_with("image_dir", "model_dir", "architecture")
     parser.add_argument("--runs", type=int, default=3, help="Pairs of runs.")
     parser.add_argument("--steps", type=int, default=4000, help="Training steps; 0 leaves them out.")
     parser.add_argument("--distorted_steps", type=int, default=200, help="Training steps with distortions; 0 leaves them out.")
-    parser.add_argument("--repeat", type=int, default=1, help="Have each photo so many times, as links.")
+    parser.add_argument("--repeat", type=int, default=1, help="Number of links to each photo.")
     args = parser.parse_args()
     with _repeated(args.image_dir, args.repeat) as image_dir:
         _measure(args, image_dir)
@@ -75,14 +75,14 @@ def _pair(common: dict[str, str], theirs: Path, mine: Path, steps: int, distort:
 
 
 def _phase(pair: tuple[Run, Run], phase: str) -> tuple[float, float]:
-    """The original evaluates as a part of training."""
+    """Return the seconds of a phase in both. The original evaluates as a part of training."""
     ours = pair[1].phases
     return pair[0].phases[phase], ours[phase] + (ours["evaluation"] if phase == "training" else 0)
 
 
 @contextmanager
 def _repeated(image_dir: str, times: int) -> Iterator[str]:
-    """The folder itself, or one in which each photo is linked `times` times."""
+    """Yield the folder itself, or one in which each photo is linked `times` times."""
     if times == 1:
         yield image_dir
         return

@@ -12,7 +12,7 @@ from label_image.graph import LabelledGraph
 from label_image.opening import Classifier
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.data.image_folder import is_file_or_dead_link
-from retrain.data.loader import run_network, suitable_batch_size
+from retrain.data.loader import ImageLoader, run_network, suitable_batch_size
 from retrain.errors import FlagError, GraphError
 from retrain.graphdef.run import bytes_function
 from retrain.input_spec import InputSpec
@@ -132,11 +132,11 @@ def _pixel_outputs(
 
         return timed
 
-    reasons: dict[int, str] = {}
     size = min(len(paths), suitable_batch_size(spec))  # For one photo it would be a waste to fill a batch.
-    for places, scores in run_network(paths, timed_network, spec, reasons, size):
-        yield places, scores, last[0]
-    failed.update({paths[place]: reason for place, reason in reasons.items()})
+    loader = ImageLoader(dict(enumerate(paths)), spec, size)
+    for places, scores in run_network(loader, timed_network):
+        yield places.tolist(), scores, last[0]
+    failed.update({paths[place]: reason for place, reason in loader.failed.items()})
 
 
 def _file_bytes_outputs(

@@ -1,10 +1,10 @@
-"""Image retraining: a folder of photos → a classifier, by training a new softmax layer on cached bottlenecks.
+"""Image retraining: a classifier from a folder of photos, by training a new softmax layer on cached bottlenecks.
 
 The letters of shapes, everywhere in this project:
     N images; B images of one batch; H, W height and width in pixels; D values of a bottleneck; C classes.
 
 Use `retrain.run(retrain.RetrainConfig(image_dir=…))` from Python, `python -m retrain --image_dir …` from a shell.
-The names are loaded at their first use, so that importing the package starts no TensorFlow.
+The names are loaded at their first use, so that importing the package loads no TensorFlow.
 """
 
 import importlib

@@ -11,26 +11,26 @@ from retrain.process.precision import prepare_precision
 
 TEXTS = {
     "prog": "python -m retrain",
-    "description": "Trains an image classifier on a folder of photos: a new softmax layer on a trained network.",
+    "description": "Train an image classifier on a folder of photos: a new softmax layer on a pretrained network.",
     "epilog": "Then: python -m label_image --graph GRAPH --image PHOTO, or tensorboard --logdir SUMMARIES_DIR.",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0, 1 for a run that failed, 2 for wrong flags or data."""
+    """Run the command line. Return the exit code: 0, 1 if the run failed, 2 for wrong flags or data."""
 
     def command() -> int:
         config = parse_args(RetrainConfig, argv, **TEXTS)
         log_to_stderr(config.logging_verbosity)
         prepare_precision(config.precision)
         prepare_device(config.device)
-        load_tensorflow()  # Only now: neither --help nor a wrong flag should wait for it.
+        load_tensorflow()  # Only now: neither --help nor a wrong flag waits for it.
         from retrain.pipeline import run
 
         run(config)
         return 0
 
-    return run_command(command, "Stopped. Finished bottlenecks are kept: run the same command again to go on.")
+    return run_command(command, "Stopped. Finished bottlenecks are kept: run the same command again to continue.")
 
 
 def start() -> NoReturn:

@@ -1,4 +1,4 @@
-"""The types of arrays that pass between the stages."""
+"""Types of the arrays that pass between the stages."""
 
 from collections.abc import Callable
 from typing import TypeAlias

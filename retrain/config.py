@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from retrain.backbones.overrides import STATED, network_problems
 from retrain.options.bottlenecks import BottleneckOptions
+from retrain.options.checkpoint import CheckpointOptions
 from retrain.options.evaluation import EvaluationOptions
 from retrain.options.export import ExportOptions
 from retrain.options.fine_tuning import FineTuningOptions
@@ -23,6 +24,7 @@ class RetrainConfig(
     FineTuningOptions,
     EvaluationOptions,
     ExportOptions,
+    CheckpointOptions,
     ProcessOptions,
 ):
     """All settings of one run. A stage takes the options class it needs, and is given this.

@@ -1,59 +1,59 @@
-"""The whole job in one place, stage after stage. Read this file first.
+"""The whole job, stage by stage. Read this file first; each import names the package that holds the stage."""
 
-image folder → split → network → bottlenecks → training of the head → fine-tuning, if asked for → test → export
-"""
-
-import functools
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.load import load_network
 from retrain.bottlenecks.cache import Bottlenecks
+from retrain.bottlenecks.extract import load_bottlenecks, log_bottlenecks
 from retrain.config import RetrainConfig
-from retrain.data.image_folder import SPLITS, ImageLists, create_image_lists
+from retrain.data.augment import DistortedLoader
+from retrain.data.image_folder import SPLITS, create_image_lists, report_failed
 from retrain.data.sampling import RandomGenerators
-from retrain.errors import RetrainError
 from retrain.evaluation.metrics import Evaluation
 from retrain.evaluation.tensorboard import clear_summaries_dir
-from retrain.export.classifier import Exporter
-from retrain.export.verify import Export
+from retrain.export.classifier import classifier_graph, export_classifier, write_intermediate_graph
+from retrain.export.verify import ConversionReport
 from retrain.files import write_atomically
-from retrain.fine_tuning.images import new_bottlenecks
-from retrain.fine_tuning.loop import open_network
-from retrain.head.dataset import Dataset, report_skipped
-from retrain.head.loop import batches_for, fine_tune_network, test_before_fine_tuning, test_head, train_head
+from retrain.fine_tuning.images import load_images, new_bottlenecks
+from retrain.fine_tuning.loop import fine_tune, open_network
+from retrain.head.batches import Batches
+from retrain.head.classifier import TrainedClassifier
+from retrain.head.dataset import make_dataset
+from retrain.head.evaluate import evaluate_head, report_test
+from retrain.head.loop import train_head
 from retrain.head.model import SoftmaxHead
-from retrain.head.resume import Progress
+from retrain.head.monitor import Monitor
+from retrain.head.resume import open_checkpointer
 from retrain.head.trainer import Trainer
-from retrain.preflight import begin, check_network, check_training_images, load_bottlenecks, log_bottlenecks, prepare
+from retrain.preflight import check_network, check_run, training_identity
 from retrain.process.timing import Timings
 
 logger = logging.getLogger("retrain")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RetrainResult:
-    """What a run found and wrote.
+    """Result of a run: what was found, and what was written.
 
     Attributes:
-        labels: one a class, in class order.
-        architecture: the network that was used.
-        note: set where it is not the one that was meant.
-        n_images: images in each set, by `training`, `validation`, `testing`; skipped ones are not counted.
-        skipped: the reason for each image that could not be decoded, by path.
-        n_bottlenecks_made, n_bottlenecks_read: how many were made, and how many were found in the cache.
+        labels: the label of each class, in class order.
+        architecture: name of the network.
+        note: set if it is not the network that was meant.
+        n_images: number of images in each set, by `training`, `validation`, `testing`; skipped ones are not counted.
+        skipped: reason for each image that could not be decoded, by path.
+        n_bottlenecks_made, n_bottlenecks_read: how many bottlenecks were made, and how many were in the cache.
         train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None if there was none.
-        test: accuracy, cross entropy, confusion counts on the testing set; None if it has no image.
-        test_before_fine_tuning: the same with the network as it came; None without fine-tuning or without test images.
-        misclassified: path and predicted label of the test images that were labelled wrongly.
+        test: accuracy, cross entropy and confusion matrix on the testing set; None if it has no image.
+        test_before_fine_tuning: the same before fine-tuning; None without fine-tuning or without test images.
+        misclassified: path and predicted label of each misclassified test image.
         output_graph, output_labels: the files written.
         saved_model_dir: the SavedModel's folder, if one was asked for.
-        exports: the files of `--export` and the SavedModel, each with its agreement with the graph on some photos.
+        conversions: reports of the files of `--export` and of the SavedModel, each compared with the graph on some photos.
         checkpoint_path: prefix of the checkpoint's files.
-        n_trained_numbers: weights and biases of the head.
-        summaries_dir, bottleneck_dir: the folders of the summaries and of the cache.
+        n_trained_numbers: number of weights and biases of the head.
+        summaries_dir, bottleneck_dir: folders of the summaries and of the cache.
         seconds: wall time of each phase, by `bottlenecks`, `training`, `fine_tuning` if there is any, `evaluation`, `export`.
     """
 
@@ -72,7 +72,7 @@ class RetrainResult:
     output_graph: str
     output_labels: str
     saved_model_dir: str | None
-    exports: tuple[Export, ...]
+    conversions: tuple[ConversionReport, ...]
     checkpoint_path: str
     n_trained_numbers: int
     summaries_dir: str
@@ -81,70 +81,98 @@ class RetrainResult:
 
     @property
     def test_accuracy(self) -> float | None:
-        """Share of the test images labelled right, 0 to 1; None without test images."""
+        """Share of the test images that are classified correctly, 0 to 1; None without test images."""
         return self.test.accuracy if self.test else None
 
 
-def run(config: RetrainConfig) -> RetrainResult:
-    """Runs the whole job.
+def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages in order, in one place.
+    """Run the whole job.
 
     Raises:
         RetrainError: with a sentence that names the file or flag and the cure.
     """
     timings = Timings()
 
-    prepare(config)
+    # ---- Preflight: everything that can fail before the work
+    check_run(config)
+
+    # ---- Image lists: the classes, and the set of each image
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
+
+    # ---- Backbone: the pretrained network
     backbone = load_network(config)
+    spec = backbone.architecture.input_spec
     check_network(config, backbone, len(images.labels))
-    open_weights = open_network(backbone, config.fine_tune_layers) if config.fine_tune_steps else None
-    progress = begin(config, images, backbone)
-    if not progress.steps_done:
+    open_weights = open_network(config, backbone) if config.fine_tune_steps else None
+    checkpointer = open_checkpointer(config, training_identity(config, images, backbone), config.how_many_training_steps)
+    if not checkpointer.steps_done:
         clear_summaries_dir(config.summaries_dir)
 
+    # ---- Bottlenecks: from the cache, or made; distorted training images have none, since each step makes its own
+    cached = [index for index, image in enumerate(images.images) if not (config.distorts and image.split == "training")]
     with timings.phase("bottlenecks", "images") as phase:
-        bottlenecks = load_bottlenecks(config, images, backbone)
+        bottlenecks = load_bottlenecks(config, images, backbone, cached)
         phase.count = bottlenecks.n_made + bottlenecks.n_read
     log_bottlenecks(bottlenecks, config.bottleneck_dir, phase.seconds)
+    rngs = RandomGenerators(checkpointer.random_seed)
+    failed, distorted = dict(bottlenecks.failed), None
+    if config.distorts:
+        files = {index: images.images[index].path for index in images.indices("training")}
+        distorted = DistortedLoader(files, config, rngs.distortion, spec, config.bottleneck_batch_size)
+        failed.update(distorted.failed)
+    report_failed(images, failed, config)
 
-    rngs = RandomGenerators(progress.random_seed)
-    for_pillow = check_training_images(images, bottlenecks) if config.distorts else []
-    report_skipped(images, bottlenecks, config.strict)
-    data = Dataset(images, bottlenecks, rngs.of_split)
+    # ---- Head: trained on the bottlenecks
+    data = make_dataset(images, bottlenecks, failed)
+    batches = Batches(config, data, rngs.of_split)
     head = SoftmaxHead(backbone.architecture.bottleneck_size, len(images.labels), rngs.head, config.hidden_units)
-    trainer = Trainer(config, images.labels, data.class_counts("training"), head, progress.random_seed)
-    progress.attach(trainer)
-    exporter = Exporter(backbone, head, images.labels, config.final_tensor_name, backbone.note)
-    batches = batches_for(config, images, data, backbone, for_pillow, rngs.distortion, progress.steps_done)
-    monitor = train_head(config, trainer, data, batches, exporter, progress, timings)
-
-    tested, before = data.samplers["testing"].draw(config.test_batch_size), None
+    classifier = TrainedClassifier(backbone, head, images.labels, config.final_tensor_name)
+    trainer = Trainer(config, images.labels, data.class_counts("training"), head, checkpointer.random_seed)
+    first_step = checkpointer.restore(trainer)
+    logger.info("Training on %s.", data)
+    monitor = Monitor(head, batches.validation, config.summaries_dir, timings, first_step)
+    drawn = batches.distorted(distorted, backbone.run, first_step) if distorted else batches.training(first_step)
+    with timings.phase("training", "steps") as phase, checkpointer.saved_if_interrupted(), monitor:
+        monitor.add_graph(classifier_graph(classifier))
+        train_head(trainer, drawn, monitor, checkpointer, lambda step: write_intermediate_graph(config, classifier, step))
+        phase.count = checkpointer.steps_done - first_step
     train_accuracy, validation_accuracy = monitor.train_accuracy, monitor.validation_accuracy
-    if open_weights:
-        before = test_before_fine_tuning(head, data, tested)
-        with timings.phase("fine_tuning", "steps") as phase:
-            tuned = fine_tune_network(config, images, data, backbone, open_weights, trainer, progress, rngs.fine_tuning)
-            phase.count = config.fine_tune_steps
-        train_accuracy, validation_accuracy = tuned.train_accuracy, tuned.validation_accuracy
-        # The checkpoint still holds the head that goes with the network as it came.
-        head, exporter = tuned.head, Exporter(tuned.backbone, tuned.head, images.labels, config.final_tensor_name, backbone.note)
 
+    # ---- Fine-tuning: the network's own weights, trained on the images. The checkpoint keeps the head of the network as it was.
+    tested, before = batches.testing(config.test_batch_size), None
+    if open_weights:
+        before = evaluate_head(head, tested)
+        if before:
+            logger.info("Test accuracy before fine-tuning = %.1f%% (N=%d)", before.accuracy * 100, before.count)
+        with timings.phase("fine_tuning", "steps") as phase:
+            checkpointer.try_to_save()
+            with checkpointer.saved_if_interrupted("Fine-tuning will start again."):
+                tuning_images = load_images(config, images, data, spec, rngs.fine_tuning)
+                tuned = fine_tune(config, classifier, open_weights, tuning_images, trainer)
+            phase.count = config.fine_tune_steps
+        classifier = tuned.classifier
+        train_accuracy, validation_accuracy = tuned.train_accuracy, tuned.validation_accuracy
+
+    # ---- Evaluation: the final test
     with timings.phase("evaluation", "images") as phase:
         if open_weights:
-            tested, data.values = new_bottlenecks(images, tested, tuned.backbone)
-        test, misclassified = test_head(config, images, head, data, tested)
-        phase.count += test.count if test else 0
+            tested = new_bottlenecks(images, tested, classifier.backbone)
+        test = evaluate_head(classifier.head, tested)
+        misclassified = report_test(config, test, tested, images)
+        phase.count += len(tested)
 
+    # ---- Export: the graph, the labels, and the conversions for other runtimes
     with timings.phase("export"):
-        exports = _export(config, exporter, progress, images)
-    _report_timings(config, timings, backbone, bottlenecks)
+        photos = {split: [images.images[index].path for index in images.indices(split)] for split in SPLITS}
+        conversions = export_classifier(config, classifier, checkpointer, photos)
+    _report_times(config, timings, bottlenecks, backbone)
 
     return RetrainResult(
         labels=images.labels,
         architecture=backbone.architecture.name,
         note=backbone.note,
-        n_images={split: len(sampler) for split, sampler in data.samplers.items()},
-        skipped={images.images[position].path: reason for position, reason in bottlenecks.failed.items()},
+        n_images={split: len(members) for split, members in data.members.items()},
+        skipped={images.images[index].path: reason for index, reason in failed.items()},
         n_bottlenecks_made=bottlenecks.n_made,
         n_bottlenecks_read=bottlenecks.n_read,
         train_accuracy=train_accuracy,
@@ -155,7 +183,7 @@ def run(config: RetrainConfig) -> RetrainResult:
         output_graph=config.output_graph,
         output_labels=config.output_labels,
         saved_model_dir=config.saved_model_dir,
-        exports=exports,
+        conversions=conversions,
         checkpoint_path=config.checkpoint_path,
         n_trained_numbers=head.size,
         summaries_dir=config.summaries_dir,
@@ -164,33 +192,7 @@ def run(config: RetrainConfig) -> RetrainResult:
     )
 
 
-def _export(config: RetrainConfig, exporter: Exporter, progress: Progress, images: ImageLists) -> tuple[Export, ...]:
-    """Writes all that was asked for. What cannot be written keeps nothing else from being written."""
-    photos = {split: [images.images[position].path for position in images.indices(split)] for split in SPLITS}
-    exports = exporter.exports(photos)
-    writers: list[Callable[[], None]] = [
-        progress.save,
-        lambda: exporter.write_graph(config.output_graph),
-        lambda: exporter.write_labels(config.output_labels),
-    ]
-    writers.extend(functools.partial(exports.write, export, config.output_graph) for export in config.export)
-    if config.saved_model_dir:
-        writers.append(functools.partial(exports.write_saved_model, config.saved_model_dir))
-    problems = []
-    for write in writers:
-        try:
-            write()
-        except OSError as error:
-            problems.append(f"{error.filename} cannot be written ({error.strerror}).")
-        except RetrainError as error:
-            problems.append(str(error))
-    if problems:
-        raise RetrainError("\n".join([*problems, progress.advice()]))
-    logger.info("Graph written to %s, labels to %s.", config.output_graph, config.output_labels)
-    return tuple(exports.written)
-
-
-def _report_timings(config: RetrainConfig, timings: Timings, backbone: Backbone, bottlenecks: Bottlenecks) -> None:
+def _report_times(config: RetrainConfig, timings: Timings, bottlenecks: Bottlenecks, backbone: Backbone) -> None:
     if config.timing_report:
         about = {
             "architecture": backbone.architecture.name,

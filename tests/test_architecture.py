@@ -1,4 +1,4 @@
-"""Imports run one way: a module imports only modules that stand before it in the order below."""
+"""The architecture: imports run one way through the packages, stages see their own options, modules and functions stay small."""
 
 import ast
 import sys
@@ -9,149 +9,45 @@ import pytest
 
 from tests.conftest import ROOT
 
-# From what knows nothing to what knows all. A new module has to be given its place here.
+# The order of the packages, as the data flows. A module imports from its own package and from those before it.
 ORDER = [
-    # What every stage may use.
     "retrain.errors",
     "retrain.files",
-    "retrain.options.flags",
-    "retrain.process.interruption",
-    "retrain.process.command",
     "retrain.arrays",
     "retrain.input_spec",
-    "retrain.graphdef.description",
-    "retrain.backbones.catalog",
-    "retrain.backbones.overrides",
-    "retrain.process.precision",
-    "retrain.process.device",
-    "retrain.options.training",
-    "retrain.process.timing",
-    "retrain.options.export_formats",
+    "retrain.process",
+    "retrain.options",
+    "retrain.graphdef",
+    "retrain.data",
+    "retrain.backbones",
     "retrain.config",
-    # image folder → split → decode, resize → network → bottleneck cache
-    "retrain.data.image_folder",
-    "retrain.data.decode",
-    "retrain.data.loader",
-    "retrain.data.augment",
-    "retrain.backbones.download",
-    "retrain.graphdef.rewrite",
-    "retrain.graphdef.subgraph",
-    "retrain.fine_tuning.variables",
-    "retrain.backbones.backbone",
-    "retrain.backbones.pixels",
-    "retrain.graphdef.known_inputs",
-    "retrain.graphdef.find_layers",
-    "retrain.backbones.local_graph",
-    "retrain.backbones.hub.files",
-    "retrain.backbones.hub.freeze",
-    "retrain.backbones.hub.module",
-    "retrain.backbones.load",
-    "retrain.bottlenecks.cache",
-    "retrain.bottlenecks.parallel_read",
-    "retrain.bottlenecks.extract",
-    # → training of the head → evaluation
-    "retrain.data.sampling",
-    "retrain.head.dataset",
-    "retrain.head.batches",
-    "retrain.head.model",
-    "retrain.head.optimizers",
-    "retrain.head.trainer",
-    "retrain.evaluation.metrics",
-    "retrain.evaluation.tensorboard",
-    "retrain.head.monitor",
-    # → training of the network
-    "retrain.fine_tuning.session",
-    "retrain.fine_tuning.images",
-    "retrain.fine_tuning.monitor",
-    "retrain.fine_tuning.loop",
-    # → export
-    "retrain.export.frozen_graph",
-    "retrain.export.saved_model",
-    "retrain.head.checkpoint",
-    "retrain.graphdef.inference_graph",
-    "retrain.export.tflite",
-    "retrain.export.onnx",
-    "retrain.runtimes.model",
-    "retrain.runtimes.tflite",
-    "retrain.runtimes.onnx",
-    "retrain.runtimes.saved_model",
-    "retrain.export.verify",
-    "retrain.export.conversions",
-    "retrain.export.classifier",
-    "retrain.process.output_paths",
-    "retrain.head.resume",
-    # All of it.
-    "retrain.pipeline",
+    "retrain.bottlenecks",
+    "retrain.evaluation",
+    "retrain.head",
+    "retrain.fine_tuning",
+    "retrain.runtimes",
+    "retrain.export",
     "retrain.preflight",
-    "retrain.head.loop",
     "retrain.pipeline",
     "retrain.__main__",
-    "retrain.sweep.plan",
-    "retrain.sweep.report",
-    "retrain.sweep.train_many",
-    "retrain.sweep.workers",
-    "retrain.sweep.__main__",
-    # → labelling
-    "label_image.config",
-    "label_image.graph",
-    "label_image.runtime",
-    "label_image.imagenet",
-    "label_image.opening",
-    "label_image.classify",
-    "label_image.report",
-    "label_image.cli",
-    "label_image.__main__",
-    # Programs around the two packages.
-    "scripts.environment",
-    "scripts.check",
-    "scripts.demo",
-    "scripts.retrain",
-    "scripts.label_image",
-    "scripts.make_flowers",
-    "scripts.make_digits",
-    "scripts.show_image",
-    "scripts.count_ops",
-    "scripts.graph_pb2tb",
-    "scripts.evaluate",
-    "scripts.compare_timings",
-    "scripts.sweep",
-    "scripts.write_docs",
+    "retrain.sweep",
+    "label_image",
+    "scripts",
 ]
-# Packages say what they hold; they import nothing that would make importing one of their modules heavy.
-PACKAGES = ["retrain", "retrain.backbones", "retrain.export", "retrain.runtimes", "label_image", "scripts"]
-# How the bundled network was trained, kept beside it as a record; no part of a package.
+# The record of how the bundled network was trained, which lies beside it; not part of a package.
 NO_MODULES = [ROOT / "retrain/backbones/tiny_resnet_128/train.py"]
-
-MAY_SEE_THE_WHOLE_CONFIG = {
-    "retrain.config": {"retrain.preflight", "retrain.head.loop", "retrain.pipeline", "retrain.__main__"},
-    "label_image.config": {"label_image.cli"},
-}
-# These answer --help, or run before anything heavy is needed: the standard library is all they use.
-PURE_PYTHON = [
-    "errors",
-    "files",
-    "flags",
-    "command",
-    "backbones.catalog",
-    "backbones.network_flags",
-    "backbones.precision",
-    "description",
-    "device",
-    "training_options",
-    "export.formats",
-    "timing",
-    "interruption",
-    "config",
-    "input_spec",
-    "image_lists",
-    "outputs",
-    "cli",
-    "__main__",
-]
+KNOW_THE_WHOLE_CONFIG = ("retrain.preflight", "retrain.pipeline", "retrain.__main__", "retrain.sweep", "scripts")
+# Programs and modules that answer --help and wrong flags: all that they import at once is the standard library and each other.
+ANSWER_FIRST = ["retrain", "retrain.config", "retrain.__main__", "label_image.config", "label_image.__main__"]
+MOST_LINES = 300
+MOST_PARAMETERS = 5
+# At most five, each with its reason.
+LONG_MODULES = {"scripts.make_flowers": "five kinds of flowers, a drawing function each"}
+MANY_PARAMETERS: dict[str, str] = {}
 
 
 def modules() -> dict[str, Path]:
-    """Every module and package of the project, by its dotted name."""
+    """Return every module and package of the project, by its dotted name."""
     found = {}
     for top in ("retrain", "label_image", "scripts"):
         for path in sorted((ROOT / top).rglob("*.py")):
@@ -162,47 +58,59 @@ def modules() -> dict[str, Path]:
 
 
 MODULES = modules()
+PACKAGES = [name for name, path in MODULES.items() if path.name == "__init__.py"]
 
 
-def imported(source: str) -> Iterator[str]:
-    """Dotted names of what a module's text imports, wherever in the text, but for type checkers only."""
-    waiting: list[ast.AST] = [ast.parse(source)]
+def parsed(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imported(nodes: list[ast.AST], everywhere: bool = True) -> Iterator[str]:
+    """Yield the dotted names of imports, except those for type checkers; `everywhere` includes those inside functions."""
+    waiting = list(nodes)
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, "imports are written out in full here"
+            assert node.level == 0 and node.module, "imports are absolute in this project"
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
                 yield name if name in MODULES else node.module
-        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        elif everywhere or not isinstance(node, ast.FunctionDef | ast.ClassDef):
             waiting.extend(ast.iter_child_nodes(node))
 
 
 def imports_of(module: str) -> set[str]:
-    return set(imported(MODULES[module].read_text(encoding="utf-8")))
+    return {name for name in imported([parsed(module)]) if name in MODULES}
+
+
+def rank(module: str) -> int | None:
+    """Return the index in ORDER of the module's package; None for the package `retrain` itself."""
+    found = [index for index, name in enumerate(ORDER) if module == name or module.startswith(f"{name}.")]
+    return found[0] if found else None
 
 
 def wrong_imports(module: str, source: str) -> list[str]:
-    """What of the project the module imports although it stands at the same place or after it."""
-    allowed = {*ORDER[: ORDER.index(module)], *PACKAGES}
-    return sorted(name for name in set(imported(source)) if name in MODULES and name not in allowed)
+    """Return the imports of a module's text from packages after its own."""
+    own = rank(module)
+    assert own is not None
+    names = {name for name in imported([ast.parse(source)]) if name in MODULES}
+    return sorted(name for name in names if (other := rank(name)) is not None and other > own)
 
 
-def test_every_module_has_its_place() -> None:
-    assert len(ORDER) == len(set(ORDER))
-    assert {*ORDER, *PACKAGES} == set(MODULES), "give a new module its place in ORDER; take out one that is gone"
-    assert len(MODULES) > 45  # 50 modules and packages when this was written: an empty search must not pass
-
-
-def test_what_is_left_out_exists() -> None:
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert [name for name in MODULES if rank(name) is None] == ["retrain"]
+    assert all(any(rank(name) == index for name in MODULES) for index in range(len(ORDER)))
+    assert len(MODULES) > 90  # An empty search must not pass.
     assert all(path.is_file() and not (path.parent / "__init__.py").exists() for path in NO_MODULES)
 
 
-@pytest.mark.parametrize("module", ORDER)
-def test_a_module_imports_only_what_stands_before_it(module: str) -> None:
-    assert wrong_imports(module, MODULES[module].read_text(encoding="utf-8")) == []
+def test_imports_run_one_way() -> None:
+    wrong = {name: wrong_imports(name, MODULES[name].read_text(encoding="utf-8")) for name in MODULES if name != "retrain"}
+    assert {name: found for name, found in wrong.items() if found} == {}
 
 
 @pytest.mark.parametrize(
@@ -211,9 +119,9 @@ def test_a_module_imports_only_what_stands_before_it(module: str) -> None:
         ("import retrain.pipeline", ["retrain.pipeline"]),
         ("from retrain.pipeline import run", ["retrain.pipeline"]),
         ("from retrain import pipeline", ["retrain.pipeline"]),
-        ("def later():\n    from retrain.head.model import train", ["retrain.head.model"]),
-        ("try:\n    import label_image.graph\nexcept ImportError: pass", ["label_image.graph"]),
-        ("from retrain.errors import RetrainError\nimport os, numpy", []),
+        ("def later():\n    from retrain.head.trainer import train", ["retrain.head.trainer"]),
+        ("try:\n    import label_image.opening\nexcept ImportError: pass", ["label_image.opening"]),
+        ("from retrain.errors import RetrainError\nfrom retrain.data.decode import decode\nimport os, numpy", []),
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from retrain.pipeline import run", []),
     ],
 )
@@ -221,36 +129,69 @@ def test_a_wrong_import_would_be_found(source: str, wrong: list[str]) -> None:
     assert wrong_imports("retrain.data.sampling", source) == wrong
 
 
+def test_no_module_imports_itself_through_others() -> None:
+    waiting = {name: imports_of(name) - {name} for name in MODULES}
+    while ready := [name for name, needed in waiting.items() if not needed & waiting.keys()]:
+        for name in ready:
+            del waiting[name]
+    assert waiting == {}, "these import each other in a circle"
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_importing_a_package_imports_none_of_its_modules(package: str) -> None:
-    assert [name for name in imports_of(package) if name in MODULES] == []
+    assert [name for name in imported([parsed(package)], everywhere=False) if name in MODULES] == []
 
 
-def test_training_knows_nothing_of_labelling_and_neither_of_scripts() -> None:
-    for module in MODULES:
-        tops = {name.partition(".")[0] for name in imports_of(module)}
-        if module.startswith("retrain"):
-            assert not tops & {"label_image", "scripts"}, module
-        if module.startswith("label_image"):
-            assert "scripts" not in tops, module
-
-
-@pytest.mark.parametrize("config", MAY_SEE_THE_WHOLE_CONFIG)
-def test_stages_take_plain_values(config: str) -> None:
-    users = {module for module in MODULES if not module.startswith("scripts") and config in imports_of(module)}
-    assert users == MAY_SEE_THE_WHOLE_CONFIG[config]
+def test_stages_see_their_own_options() -> None:
+    users = {name for name in MODULES if "retrain.config" in imports_of(name)}
+    assert users, "an empty search must not pass"
+    assert {name for name in users if not name.startswith(KNOW_THE_WHOLE_CONFIG)} == set()
 
 
 def test_nobody_imports_the_tests() -> None:
-    assert [module for module in MODULES if any(name.partition(".")[0] == "tests" for name in imports_of(module))] == []
+    tops = {name: {each.partition(".")[0] for each in imported([parsed(name)])} for name in MODULES}
+    assert [name for name, found in tops.items() if found & {"tests", "benchmarks"}] == []
 
 
-@pytest.mark.parametrize("name", PURE_PYTHON)
-def test_what_answers_first_needs_only_the_standard_library(name: str) -> None:
-    """TensorFlow is loaded by `command.load_tensorflow`, when it is called; the pipeline by `cli`, after the flags are read."""
-    text = MODULES[f"retrain.{name}"].read_text(encoding="utf-8")
-    at_the_top = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
-    needed = set(imported("\n".join(map(ast.unparse, at_the_top))))
-    tops = {top for top in (name.partition(".")[0] for name in needed) if top not in sys.stdlib_module_names}
-    assert tops <= {"retrain"}
-    assert {name.partition(".")[2] for name in needed if name.startswith("retrain.")} <= set(PURE_PYTHON)
+def test_what_answers_first_needs_only_the_standard_library() -> None:
+    """TensorFlow is loaded by `process.command.load_tensorflow`, after the flags are parsed."""
+    needed, waiting = set(ANSWER_FIRST), list(ANSWER_FIRST)
+    while waiting:
+        for name in imported([parsed(waiting.pop())], everywhere=False):
+            if name in MODULES and name not in needed:
+                needed.add(name)
+                waiting.append(name)
+            tops = (name.partition(".")[0],)
+            assert name in MODULES or tops[0] in sys.stdlib_module_names, f"{name} is not in the standard library"
+    assert {"retrain.options.flags", "retrain.process.command"} <= needed
+
+
+def test_no_module_is_long() -> None:
+    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
+    assert {name for name, count in lines.items() if count > MOST_LINES} == set(LONG_MODULES)
+    assert len(LONG_MODULES) <= 5
+
+
+def parameters(function: ast.FunctionDef) -> list[str]:
+    """Return the names of all parameters except `self` and `cls`."""
+    found = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    return [argument.arg for argument in found if argument.arg not in ("self", "cls")]
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    for module in MODULES:
+        for node in ast.walk(parsed(module)):
+            if isinstance(node, ast.FunctionDef):
+                yield f"{module}.{node.name}", node
+
+
+def test_functions_have_at_most_five_parameters() -> None:
+    counts = {name: len(parameters(node)) for name, node in functions()}
+    assert {name for name, count in counts.items() if count > MOST_PARAMETERS} == set(MANY_PARAMETERS)
+    assert len(MANY_PARAMETERS) <= 5
+    assert max(counts.values()) >= MOST_PARAMETERS, "an empty search must not pass"
+
+
+def test_only_tests_are_called_test() -> None:
+    found = [(name, node) for name, node in functions() if node.name.startswith("test_")]
+    assert [name for name, node in found if "property" not in map(ast.unparse, node.decorator_list)] == []

@@ -44,7 +44,7 @@ ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
     "checkpoint_path": (str, "/tmp/_retrain_checkpoint"),
     "saved_model_dir": (str | None, None),
 }
-# Flags that the original does not have, or whose default is found out during the run, which None stands for.
+# Flags that the original does not have, or whose default None is determined during the run.
 OWN_FLAGS: dict[str, tuple[object, object]] = {
     "architecture": (str | None, None),
     "tfhub_module": (str | None, None),
@@ -246,7 +246,7 @@ def argv_of(required: str, name: str, text: str) -> list[str]:
 
 
 def assert_refused(main: Main, argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a user sees of a mistake: the one sentence, nothing else, and exit code 2."""
+    """Assert that the command prints the one sentence, nothing else, and ends with exit code 2."""
     assert main(argv) == 2
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"error: {sentence}\n")

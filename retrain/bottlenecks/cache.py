@@ -1,8 +1,8 @@
-"""The bottleneck cache on disk: the original's text files, made trustworthy.
+"""Cache of bottlenecks on disk: the original's text files, and an index that makes them trustworthy.
 
 `<bottleneck_dir>/<class folder>/<image file>_<architecture>.txt` holds one line of numbers joined by commas, as the original
-writes and reads them. Beside them, `.index_<architecture>.jsonl` holds a line of JSON for each file made here: of which image
-content, by which network. The line is written before the file, so that a file without one can only be the original's.
+writes and reads them. Beside them, `.index_<architecture>.jsonl` holds a line of JSON for each file made here: the content of
+the image and the network. The line is written before the file, so a file without one was written by the original.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import enum
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,20 +28,20 @@ MAX_NAME_BYTES = 255  # Of a file, on all common file systems.
 
 
 class Stale(enum.Enum):
-    """Why a bottleneck has to be made; the value is how the log says it."""
+    """Reason why a bottleneck has to be made; the value is its text in the log."""
 
     MISSING = "not made before"
     UNREADABLE = "unreadable"
     IMAGE_CHANGED = "the image has changed"
     NETWORK_CHANGED = "made by another network"
-    MISFIT = "they came without a record, and some do not fit their images"
+    MISMATCH = "they came without a record, and some do not fit their images"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What the index remembers of one bottleneck: its image's size in bytes, modification time and SHA-256, and its network.
+    """Record of one bottleneck in the index: its image's size in bytes, modification time and SHA-256, and its network.
 
-    The SHA-256 is empty for a bottleneck that was not made here but adopted: of its image only size and time are known.
+    The SHA-256 is empty for a bottleneck that was adopted, not made here: only size and time of its image are known.
     """
 
     size: int
@@ -50,41 +50,46 @@ class Record:
     network: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class Bottlenecks:
     """The bottlenecks of N images.
 
     Attributes:
-        values: float32 [N, D]; rows that were not asked for, or failed, are undefined.
+        values: float32 [N, D], read-only; rows that were not asked for, or failed, are undefined.
         n_made, n_read: how many were made, and how many came from the cache.
-        failed: reasons of the images that could not be decoded, by position.
+        failed: reason for each image that could not be decoded, by index.
     """
 
     values: FloatArray
     n_made: int = 0
     n_read: int = 0
-    failed: dict[int, str] = field(default_factory=dict)
+    failed: Mapping[int, str] = field(default_factory=dict)
 
 
 class BottleneckCache:
-    """The cached bottlenecks of one network."""
+    """Cache of the bottlenecks of one network.
+
+    Attributes:
+        bottleneck_size: D.
+    """
 
     def __init__(self, bottleneck_dir: str, architecture: str, bottleneck_size: int, fingerprint: str) -> None:
-        """
+        """Open the cache.
+
         Args:
-            bottleneck_dir: the cache's folder; made at the first write.
+            bottleneck_dir: the cache's folder; created by the first write.
             architecture: the network's name, part of each file's name.
             bottleneck_size: D.
-            fingerprint: tells this network from another one of the same name.
+            fingerprint: distinguishes this network from another one of the same name.
         """
         self._dir = bottleneck_dir
         self._architecture = architecture
-        self._size = bottleneck_size
+        self.bottleneck_size = bottleneck_size
         self._fingerprint = fingerprint
         self._indices: dict[str, dict[str, Record]] = {}
 
     def path(self, image: LabelledImage) -> str:
-        """Where the bottleneck of an image is kept."""
+        """Return the path of an image's bottleneck."""
         name = f"{image.file_name}_{self._architecture}.txt"
         if len(os.fsencode(name)) > MAX_NAME_BYTES:  # The original could not have cached it at all.
             name = f"{hashlib.sha256(os.fsencode(image.file_name)).hexdigest()}_{self._architecture}.txt"
@@ -92,7 +97,7 @@ class BottleneckCache:
 
     @contextlib.contextmanager
     def making(self) -> Iterator[bool]:
-        """Held while bottlenecks are being made, by one run at a time; gives whether another run had to be waited for.
+        """Hold the lock for making bottlenecks, which one run has at a time. Yield True if this run had to wait for another.
 
         Raises:
             OutputError: the cache's folder cannot be written to.
@@ -114,7 +119,7 @@ class BottleneckCache:
             yield waited
 
     def read(self, image: LabelledImage) -> FloatArray | Stale:
-        """The cached bottleneck, float32 [D], or the reason why there is none to be used."""
+        """Return the cached bottleneck, float32 [D], or the reason why there is no usable one."""
         try:
             with open(self.path(image), "rb") as file:
                 text = file.read()
@@ -124,13 +129,15 @@ class BottleneckCache:
             logger.warning("The bottleneck %s cannot be read (%s); it is made again.", self.path(image), error.strerror)
             return Stale.UNREADABLE
         values = parse_values(text)
-        if values is None or len(values) != self._size or not np.isfinite(values).all():
-            logger.warning("The bottleneck %s does not hold %d numbers; it is made again.", self.path(image), self._size)
+        if values is None or len(values) != self.bottleneck_size or not np.isfinite(values).all():
+            logger.warning(
+                "The bottleneck %s does not hold %d numbers; it is made again.", self.path(image), self.bottleneck_size
+            )
             return Stale.UNREADABLE
         return self.check_record(image) or values
 
     def keep(self, images: Sequence[LabelledImage], values: FloatArray, mtimes_ns: Sequence[int]) -> None:
-        """Keeps the bottlenecks of n images, float32 [n, D], but not of one that has vanished or was edited meanwhile.
+        """Write the bottlenecks of n images, float32 [n, D], except those of images that were removed or edited meanwhile.
 
         Args:
             images: n images.
@@ -151,7 +158,7 @@ class BottleneckCache:
                 path = self.path(image)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)  # A stale one, which the new record would declare to be true.
+                    os.unlink(path)  # It is stale, and the new record would declare it valid.
             path = self._dir
             self._remember((image, record) for image, _, record in rows)
             for image, row, _ in rows:
@@ -161,21 +168,21 @@ class BottleneckCache:
             raise _unwritable(error.filename or path, error) from error
 
     def forget_records(self) -> None:
-        """Has the index read anew at its next use."""
+        """Read the index again at its next use."""
         self._indices.clear()
 
     def is_recorded(self, image: LabelledImage) -> bool:
-        """Whether the index knows of what the image's bottleneck was made."""
+        """Return True if the index has a record of the image's bottleneck."""
         return _json_name(image.file_name) in self._index(image.folder)
 
     def adopt(self, images: Iterable[LabelledImage]) -> None:
-        """Records existing bottlenecks that came without a record, so that from now on an edited image is noticed."""
+        """Record existing bottlenecks that have no record, so that an edited image is noticed from now on."""
         records = ((image, self._record(image, lambda path: "")) for image in images)
-        with contextlib.suppress(OSError):  # Of a cache that cannot be written to nothing is lost but this.
+        with contextlib.suppress(OSError):  # A cache that cannot be written to only loses these records.
             self._remember((image, record) for image, record in records if record)
 
     def check_record(self, image: LabelledImage) -> Stale | None:
-        """Why an existing bottleneck must not be used, as far as the index knows: its image or network has changed."""
+        """Return why an existing bottleneck must not be used, by its record: its image or its network has changed; else None."""
         record = self._index(image.folder).get(_json_name(image.file_name))
         if record is None:
             return None
@@ -188,11 +195,11 @@ class BottleneckCache:
             if status.st_size != record.size or sha256_of(image.path) != record.sha256:
                 return Stale.IMAGE_CHANGED
         except OSError:
-            pass  # The image has just vanished; this is what it gave.
+            pass  # The image was removed; this is its bottleneck.
         return None  # Only touched or copied: the same content.
 
     def _record(self, image: LabelledImage, digest: Callable[[str], str]) -> Record | None:
-        """What is to be remembered of an image as it is now; None if it has vanished."""
+        """Return the record of an image as it is now; None if it was removed."""
         try:
             status = os.stat(image.path)
             return Record(status.st_size, status.st_mtime_ns, digest(image.path), self._fingerprint)
@@ -226,12 +233,12 @@ def _unwritable(path: str, error: OSError) -> OutputError:
 
 
 def format_values(values: FloatArray) -> bytes:
-    """float32 [D] → the shortest decimals that give the same float32 back, joined by commas."""
+    """Return the shortest decimals that are read as the same float32 values, joined by commas."""
     return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
 def parse_values(text: bytes) -> FloatArray | None:
-    """Numbers joined by commas → float32 [D]; None where a part is no number."""
+    """Return numbers joined by commas as float32 [D]; None if a part is no number."""
     try:
         numbers = orjson.loads(b"[" + text + b"]")
         if not set(map(type, numbers)) <= {int, float}:
@@ -246,18 +253,18 @@ def parse_values(text: bytes) -> FloatArray | None:
 
 
 def _json_name(file_name: str) -> str:
-    """A name that JSON can hold: one that is not UTF-8 comes with its bytes escaped, as `caf\\udce9.jpg`."""
+    """Return a name that JSON can hold: the bytes of one that is not UTF-8 are escaped, as in `caf\\udce9.jpg`."""
     return file_name.encode("utf-8", "backslashreplace").decode()
 
 
 def sha256_of(path: str) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
 
 
 def _read_index(path: str) -> dict[str, Record]:
-    """The last record of each file name. A line that is not whole is passed over."""
+    """Return the last record of each file name. Incomplete lines are skipped."""
     try:
         with open(path, "rb") as file:
             lines = file.read().splitlines()

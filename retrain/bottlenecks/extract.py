@@ -1,4 +1,4 @@
-"""Images → bottlenecks: read from the cache, or made and kept, while the next batch is decoded and run."""
+"""Bottlenecks of images: read from the cache, or made and cached, while the next batch is decoded and run."""
 
 import logging
 import os
@@ -9,183 +9,192 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray
+from retrain.backbones.backbone import Backbone
 from retrain.bottlenecks.cache import BottleneckCache, Bottlenecks, Stale
 from retrain.bottlenecks.parallel_read import read_rows
-from retrain.data.image_folder import LabelledImage
-from retrain.data.loader import N_CORES, run_network
+from retrain.data.image_folder import ImageLists, LabelledImage
+from retrain.data.loader import N_CORES, ImageLoader, run_network
 from retrain.input_spec import InputSpec
+from retrain.options.bottlenecks import BottleneckOptions
 from retrain.process.interruption import raise_if_interrupted
+from retrain.process.precision import cache_name
 
 logger = logging.getLogger("retrain")
 
-
 LOG_EVERY = 100
-MANY = 5000  # Bottlenecks from which on it pays to start processes to read them.
-SAMPLE = 16  # Of those that came without a record.
-# Share of its length by which a bottleneck may differ from what is made here. Decoders and arithmetic of other years and machines
-# make a thousandth; of two photos of one flower, half.
-MISFIT = 0.1
+MANY = 5000  # Number of bottlenecks from which on processes to read them pay off.
+SAMPLE = 16  # Number of bottlenecks without a record that are checked.
+# Largest relative difference (L2) of a bottleneck from the one made here. Decoders and arithmetic of other years and machines
+# differ by a thousandth; two photos of one flower by a half.
+LARGEST_DIFFERENCE = 0.1
 
 
-def cached_bottlenecks(
-    images: Sequence[LabelledImage],
-    positions: Sequence[int],
-    cache: BottleneckCache,
-    network: Callable[[], BatchFunction],
-    spec: InputSpec,
-    bottleneck_size: int,
-    batch_size: int | None = None,
-) -> Bottlenecks:
-    """Reads the bottlenecks at `positions` from the cache, and makes and keeps those that are missing or stale.
+def load_bottlenecks(options: BottleneckOptions, images: ImageLists, backbone: Backbone, indices: Sequence[int]) -> Bottlenecks:
+    """Read the bottlenecks of the images at `indices` from the cache; make and cache those that are missing or stale.
 
-    Args:
-        images: N images.
-        positions: which of them are wanted.
-        cache: where bottlenecks are kept.
-        network: gives float32 [B, H, W, 3] → float32 [B, D]; called only if a bottleneck has to be made.
-        spec: the network's input.
-        bottleneck_size: D.
-        batch_size: how many images go through the network together; None chooses.
+    Raises:
+        OutputError: the cache's folder cannot be written to.
     """
-    result = Bottlenecks(np.empty((len(images), bottleneck_size), np.float32))
-    stale = _read_all(images, positions, cache, result.values)
-    unrecorded = [p for p in positions if p not in stale and not cache.is_recorded(images[p])]
-    if unrecorded:  # Another run may have made them in these very moments: then their records are there by now.
-        cache.forget_records()
-        recorded = [p for p in unrecorded if cache.is_recorded(images[p])]
-        stale.update(_read_all(images, recorded, cache, result.values))
-        unrecorded = sorted(set(unrecorded).difference(recorded))
-    if unrecorded and not _fit(images, unrecorded, cache, network, spec, batch_size, result.values):
-        stale.update(dict.fromkeys(unrecorded, Stale.MISFIT))
-    if stale:
-        with cache.making() as waited:
-            stale = _read_again(images, stale, waited, cache, result.values)
-            _log_reasons(stale)
-            if stale:
-                _make(images, sorted(stale), cache, network, spec, batch_size, result)
-    result.n_read = len(positions) - len(stale)
-    return result
+    chosen = backbone.architecture
+    name = cache_name(chosen.name, backbone.precision)
+    cache = BottleneckCache(options.bottleneck_dir, name, chosen.bottleneck_size, backbone.fingerprint)
+    extractor = Extractor(images.images, cache, lambda: backbone.run, chosen.input_spec, options.bottleneck_batch_size)
+    return extractor.bottlenecks(indices)
 
 
-def _read_all(
-    images: Sequence[LabelledImage], positions: Sequence[int], cache: BottleneckCache, values: FloatArray
-) -> dict[int, Stale]:
-    """Reads what is in the cache into `values`, float32 [N, D]; says why the rest is not."""
-    stale = {}
-    for position, found in _read(images, positions, cache, values):
-        raise_if_interrupted()
-        if found:
-            stale[position] = found
-    return stale
+def log_bottlenecks(bottlenecks: Bottlenecks, folder: str, seconds: float) -> None:
+    """Log how many bottlenecks were made and read, and how fast."""
+    rate = f", {bottlenecks.n_made / seconds:.0f} images/s" if bottlenecks.n_made else ""
+    logger.info("%d bottlenecks made, %d read from %s (%.1f s%s).", bottlenecks.n_made, bottlenecks.n_read, folder, seconds, rate)
 
 
-def _read_again(
-    images: Sequence[LabelledImage], stale: dict[int, Stale], waited: bool, cache: BottleneckCache, values: FloatArray
-) -> dict[int, Stale]:
-    """What is still stale, now that no other run makes bottlenecks.
+class Extractor:
+    """Source of the bottlenecks of N images: the cache, and a network for those that are not in it."""
 
-    What was missing may be there now; what another run made in the place of others only matters if this run waited for it.
-    """
+    def __init__(
+        self,
+        images: Sequence[LabelledImage],
+        cache: BottleneckCache,
+        network: Callable[[], BatchFunction],
+        spec: InputSpec,
+        batch_size: int | None = None,
+    ) -> None:
+        """Make an extractor; nothing is read yet.
 
-    def may_be_made(position: int, reason: Stale) -> bool:
-        return reason is Stale.MISSING or (waited and cache.is_recorded(images[position]))
+        Args:
+            images: N images.
+            cache: where bottlenecks are kept.
+            network: returns float32 [B, H, W, 3] → float32 [B, D]; called only if a bottleneck has to be made.
+            spec: the network's input.
+            batch_size: number of images that go through the network together; None chooses.
+        """
+        self._images, self._cache, self._network = images, cache, network
+        self._spec, self._batch_size = spec, batch_size
+        self._values = np.empty((len(images), cache.bottleneck_size), np.float32)
+        self._failed: dict[int, str] = {}
+        self._n_made = 0
 
-    again = [position for position, reason in stale.items() if may_be_made(position, reason)]
-    still = _read_all(images, again, cache, values)
-    unchanged = stale.keys() - set(again)
-    return {position: stale[position] for position in unchanged} | still
+    def bottlenecks(self, indices: Sequence[int]) -> Bottlenecks:
+        """Read the bottlenecks at `indices`, or make and cache them. To be called once.
+
+        Raises:
+            OutputError: the cache's folder cannot be written to.
+        """
+        stale = self._read(indices)
+        unrecorded = [i for i in indices if i not in stale and not self._cache.is_recorded(self._images[i])]
+        if unrecorded:  # Another run may have made them a moment ago: then their records are there by now.
+            self._cache.forget_records()
+            recorded = [i for i in unrecorded if self._cache.is_recorded(self._images[i])]
+            stale.update(self._read(recorded))
+            unrecorded = sorted(set(unrecorded).difference(recorded))
+        if unrecorded and not self._match(unrecorded):
+            stale.update(dict.fromkeys(unrecorded, Stale.MISMATCH))
+        if stale:
+            with self._cache.making() as waited:
+                stale = self._read_again(stale, waited)
+                _log_reasons(stale)
+                if stale:
+                    self._make(sorted(stale))
+        self._values.flags.writeable = False
+        return Bottlenecks(self._values, self._n_made, len(indices) - len(stale), self._failed)
+
+    def _read(self, indices: Sequence[int]) -> dict[int, Stale]:
+        """Fill in the rows that are in the cache; return why the others are not."""
+        stale = {}
+        for index, reason in self._reasons(indices):
+            raise_if_interrupted()
+            if reason:
+                stale[index] = reason
+        return stale
+
+    def _reasons(self, indices: Sequence[int]) -> Iterator[tuple[int, Stale | None]]:
+        """Fill in the row of each usable bottleneck. Yield each index, with the reason if it has none."""
+        unread = list(indices)
+        if len(indices) >= MANY:
+            unread = []
+            paths = [self._cache.path(self._images[index]) for index in indices]
+            for start, rows in read_rows(paths, self._cache.bottleneck_size, N_CORES):
+                chosen = indices[start : start + len(rows)]
+                self._values[chosen] = rows
+                whole = np.isfinite(rows).all(axis=1)
+                for index, is_whole in zip(chosen, whole.astype(bool).tolist(), strict=True):
+                    if is_whole:
+                        yield index, self._cache.check_record(self._images[index])
+                    else:
+                        unread.append(index)
+        for index in unread:
+            found = self._cache.read(self._images[index])
+            if isinstance(found, Stale):
+                yield index, found
+            else:
+                self._values[index] = found
+                yield index, None
+
+    def _read_again(self, stale: dict[int, Stale], waited: bool) -> dict[int, Stale]:
+        """Return what is still stale, now that no other run makes bottlenecks.
+
+        What was missing may be there now. What another run made in the place of others only matters if this run waited for it.
+        """
+
+        def may_be_made(index: int, reason: Stale) -> bool:
+            return reason is Stale.MISSING or (waited and self._cache.is_recorded(self._images[index]))
+
+        again = [index for index, reason in stale.items() if may_be_made(index, reason)]
+        still = self._read(again)
+        unchanged = stale.keys() - set(again)
+        return {index: stale[index] for index in unchanged} | still
+
+    def _match(self, unrecorded: Sequence[int]) -> bool:
+        """Return True if a sample of bottlenecks without records, such as the original's, is what their images give.
+
+        All of them then get records, and are not checked again.
+        """
+        there = [index for index in unrecorded if os.path.exists(self._images[index].path)]
+        sample = [there[i] for i in np.linspace(0, len(there) - 1, min(SAMPLE, len(there))).astype(int)]
+        n_checked = n_mismatches = 0
+        for indices, made in run_network(self._loader(sample), self._network) if sample else ():
+            difference = np.linalg.norm(made - self._values[indices], axis=1)
+            n_mismatches += int((difference > LARGEST_DIFFERENCE * np.linalg.norm(made, axis=1)).sum())
+            n_checked += len(indices)
+        if n_mismatches:
+            logger.warning("%d of %d bottlenecks that came without a record do not fit their images.", n_mismatches, n_checked)
+            return False
+        if n_checked:
+            text = "%d of %d bottlenecks that came without a record were checked against their images: all fit."
+            logger.info(text, n_checked, len(unrecorded))
+            self._cache.adopt(self._images[index] for index in there)
+        return True
+
+    def _make(self, indices: Sequence[int]) -> None:
+        """Make the bottlenecks at `indices`, and cache each as soon as its batch has gone through the network."""
+        mtimes_ns = {index: _mtime_ns(self._images[index].path) for index in indices}
+
+        def keep(chosen: Sequence[int], values: FloatArray) -> None:
+            self._cache.keep([self._images[i] for i in chosen], values, [mtimes_ns[i] for i in chosen])
+
+        loader = self._loader(indices)
+        with ThreadPoolExecutor(max_workers=1) as writer:
+            written: Future[None] | None = None
+            for chosen, outputs in run_network(loader, self._network):
+                if written:
+                    written.result()  # At most one batch waits to be written: memory stays bounded, errors show early.
+                written = writer.submit(keep, chosen.tolist(), outputs)
+                self._values[chosen] = outputs
+                before, self._n_made = self._n_made, self._n_made + len(chosen)
+                if self._n_made // LOG_EVERY > before // LOG_EVERY:
+                    logger.info("%d of %d bottlenecks made.", self._n_made, len(indices))
+            if written:
+                written.result()
+        self._failed = loader.failed
+
+    def _loader(self, indices: Sequence[int]) -> ImageLoader:
+        return ImageLoader({index: self._images[index].path for index in indices}, self._spec, self._batch_size)
 
 
 def _log_reasons(stale: dict[int, Stale]) -> None:
     for reason, count in Counter(stale.values()).items():
         if reason is not Stale.MISSING:
             logger.info("%d bottlenecks are made again: %s.", count, reason.value)
-
-
-def _fit(
-    images: Sequence[LabelledImage],
-    unrecorded: Sequence[int],
-    cache: BottleneckCache,
-    network: Callable[[], BatchFunction],
-    spec: InputSpec,
-    batch_size: int | None,
-    values: FloatArray,
-) -> bool:
-    """Whether a sample of bottlenecks that nothing is known of, such as the original's, is what their images give.
-
-    If so, all are adopted, and not checked again.
-    """
-    there = [position for position in unrecorded if os.path.exists(images[position].path)]
-    sample = [there[place] for place in np.linspace(0, len(there) - 1, min(SAMPLE, len(there))).astype(int)]
-    checked = n_misfits = 0
-    paths = [images[position].path for position in sample]
-    for places, made in run_network(paths, network, spec, {}, batch_size) if sample else ():
-        difference = np.linalg.norm(made - values[[sample[place] for place in places]], axis=1)
-        n_misfits += int((difference > MISFIT * np.linalg.norm(made, axis=1)).sum())
-        checked += len(places)
-    if n_misfits:
-        logger.warning("%d of %d bottlenecks that came without a record do not fit their images.", n_misfits, checked)
-        return False
-    if checked:
-        text = "%d of %d bottlenecks that came without a record were checked against their images: all fit."
-        logger.info(text, checked, len(unrecorded))
-        cache.adopt(images[position] for position in there)
-    return True
-
-
-def _read(
-    images: Sequence[LabelledImage], positions: Sequence[int], cache: BottleneckCache, values: FloatArray
-) -> Iterator[tuple[int, Stale | None]]:
-    """Fills `values`, float32 [N, D], at each position that has a usable bottleneck, and says why another has none."""
-    unread = list(positions)
-    if len(positions) >= MANY:
-        unread = []
-        for start, rows in read_rows([cache.path(images[p]) for p in positions], values.shape[1], N_CORES):
-            chosen = positions[start : start + len(rows)]
-            values[chosen] = rows
-            whole = np.isfinite(rows).all(axis=1)
-            for position, is_whole in zip(chosen, whole.astype(bool).tolist(), strict=True):
-                if is_whole:
-                    yield position, cache.check_record(images[position])
-                else:
-                    unread.append(position)
-    for position in unread:
-        found = cache.read(images[position])
-        if isinstance(found, Stale):
-            yield position, found
-        else:
-            values[position] = found
-            yield position, None
-
-
-def _make(
-    images: Sequence[LabelledImage],
-    positions: list[int],
-    cache: BottleneckCache,
-    network: Callable[[], BatchFunction],
-    spec: InputSpec,
-    batch_size: int | None,
-    result: Bottlenecks,
-) -> None:
-    """Fills `result` at `positions`, and keeps each bottleneck as soon as its batch is through the network."""
-    mtimes_ns = [_mtime_ns(images[position].path) for position in positions]
-
-    def keep(chosen: Sequence[int], values: FloatArray) -> None:
-        cache.keep([images[positions[place]] for place in chosen], values, [mtimes_ns[place] for place in chosen])
-
-    with ThreadPoolExecutor(max_workers=1) as writer:
-        written: Future[None] | None = None
-        for chosen, outputs in run_network([images[p].path for p in positions], network, spec, result.failed, batch_size):
-            if written:
-                written.result()  # One batch may wait to be written, no more: memory stays bounded, errors show early.
-            written = writer.submit(keep, chosen, outputs)
-            result.values[[positions[place] for place in chosen]] = outputs
-            before, result.n_made = result.n_made, result.n_made + len(chosen)
-            if result.n_made // LOG_EVERY > before // LOG_EVERY:
-                logger.info("%d of %d bottlenecks made.", result.n_made, len(positions))
-        if written:
-            written.result()
-    result.failed = {positions[place]: reason for place, reason in result.failed.items()}
 
 
 def _mtime_ns(path: str) -> int:

@@ -1,4 +1,4 @@
-"""Reads many bottleneck files at once, with a process for each core: parsing numbers holds Python's lock.
+"""Reading of many bottleneck files at once, with a process for each core: parsing numbers holds Python's lock.
 
 The processes are Pythons of their own, and not those of `multiprocessing`, which would run the user's own program again.
 """
@@ -22,16 +22,16 @@ CHUNK = 256  # Files; a few megabytes of numbers.
 
 
 def read_rows(paths: Sequence[str], bottleneck_size: int, n_processes: int) -> Iterator[tuple[int, FloatArray]]:
-    """Reads text files of bottlenecks, in order.
+    """Read text files of bottlenecks, in order.
 
     Args:
         paths: the files.
         bottleneck_size: D.
-        n_processes: how many processes share the work.
+        n_processes: number of processes that share the work.
 
     Yields:
-        The place of the first of some paths, and their values, float32 [n, D]; a row of NaN for a file that is missing or does
-        not hold D numbers.
+        Index of the first of some paths, and their values, float32 [n, D]; a row of NaN for a file that is missing or does not
+        hold D numbers.
     """
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     with ExitStack() as stack:
@@ -43,7 +43,7 @@ def read_rows(paths: Sequence[str], bottleneck_size: int, n_processes: int) -> I
         turns = itertools.cycle([worker.stdout for worker in workers if worker.stdout])
         for start in range(0, len(paths), CHUNK):
             rows = np.full((min(CHUNK, len(paths) - start), bottleneck_size), np.nan, np.float32)
-            received = next(turns).read(rows.nbytes)  # Less from a worker that died: the caller reads those files itself.
+            received = next(turns).read(rows.nbytes)  # Shorter if a worker died: the caller reads those files itself.
             rows.reshape(-1)[: len(received) // rows.itemsize] = np.frombuffer(received, np.float32)
             yield start, rows
 
@@ -58,7 +58,7 @@ def _worker(names: str, chunks: Sequence[Sequence[str]], bottleneck_size: int) -
 
 
 def serve() -> None:
-    """What a worker does: writes the values of the files that its names file lists, as raw float32, to stdout."""
+    """Write the values of the files that the names file lists, as raw float32, to stdout. Run in a worker process."""
     bottleneck_size = int(sys.argv[2])
     with open(sys.argv[1], "rb") as file:
         paths = file.read().split(b"\0")

@@ -1,14 +1,15 @@
-"""An image folder → its classes, and which image goes to training, validation or testing. Pure Python, no TensorFlow."""
+"""Image folders: their classes, and the split into training, validation and testing sets. Loads no TensorFlow."""
 
 import hashlib
 import itertools
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from retrain.errors import ImageFolderError
+from retrain.errors import ImageFolderError, shown
+from retrain.options.images import ImageOptions
 
 logger = logging.getLogger("retrain")
 
@@ -16,7 +17,7 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 SPLITS = ("training", "validation", "testing")
 FEW_IMAGES = 20
 MOST_WARNINGS = 5  # Of one kind.
-# The original hashes file names into this range; a cached split depends on the exact value.
+# The original hashes file names into this range; every split depends on the exact value.
 MAX_IMAGES_PER_CLASS = 2**27 - 1
 
 
@@ -28,7 +29,7 @@ class LabelledImage:
         path: `os.path.join(image_dir, folder, file_name)`, exactly as built: the split depends on it.
         folder: the class folder's name.
         file_name: the file's name in it.
-        class_index: position of the class among the labels.
+        class_index: index of the class's label.
         split: `training`, `validation` or `testing`.
     """
 
@@ -41,10 +42,10 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class ImageLists:
-    """The classes and images of a folder.
+    """Classes and images of a folder.
 
     Attributes:
-        labels: one label a class, in class order.
+        labels: the label of each class, in class order.
         folders: the class folders, in the same order.
         images: all images, class by class, sorted by file name.
     """
@@ -54,22 +55,22 @@ class ImageLists:
     images: tuple[LabelledImage, ...]
 
     def indices(self, split: str) -> list[int]:
-        """Positions in `images` of the images of one split."""
+        """Return the indices in `images` of the images of one split."""
         return [i for i, image in enumerate(self.images) if image.split == split]
 
     def count(self, split: str) -> int:
-        """Number of images of one split."""
+        """Return the number of images of one split."""
         return sum(image.split == split for image in self.images)
 
 
 def create_image_lists(image_dir: str, testing_percentage: int, validation_percentage: int) -> ImageLists:
-    """Finds the classes and images below `image_dir` and splits them.
+    """Find the classes and images below `image_dir`, and split them.
 
-    Each direct sub-folder with images is a class; sorted order is the class index. An empty one is skipped with a warning.
+    Each direct sub-folder with images is a class; its index is its rank in sorted order. An empty one is skipped with a warning.
 
     Raises:
-        ImageFolderError: the folder cannot be read, has fewer than two classes, two folders give the same label, or a class
-            has no image left to train on.
+        ImageFolderError: the folder cannot be read, has fewer than two classes, two folders have the same label, or a class has
+            no training image.
     """
     classes = {}
     for folder in _class_folders(image_dir):
@@ -91,10 +92,25 @@ def create_image_lists(image_dir: str, testing_percentage: int, validation_perce
     return lists
 
 
-def which_split(path: str, testing_percentage: int, validation_percentage: int) -> str:
-    """The set an image belongs to: the original's rule, a hash of the path string, so that it never changes sides.
+def report_failed(images: ImageLists, failed: Mapping[int, str], options: ImageOptions) -> None:
+    """Warn of all images that cannot be decoded: `failed` has the reason of each by index.
 
-    Everything from the first `_nohash_` on is ignored: files that differ only there stay together.
+    Raises:
+        ImageFolderError: `strict` is on and there is one.
+    """
+    if not failed:
+        return
+    lines = [f"  {shown(images.images[index].path)}: {reason}" for index, reason in sorted(failed.items())]
+    listing = "\n".join(lines)
+    if options.strict:
+        raise ImageFolderError(f"{len(lines)} images could not be decoded (--strict). Mend or remove them:\n{listing}")
+    logger.warning("%d images could not be decoded and are skipped:\n%s", len(lines), listing)
+
+
+def which_split(path: str, testing_percentage: int, validation_percentage: int) -> str:
+    """Return the set an image belongs to: the original's rule, a hash of the path string, so that it never changes.
+
+    Everything from the first `_nohash_` on is ignored: files that differ only there belong to the same set.
     """
     hashed = path.split("_nohash_", 1)[0].encode("utf-8", "surrogateescape")
     remainder = int(hashlib.sha1(hashed, usedforsecurity=False).hexdigest(), 16) % (MAX_IMAGES_PER_CLASS + 1)
@@ -105,7 +121,7 @@ def which_split(path: str, testing_percentage: int, validation_percentage: int) 
 
 
 def label_of(folder: str) -> str:
-    """The label of a class folder: lower case, each run of characters outside `[a-z0-9]` replaced by one space."""
+    """Return the label of a class folder: lower case, each run of characters outside `[a-z0-9]` replaced by one space."""
     return re.sub(r"[^a-z0-9]+", " ", folder.lower())
 
 
@@ -132,9 +148,9 @@ def _is_file(entry: "os.DirEntry[str]") -> bool:
 
 
 def is_file_or_dead_link(path: str) -> bool:
-    """Whether it is a file, or a link that leads nowhere, which is to be reported as an image that cannot be read.
+    """Return True for a file, and for a broken link, which is reported as an image that cannot be read.
 
-    Anything else, such as a device or a pipe, might never come to an end.
+    Reading anything else, such as a device or a pipe, might never end.
     """
     return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
 
@@ -192,7 +208,7 @@ def _labels(image_dir: str, folders: Iterable[str]) -> tuple[str, ...]:
 
 
 def _check_splits(image_dir: str, lists: ImageLists, testing_percentage: int, validation_percentage: int) -> None:
-    """A class without training images cannot be learnt; one without validation or testing images is only not measured."""
+    """Raise an error for classes without training images; warn of those without validation or testing images."""
     members = {split: {i.class_index for i in lists.images if i.split == split} for split in SPLITS}
     untrained = _missing(lists.folders, members["training"])
     if untrained:

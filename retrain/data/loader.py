@@ -1,7 +1,7 @@
-"""Image files → batches → network → its outputs, with decoding and the network running at the same time."""
+"""Loading of image files in batches, and running them through a network while the next ones are decoded."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,61 +20,84 @@ BATCHES_AHEAD = 4
 N_CORES = os.cpu_count() or 1
 
 
-def run_network(
-    paths: Sequence[str],
-    network: Callable[[], BatchFunction],
-    spec: InputSpec,
-    failed: dict[int, str],
-    batch_size: int | None = None,
-) -> Iterator[tuple[list[int], FloatArray]]:
-    """Runs image files through a network, in batches.
+class ImageLoader:
+    """Loader of image files: decoded batches, each with the indices that the caller gave its files.
+
+    Decoding begins when the loader is made. TensorFlow decodes first; the files that it cannot decode come last, by Pillow.
+    A loader is iterated once.
+
+    Attributes:
+        batch_size: largest number of images in a batch.
+        failed: reason for each image that cannot be decoded, by its index; complete after the last batch.
+    """
+
+    def __init__(self, files: Mapping[int, str], spec: InputSpec, batch_size: int | None = None) -> None:
+        """Begin to decode.
+
+        Args:
+            files: path of each image, by any index that identifies it to the caller.
+            spec: the network's input.
+            batch_size: number of images in a batch; None chooses.
+        """
+        self.batch_size = batch_size or suitable_batch_size(spec)
+        self.failed: dict[int, str] = {}
+        self._files, self._spec = files, spec
+        decoded = lambda path: image_from_bytes(tf.io.read_file(path), spec)  # noqa: E731 - it is what the dataset maps.
+        self._decoded = decoded_batches(numbered_files(files), decoded, self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[IndexArray, FloatArray]]:
+        """Yield indices, int64 [B], and images, float32 [B, H, W, 3]."""
+        seen: set[int] = set()
+        for indices, images in self._decoded:
+            raise_if_interrupted()
+            seen.update(indices.tolist())
+            yield indices, images
+        left = [index for index in self._files if index not in seen]
+        for start in range(0, len(left), self.batch_size):
+            raise_if_interrupted()
+            if images_by_index := self._by_pillow(left[start : start + self.batch_size]):
+                yield np.array(list(images_by_index), np.int64), np.stack(list(images_by_index.values()))
+
+    def _by_pillow(self, indices: list[int]) -> dict[int, FloatArray]:
+        """Decode in the way that reads more formats and can name a reason."""
+        images = {}
+        for index in indices:
+            try:
+                images[index] = image_from_file(self._files[index], self._spec)
+            except ImageError as error:
+                self.failed[index] = str(error)
+        return images
+
+
+def run_network(loader: ImageLoader, network: Callable[[], BatchFunction]) -> Iterator[tuple[IndexArray, FloatArray]]:
+    """Run the images of a loader through a network.
 
     Args:
-        paths: the image files.
-        network: gives the function float32 [B, H, W, 3] → float32 [B, D]; called while the first images are being decoded.
-        spec: the network's input.
-        failed: filled with the reason for each image that cannot be decoded, by its position in `paths`.
-        batch_size: how many images go through the network together; None chooses.
+        loader: yields the images.
+        network: returns the function float32 [B, H, W, 3] → float32 [B, D]; called while the first images are being decoded.
 
     Yields:
-        Positions in `paths`, and their outputs, float32 [len(positions), D].
+        Indices of the loader's files, int64 [B], and their outputs, float32 [B, D].
     """
-    size = batch_size or suitable_batch_size(spec)
-    seen = np.zeros(len(paths), bool)
-    decoded = decoded_batches(numbered_files(paths), lambda path: image_from_bytes(tf.io.read_file(path), spec), size)
     function = network()
-    for places, images in decoded:
-        raise_if_interrupted()
-        seen[places] = True
-        yield places.tolist(), run_padded(function, images, size)
-    # What dropped out above is tried again in the way that can read more formats, and can name a reason.
-    left = np.flatnonzero(~seen).tolist()
-    for start in range(0, len(left), size):
-        raise_if_interrupted()
-        images = {}
-        for place in left[start : start + size]:
-            try:
-                images[place] = image_from_file(paths[place], spec)
-            except ImageError as error:
-                failed[place] = str(error)
-        if images:
-            yield list(images), run_padded(function, np.stack(list(images.values())), size)
+    for indices, images in loader:
+        yield indices, run_padded(function, images, loader.batch_size)
 
 
 def decoded_batches(dataset: tf.data.Dataset, decode: Callable[..., tf.Tensor], size: int) -> Iterator[tuple[IndexArray, Any]]:
-    """Decodes a dataset of (position, …) on all cores, some batches ahead of whoever takes them; it begins at once.
+    """Decode a dataset of (index, …) on all cores, some batches ahead of the consumer. It begins at once.
 
     Args:
-        dataset: its elements are a position, int64, and what `decode` takes.
-        decode: gives one image's tensor. An image at which it fails drops out alone, not its batch.
-        size: images in a batch; the last has what is left.
+        dataset: its elements are an index, int64, and the inputs of `decode`.
+        decode: returns one image's tensor. An image for which it fails is left out alone, not its batch.
+        size: images in a batch; the last one has the rest.
 
     Returns:
-        An iterator of positions, int64 [B], and tensors stacked to [B, …].
+        Iterator of indices, int64 [B], and tensors stacked to [B, …].
     """
 
-    def numbered(position: tf.Tensor, *inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return position, decode(*inputs)
+    def numbered(index: tf.Tensor, *inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return index, decode(*inputs)
 
     # There is no Python control flow in it, and converting it would take longer than decoding a hundred images.
     numbered = tf.autograph.experimental.do_not_convert(numbered)
@@ -87,10 +110,10 @@ def decoded_batches(dataset: tf.data.Dataset, decode: Callable[..., tf.Tensor], 
 
 
 def run_padded(network: BatchFunction, images: FloatArray, size: int) -> FloatArray:
-    """Runs up to `size` images as a batch of exactly `size`: float32 [B, H, W, 3] → float32 [B, D].
+    """Run up to `size` images as a batch of exactly `size`: float32 [B, H, W, 3] → float32 [B, D].
 
-    With one size of batch the runtime always takes the same path, and an image's bottleneck is the same to the last bit whatever
-    it shares its batch with.
+    With one batch size the runtime always takes the same path, so that the other images of a batch change an image's bottleneck
+    by no more than the last bits.
     """
     if len(images) == size:
         return network(images)
@@ -100,25 +123,26 @@ def run_padded(network: BatchFunction, images: FloatArray, size: int) -> FloatAr
 
 
 def suitable_batch_size(spec: InputSpec) -> int:
-    """How many images to put through the network together."""
+    """Return the number of images to put through a network together."""
     return max(1, min(MAX_BATCH_SIZE, BATCH_BYTES // (spec.height * spec.width * 3 * 4)))
 
 
-def numbered_files(paths: Sequence[str]) -> tf.data.Dataset:
-    """A dataset of (position, path): int64 and string scalars."""
-    names = tf.constant([os.fsencode(path) for path in paths], tf.string, [len(paths)])
-    return tf.data.Dataset.from_tensor_slices((np.arange(len(paths)), names))
+def numbered_files(files: Mapping[int, str]) -> tf.data.Dataset:
+    """Return a dataset of (index, path): int64 and string scalars."""
+    indices = np.fromiter(files, np.int64, len(files))
+    paths = tf.constant([os.fsencode(path) for path in files.values()], tf.string, [len(files)])
+    return tf.data.Dataset.from_tensor_slices((indices, paths))
 
 
-def how_to_decode(paths: Sequence[str]) -> tuple[list[int], dict[int, str]]:
-    """Positions of the images that only Pillow can decode, and the reason for each that cannot be decoded at all."""
-    sizes = decoded_batches(numbered_files(paths), lambda path: tf.size(decode(tf.io.read_file(path))), len(paths) or 1)
-    seen = {position for positions, _ in sizes for position in positions.tolist()}
-    for_pillow, failed = [], {}
-    for position in sorted(set(range(len(paths))) - seen):
+def find_decoders(files: Mapping[int, str]) -> tuple[set[int], dict[int, str]]:
+    """Return the indices of the images that only Pillow can decode, and the reason for each that cannot be decoded at all."""
+    sizes = decoded_batches(numbered_files(files), lambda path: tf.size(decode(tf.io.read_file(path))), len(files) or 1)
+    seen = {index for indices, _ in sizes for index in indices.tolist()}
+    for_pillow, failed = set(), {}
+    for index in files.keys() - seen:
         try:
-            decode_with_pillow(read_image(paths[position]))
-            for_pillow.append(position)
+            decode_with_pillow(read_image(files[index]))
+            for_pillow.add(index)
         except ImageError as error:
-            failed[position] = str(error)
+            failed[index] = str(error)
     return for_pillow, failed

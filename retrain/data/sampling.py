@@ -1,4 +1,4 @@
-"""Which images a batch holds: the original's law, a class uniformly at random, then one of its images uniformly."""
+"""Class-balanced sampling, as the original does: draw a class uniformly, then one of its images uniformly."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from retrain.data.image_folder import SPLITS
 
 
 class RandomGenerators:
-    """Independent sources of randomness, so that drawing more of one does not change what another draws.
+    """Independent random generators, so that drawing more from one does not change what another draws.
 
     Attributes:
-        head: for its first values.
+        head: for the initial values of the head.
         of_split: for the draws of images, by split.
-        distortion: for the changes of images.
-        fine_tuning: for the draws and changes of images while the network is fine-tuned.
+        distortion: for the distortions of images.
+        fine_tuning: for the draws and distortions of images during fine-tuning.
     """
 
     def __init__(self, seed: int) -> None:
@@ -25,30 +25,36 @@ class RandomGenerators:
 
 
 class Sampler:
-    """Draws positions of images of one split; small classes are drawn as often as large ones."""
+    """Sampler of one set's images; small classes are drawn as often as large ones."""
 
-    def __init__(self, class_of: IndexArray, members: Sequence[int], rng: np.random.Generator) -> None:
-        """
+    def __init__(self, classes: IndexArray, members: Sequence[int] | IndexArray, rng: np.random.Generator) -> None:
+        """Make a sampler.
+
         Args:
-            class_of: int64 [N], each image's class.
-            members: positions of the split's images among the N. Classes without any are never drawn.
+            classes: int64 [N], the class of each image.
+            members: indices of the set's images. Classes without any are never drawn.
             rng: the source of randomness.
         """
-        chosen = np.asarray(members, dtype=np.int64)
-        self._by_class = chosen[np.argsort(class_of[chosen], kind="stable")]
-        _, self._starts, self._counts = np.unique(class_of[self._by_class], return_index=True, return_counts=True)
+        self._by_class = in_class_order(classes, members)
+        _, self._starts, self._counts = np.unique(classes[self._by_class], return_index=True, return_counts=True)
         self._rng = rng
 
     def __len__(self) -> int:
         return len(self._by_class)
 
     def draw(self, batch_size: int) -> IndexArray:
-        """Positions of `batch_size` independent draws, int64 [B]; -1 gives every image of the split once, class by class.
+        """Return the indices of `batch_size` independent draws, int64 [B]; -1 returns every image of the set once, by class.
 
-        Of a split without images nothing can be drawn: the result is empty.
+        A set without images returns an empty array.
         """
         if batch_size == -1 or len(self) == 0:
             return self._by_class
         classes = self._rng.integers(len(self._counts), size=batch_size)
-        places = (self._rng.random(batch_size) * self._counts[classes]).astype(np.int64)
-        return self._by_class[self._starts[classes] + places]
+        offsets = (self._rng.random(batch_size) * self._counts[classes]).astype(np.int64)
+        return self._by_class[self._starts[classes] + offsets]
+
+
+def in_class_order(classes: IndexArray, members: Sequence[int] | IndexArray) -> IndexArray:
+    """Return the indices `members`, int64 [n], class by class; `classes` is int64 [N]. The order within a class is kept."""
+    chosen = np.asarray(members, dtype=np.int64)
+    return chosen[np.argsort(classes[chosen], kind="stable")]

@@ -1,4 +1,4 @@
-"""How good the head is: accuracy, cross entropy, confusion counts, and which images it gets wrong."""
+"""Measures of a classifier: accuracy, cross entropy, confusion matrix, recall and precision."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from retrain.arrays import FloatArray, IndexArray
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The head's answers on a set of images.
+    """Measures of a classifier on N images.
 
     Attributes:
-        accuracy: share of right answers, 0 to 1.
+        accuracy: share of correct predictions, 0 to 1.
         cross_entropy: mean over the images, in nats.
         count: N.
-        confusion: int64 [C, C], images of class row that were labelled as class column.
-        predicted: int64 [N], the class of the highest score for each image.
+        confusion: int64 [C, C], number of images of class `row` with the predicted class `column`.
+        predicted: int64 [N], predicted class of each image.
     """
 
     accuracy: float
@@ -27,16 +27,16 @@ class Evaluation:
     predicted: IndexArray
 
     def recall(self) -> npt.NDArray[np.float64]:
-        """Share of each class's images that were labelled right, float64 [C]; NaN for a class without images."""
+        """Return the share of each class's images that are predicted correctly, float64 [C]; NaN for a class without images."""
         return _ratio(self.confusion.diagonal(), self.confusion.sum(axis=1))
 
     def precision(self) -> npt.NDArray[np.float64]:
-        """Share of the answers for each class that were right, float64 [C]; NaN for a class never answered."""
+        """Return the share of correct predictions of each class, float64 [C]; NaN for a class that is never predicted."""
         return _ratio(self.confusion.diagonal(), self.confusion.sum(axis=0))
 
 
 def evaluate(logits: FloatArray, classes: IndexArray) -> Evaluation:
-    """Compares float32 [N, C] logits with int64 [N] true classes; N must not be 0."""
+    """Compare logits, float32 [N, C], with true classes, int64 [N]; N must not be 0."""
     n_classes = logits.shape[1]
     predicted = logits.argmax(axis=1)
     confusion = np.bincount(classes * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
@@ -44,15 +44,19 @@ def evaluate(logits: FloatArray, classes: IndexArray) -> Evaluation:
 
 
 def accuracy(logits: FloatArray, classes: IndexArray) -> float:
-    """Share of the rows of float32 [N, C] whose highest value stands at its class, int64 [N]."""
+    """Return the share of the rows of float32 [N, C] whose largest value is that of the class, int64 [N]."""
     return float((logits.argmax(axis=1) == classes).mean())
 
 
 def cross_entropy(logits: FloatArray, classes: IndexArray) -> float:
-    """Mean of `log(sum(exp(row))) - row[class]`, in nats; float32 [N, C] and int64 [N]."""
-    highest = logits.max(axis=1)
-    log_sums = highest + np.log(np.exp(logits - highest[:, np.newaxis]).sum(axis=1))
-    return float((log_sums - logits[np.arange(len(classes)), classes]).mean())
+    """Return the mean of `log(sum(exp(row))) - row[class]`, in nats; float32 [N, C] and int64 [N]."""
+    return float((log_sum_exp(logits) - logits[np.arange(len(classes)), classes]).mean())
+
+
+def log_sum_exp(logits: FloatArray) -> FloatArray:
+    """Return `log(sum(exp(row)))` of each row, float32 [N, C] → float32 [N]."""
+    largest = logits.max(axis=1)
+    return largest + np.log(np.exp(logits - largest[:, np.newaxis]).sum(axis=1))
 
 
 def _ratio(part: IndexArray, whole: IndexArray) -> npt.NDArray[np.float64]:
@@ -60,6 +64,6 @@ def _ratio(part: IndexArray, whole: IndexArray) -> npt.NDArray[np.float64]:
 
 
 def softmax(logits: FloatArray) -> FloatArray:
-    """float32 [N, C] → float32 [N, C], each row summing to 1."""
+    """Return the softmax of each row, float32 [N, C] → float32 [N, C]."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Everything TensorBoard shows: scalars and histograms under the original's tags, and the graph."""
+"""TensorBoard summaries: scalars and histograms under the original's tags, and the graph."""
 
 import contextlib
 import os
@@ -17,14 +17,14 @@ from retrain.errors import OutputError
 from retrain.evaluation.metrics import softmax
 
 HISTOGRAM_BUCKETS = 30  # As TensorFlow 2's own histogram summaries.
-LARGEST_SHOWN_CONSTANT = 16  # Values; what TensorBoard shows of a constant fits into that.
+LARGEST_SHOWN_CONSTANT = 16  # Values; TensorBoard shows no more of a constant.
 
 
 def clear_summaries_dir(summaries_dir: str) -> None:
-    """Empties the folder of an earlier run's event files.
+    """Delete the event files of an earlier run.
 
     Raises:
-        OutputError: the folder holds anything else. Nothing is removed then.
+        OutputError: the folder holds any other file; nothing is deleted then.
     """
     found = [os.path.join(folder, name) for folder, _, names in os.walk(summaries_dir) for name in names]
     for path in found:
@@ -36,21 +36,21 @@ def clear_summaries_dir(summaries_dir: str) -> None:
     try:
         os.makedirs(summaries_dir, exist_ok=True)
         for path in found:
-            os.unlink(path)  # The folders stay: another output of this very run may be meant to go into one.
+            os.unlink(path)  # The folders stay: another output of this run may go into one.
     except OSError as error:
         raise OutputError(f"--summaries_dir {summaries_dir} cannot be emptied and made ({error.strerror}).") from error
 
 
 class SummaryWriter:
-    """Writes the summaries of one set (`train` or `validation`)."""
+    """Writer of the summaries of one set (`train` or `validation`)."""
 
     def __init__(self, folder: str, first_step: int = 0) -> None:
-        """`folder` is created if needed; what earlier files there say of steps from `first_step` on is taken back.
+        """Open an event file in `folder`, which is created if needed. Steps from `first_step` on in earlier files are discarded.
 
-        Raises OSError, as the other methods do, where the folder cannot be written to.
+        Raises OSError, as the other methods do, if the folder cannot be written to.
         """
         os.makedirs(folder, exist_ok=True)
-        # Files of one folder are read in the order of their names; TensorBoard knows them by "tfevents".
+        # TensorBoard reads the files whose names have "tfevents", in the order of their names.
         name = f"events.out.tfevents.{time.time_ns() // 10**6}.{socket.gethostname()}.{os.getpid()}"
         self._path = os.path.join(folder, name)
         self._records = RecordWriter(open(self._path, "xb"))  # noqa: SIM115 - closed by close().
@@ -59,12 +59,12 @@ class SummaryWriter:
             self._add(Event(step=first_step, session_log=SessionLog(status=SessionLog.START)))
 
     def add_graph(self, graph_def: GraphDef) -> None:
-        """Shows the graph, without the values of its weights."""
+        """Write the graph, without the values of its weights."""
         graph = without_large_constants(graph_def).SerializeToString()
         self._add(Event(graph_def=graph))
 
     def add_step(self, step: int, measures: Mapping[str, float], head: Mapping[str, HistogramProto], logits: FloatArray) -> None:
-        """Writes one step.
+        """Write one step.
 
         Args:
             step: the training step.
@@ -82,12 +82,12 @@ class SummaryWriter:
         self._add(Event(step=step, summary=Summary(value=values)))
 
     def add_measures(self, step: int, measures: Mapping[str, float]) -> None:
-        """Writes scalars by tag."""
+        """Write scalars by tag."""
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in measures.items()]
         self._add(Event(step=step, summary=Summary(value=values)))
 
     def add_summary(self, summary: bytes) -> None:
-        """Writes a Summary that a plugin of TensorBoard made: as bytes, for TensorFlow has a class of its own for them."""
+        """Write a Summary made by a TensorBoard plugin: as bytes, since TensorFlow has its own class for them."""
         self._add(Event(summary=Summary.FromString(summary)))
 
     def __enter__(self) -> "SummaryWriter":
@@ -97,12 +97,12 @@ class SummaryWriter:
         self.close()
 
     def close(self) -> None:
-        """Closes the file."""
-        with contextlib.suppress(OSError):  # All was written before, or could not be, which was said then.
+        """Close the file."""
+        with contextlib.suppress(OSError):  # Everything was written before, or its error was raised then.
             self._records.close()
 
     def _add(self, event: Event) -> None:
-        """Writes an event through to the file, so that TensorBoard shows the training while it runs."""
+        """Write an event, and flush it, so that TensorBoard shows the training while it runs."""
         event.wall_time = time.time()
         try:
             self._records.write(event.SerializeToString())
@@ -112,11 +112,11 @@ class SummaryWriter:
 
 
 def histogram(values: FloatArray) -> HistogramProto:
-    """Counts of the values, of any shape, in buckets of equal width; values that are not finite are left out."""
+    """Return the histogram of values of any shape, in buckets of equal width; values that are not finite are left out."""
     flat = values[np.isfinite(values)].astype(np.float64)
     if not flat.size:
         return HistogramProto(bucket_limit=[0], bucket=[0])
-    if flat.min() == flat.max():  # There may be no room for edges between neighbours of a large number.
+    if flat.min() == flat.max():  # A large number may have no other float near it for an edge.
         counts, edges = np.array([len(flat)]), flat[[0, 0]]
     else:
         counts, edges = np.histogram(flat, bins=HISTOGRAM_BUCKETS)
@@ -132,7 +132,7 @@ def histogram(values: FloatArray) -> HistogramProto:
 
 
 def without_large_constants(graph_def: GraphDef) -> GraphDef:
-    """A copy whose weights have lost their values: TensorBoard shows names and shapes, and 90 MB are slow to serve."""
+    """Return a copy without the values of weights: TensorBoard shows names and shapes, and 90 MB are slow to serve."""
     shown = GraphDef()
     shown.CopyFrom(graph_def)
     for node in shown.node:

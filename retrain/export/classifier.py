@@ -1,65 +1,87 @@
-"""Writes the classifier as it stands, in every format that was asked for."""
+"""Writing the trained classifier: the frozen graph, the labels, and the conversions for other runtimes."""
 
+import functools
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
-from retrain.backbones.backbone import Backbone
-from retrain.export.conversions import Exports
+from retrain.errors import RetrainError
+from retrain.export.conversions import Conversions
 from retrain.export.frozen_graph import retrained_graph
-from retrain.export.saved_model import write_saved_model
+from retrain.export.verify import ConversionReport
 from retrain.files import write_atomically
-from retrain.graphdef.description import Description
-from retrain.head.model import SoftmaxHead
+from retrain.head.classifier import TrainedClassifier
+from retrain.head.resume import Checkpointer
+from retrain.options.export import ExportOptions
 
 logger = logging.getLogger("retrain")
 
 
-class Exporter:
-    """A network and a head that is being trained.
+def export_classifier(
+    options: ExportOptions, classifier: TrainedClassifier, checkpointer: Checkpointer, photos: Mapping[str, Sequence[str]]
+) -> tuple[ConversionReport, ...]:
+    """Write all files that the options ask for. A file that cannot be written does not keep the others from being written.
 
-    Attributes:
-        description: what the exported graph says about itself.
+    Args:
+        options: which files, and where.
+        classifier: the trained classifier.
+        checkpointer: writes the last checkpoint.
+        photos: paths of the photos of each set; conversions are compared with the graph on some of them.
+
+    Raises:
+        RetrainError: with a line for each file that could not be written.
     """
+    conversions = Conversions(functools.partial(classifier_graph, classifier), classifier.description, photos)
+    writers: list[Callable[[], None]] = [
+        checkpointer.save,
+        functools.partial(write_graph, classifier, options.output_graph),
+        functools.partial(write_labels, classifier.labels, options.output_labels),
+    ]
+    writers.extend(functools.partial(conversions.write, format, options.output_graph) for format in options.export)
+    if options.saved_model_dir:
+        writers.append(functools.partial(conversions.write_saved_model, options.saved_model_dir))
+    problems = []
+    for write in writers:
+        try:
+            write()
+        except OSError as error:
+            problems.append(f"{error.filename} cannot be written ({error.strerror}).")
+        except RetrainError as error:
+            problems.append(str(error))
+    if problems:
+        raise RetrainError("\n".join([*problems, checkpointer.advice()]))
+    logger.info("Graph written to %s, labels to %s.", options.output_graph, options.output_labels)
+    return tuple(conversions.reports)
 
-    def __init__(self, backbone: Backbone, head: SoftmaxHead, labels: tuple[str, ...], final_tensor_name: str, note: str) -> None:
-        """
-        Args:
-            backbone: the network.
-            head: is written as it is at each call.
-            labels: one a class, in class order.
-            final_tensor_name: the output's name.
-            note: is put into the graph's description.
-        """
-        self._backbone, self._head, self._final_tensor_name = backbone, head, final_tensor_name
-        self.description = Description.of(backbone.architecture, labels, f"{final_tensor_name}:0", note)
 
-    def graph(self) -> GraphDef:
-        """The network with the head as it stands."""
-        return retrained_graph(
-            self._backbone.graph_def, self._backbone.architecture, self._head.layers, self._final_tensor_name, self.description
-        )
+def classifier_graph(classifier: TrainedClassifier) -> GraphDef:
+    """Return the frozen graph of the classifier, with the head as it is now."""
+    backbone = classifier.backbone
+    return retrained_graph(
+        backbone.graph_def,
+        backbone.architecture.bottleneck_tensor,
+        classifier.head.layers,
+        classifier.final_tensor_name,
+        classifier.description,
+    )
 
-    def write_graph(self, path: str) -> None:
-        """Writes the frozen graph. Raises OSError."""
-        write_atomically(path, self.graph().SerializeToString(deterministic=True), durable=True)
 
-    def write_intermediate(self, folder: str, step: int) -> None:
-        """Writes `intermediate_<step>.pb` into `folder`. Raises OSError."""
-        path = os.path.join(folder, f"intermediate_{step}.pb")
-        logger.info("Save intermediate result to : %s", path)
-        self.write_graph(path)
+def write_graph(classifier: TrainedClassifier, path: str) -> None:
+    """Write the frozen graph. Raises OSError."""
+    write_atomically(path, classifier_graph(classifier).SerializeToString(deterministic=True), durable=True)
 
-    def write_labels(self, path: str) -> None:
-        """Writes the labels, one a line. Raises OSError."""
-        write_atomically(path, "".join(f"{label}\n" for label in self.description.labels).encode(), durable=True)
 
-    def write_saved_model(self, folder: str) -> None:
-        """Writes a SavedModel. Raises OutputError."""
-        write_saved_model(folder, self.graph(), self.description)
+def write_intermediate_graph(options: ExportOptions, classifier: TrainedClassifier, step: int) -> None:
+    """Write `intermediate_<step>.pb` if the options ask for it at this step. Raises OSError."""
+    if not options.intermediate_store_frequency or not step or step % options.intermediate_store_frequency:
+        return
+    path = os.path.join(options.intermediate_output_graphs_dir, f"intermediate_{step}.pb")
+    logger.info("Save intermediate result to : %s", path)
+    write_graph(classifier, path)
 
-    def exports(self, paths: Mapping[str, Sequence[str]]) -> Exports:
-        """The graph as it stands, for other runtimes; `paths` are the photos of each set."""
-        return Exports(self.graph, self.description, paths)
+
+def write_labels(labels: Sequence[str], path: str) -> None:
+    """Write the labels, one per line. Raises OSError."""
+    write_atomically(path, "".join(f"{label}\n" for label in labels).encode(), durable=True)

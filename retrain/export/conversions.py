@@ -1,4 +1,4 @@
-"""Writes the exports for other runtimes, and runs each beside the frozen graph on photos of the run."""
+"""Conversions of the trained classifier for other runtimes, each compared with the frozen graph on photos of the run."""
 
 import functools
 import logging
@@ -15,7 +15,7 @@ from retrain.errors import GraphError, ImageError, OutputError
 from retrain.export.onnx import onnx_bytes
 from retrain.export.saved_model import write_saved_model
 from retrain.export.tflite import tflite_bytes
-from retrain.export.verify import Export, compare
+from retrain.export.verify import ConversionReport, compare
 from retrain.files import write_atomically
 from retrain.graphdef.description import Description
 from retrain.graphdef.run import batch_function
@@ -32,55 +32,56 @@ N_CALIBRATION = 100  # TensorFlow Lite's guide says that 100 to 500 images are e
 N_COMPARED = 60
 
 
-class Exports:
-    """A trained graph on its way to other runtimes.
+class Conversions:
+    """Conversions of a trained graph.
 
     Attributes:
-        written: what was written so far, with its agreement.
+        reports: of the conversions written so far.
     """
 
     def __init__(self, graph: Callable[[], GraphDef], description: Description, paths: Mapping[str, Sequence[str]]) -> None:
-        """
+        """Prepare conversions; nothing is computed before the first.
+
         Args:
-            graph: gives the exported graph; called if there is something to write.
-            description: of it.
-            paths: the photos of each set. Exports are compared on test photos, or validation, or training photos where there are
-                no others; int8 is calibrated on training photos.
+            graph: returns the exported graph; called if there is something to convert.
+            description: its metadata.
+            paths: paths of the photos of each set. Conversions are compared on test photos, or on validation or training photos
+                if there are no others; int8 is calibrated on training photos.
         """
         self._graph, self._description, self._paths = graph, description, paths
         self._spec = InputSpec(description.input_height, description.input_width, description.input_mean, description.input_std)
-        self.written: list[Export] = []
+        self.reports: list[ConversionReport] = []
 
-    def write(self, export: str, output_graph: str) -> None:
-        """Writes one format of `formats.EXPORTS` beside the graph, and compares.
+    def write(self, format: str, output_graph: str) -> None:
+        """Write one format of `export_formats.EXPORTS` beside the graph, and compare it.
 
         Raises:
-            OutputError: the network cannot be converted, or what was written does not run.
+            OutputError: the network cannot be converted, or the conversion does not run.
             OSError: the file cannot be written.
         """
-        path = export_path(output_graph, export)
-        if export == ONNX:
+        path = export_path(output_graph, format)
+        if format == ONNX:
             data = onnx_bytes(self._graph_def, self._description)
         else:
-            data = tflite_bytes(self._graph_def, self._description, export, self._calibration)
+            data = tflite_bytes(self._graph_def, self._description, format, self._calibration)
         write_atomically(path, data, durable=True)
-        self._compare(path, export, lambda: _function_of(open_onnx(data, path) if export == ONNX else open_tflite(data, path)))
+        self._compare(path, format, lambda: _function_of(open_onnx(data, path) if format == ONNX else open_tflite(data, path)))
 
     def write_saved_model(self, folder: str) -> None:
-        """Writes a SavedModel, loads it as its users do, and compares. Raises OutputError."""
+        """Write a SavedModel, load it as its users do, and compare it. Raises OutputError."""
         write_saved_model(folder, self._graph_def, self._description)
         self._compare(folder, SAVED_MODEL, lambda: _saved_model_function(folder))
 
-    def _compare(self, path: str, export: str, load: Callable[[], BatchFunction]) -> None:
+    def _compare(self, path: str, format: str, load: Callable[[], BatchFunction]) -> None:
         split, images = self._compared
         try:
             scores = self._scores(load(), images)
         except (GraphError, tf.errors.OpError, ValueError) as error:
             raise OutputError(f"{path} was written, but does not run here: {error}") from error
-        self.written.append(compare(path, export, split, scores, self._expected))
+        self.reports.append(compare(path, format, split, scores, self._expected))
 
     def _scores(self, function: BatchFunction, images: FloatArray) -> FloatArray:
-        """float32 [N, H, W, 3] → float32 [N, C], in batches as label_image makes them."""
+        """Return the scores, float32 [N, H, W, 3] → float32 [N, C], in batches as label_image makes them."""
         size = min(len(images), suitable_batch_size(self._spec))
         if not size:
             return np.zeros((0, len(self._description.labels)), np.float32)
@@ -108,13 +109,13 @@ class Exports:
         return self._images("training", N_CALIBRATION)
 
     def _images(self, split: str, at_most: int) -> FloatArray:
-        """Some photos of a set, evenly chosen, float32 [N, H, W, 3]; those that cannot be decoded are passed over."""
+        """Return some photos of a set, evenly chosen, float32 [N, H, W, 3]; those that cannot be decoded are skipped."""
         paths, images = self._paths[split], []
-        for place in np.unique(np.linspace(0, len(paths) - 1, min(at_most, len(paths))).round().astype(int)):
+        for index in np.unique(np.linspace(0, len(paths) - 1, min(at_most, len(paths))).round().astype(int)):
             try:
-                images.append(image_from_file(paths[place], self._spec))
+                images.append(image_from_file(paths[index], self._spec))
             except ImageError:
-                continue  # It was reported when its bottleneck was wanted.
+                continue  # It was reported when its bottleneck was made.
         return np.stack(images) if images else np.zeros((0, self._spec.height, self._spec.width, 3), np.float32)
 
 

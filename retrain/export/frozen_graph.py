@@ -1,6 +1,6 @@
-"""The trained classifier as a frozen GraphDef: the network under its own names, and the head after it, as the original writes it.
+"""The frozen graph: the network under its own names, and the head after it, as the original writes it.
 
-The head's nodes are written out by hand, since nodes made by today's TensorFlow carry attributes that TensorFlow 1.15 refuses.
+The head's nodes are written out by hand, since nodes made by today's TensorFlow have attributes that TensorFlow 1.15 refuses.
 """
 
 import itertools
@@ -14,24 +14,23 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import FloatArray
-from retrain.backbones.catalog import Architecture
 from retrain.errors import FlagError, ModelError
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.subgraph import subgraph
 
-MAX_BYTES = 2**31 - 1 - 2**20  # Protocol buffers end at 2 GB; the head's names and the description need some of it.
+MAX_BYTES = 2**31 - 1 - 2**20  # The limit of protocol buffers is 2 GB; the head's names and the metadata need some of it.
 
 
 def check_final_tensor_name(name: str, network: GraphDef) -> None:
-    """Raises FlagError where `--final_tensor_name` is the name of another operation of the exported graph."""
+    """Raise FlagError if `--final_tensor_name` is the name of another operation of the exported graph."""
     taken = {node.name for node in network.node} | {NODE_NAME, "input", "final_training_ops"}
     if name in taken or name.startswith(("final_training_ops/", "input/", "input_1/")):
         raise FlagError(f"--final_tensor_name must be a name that the network does not use itself. Got {name}.")
 
 
 def check_graph_size(network_size: int, layer_sizes: Sequence[int]) -> None:
-    """Raises ModelError where a network of so many bytes with a head of layers of these sizes, D to C, could not be written."""
+    """Raise ModelError if a network of `network_size` bytes and a head with layers of these sizes, D to C, are too large."""
     size = network_size + sum((inputs + 1) * outputs * 4 for inputs, outputs in itertools.pairwise(layer_sizes))
     if size > MAX_BYTES:
         raise ModelError(
@@ -42,29 +41,29 @@ def check_graph_size(network_size: int, layer_sizes: Sequence[int]) -> None:
 
 def retrained_graph(
     network: GraphDef,
-    architecture: Architecture,
+    bottleneck_tensor: str,
     layers: Sequence[tuple[FloatArray, FloatArray]],
     final_tensor_name: str,
     description: Description,
 ) -> GraphDef:
-    """The network up to its bottleneck, the head after it, and the description as an unconnected string constant.
+    """Return the network up to its bottleneck, the head after it, and the metadata as an unconnected string constant.
 
     Args:
         network: the backbone's graph; not changed.
-        architecture: names the bottleneck's tensor.
+        bottleneck_tensor: name of the bottleneck's tensor.
         layers: the head's weights, float32 [inputs, outputs], and biases, float32 [outputs], layer by layer.
         final_tensor_name: the name of the softmax.
-        description: is put into the graph as JSON.
+        description: metadata; written into the graph as JSON.
     """
-    graph = subgraph(network, [node_name(architecture.bottleneck_tensor)])
+    graph = subgraph(network, [node_name(bottleneck_tensor)])
     for node in graph.node:
         for note in [key for key in node.attr if key.startswith("_")]:
-            del node.attr[note]  # The runtime's own, such as what was to be placed together in the training of the network.
+            del node.attr[note]  # The runtime's own, such as which operations were placed together.
     taken = {node.name.split("/", 1)[0] for node in graph.node}
     scope = "input" if "input" not in taken else "input_1"
     bottleneck = f"{scope}/BottleneckInputPlaceholder"
     ops = "final_training_ops"
-    placeholder = _node("PlaceholderWithDefault", bottleneck, node_name(architecture.bottleneck_tensor), dtype=tf.float32)
+    placeholder = _node("PlaceholderWithDefault", bottleneck, node_name(bottleneck_tensor), dtype=tf.float32)
     placeholder.attr["shape"].shape.CopyFrom(tf.TensorShape([None, len(layers[0][0])]).as_proto())
     graph.node.append(placeholder)
     values = bottleneck
@@ -89,7 +88,7 @@ def retrained_graph(
 
 
 def _hidden_layer(scope: str, values: str, weights: FloatArray, biases: FloatArray) -> tuple[str, list[NodeDef]]:
-    """`relu(values · weights + biases)`: its output's name and its nodes."""
+    """Return the output's name and the nodes of `relu(values · weights + biases)`."""
     return f"{scope}/Relu", [
         _constant(f"{scope}/weights", weights),
         _constant(f"{scope}/biases", biases),

@@ -1,4 +1,4 @@
-"""The trained classifier as an ONNX file: for onnxruntime, and the road to TensorRT."""
+"""Conversion to ONNX: for ONNX Runtime, and from there to TensorRT."""
 
 import logging
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ from retrain.graphdef.inference_graph import inference_graph
 from retrain.graphdef.nodes import node_name
 from retrain.process.command import silenced_stderr
 
-OPSET = 13  # Of 2020: all that is needed is in it, and TensorRT 8, OpenVINO and onnxruntime from 1.6 on read it.
+OPSET = 13  # Of 2020: it has all operations needed here, and TensorRT 8, OpenVINO and ONNX Runtime from 1.6 on read it.
 
 
 def onnx_bytes(graph_def: GraphDef, description: Description) -> bytes:
-    """An ONNX file's content: float32 [N, H, W, 3], N free → float32 [N, C], under the graph's names without `:0`.
+    """Return an ONNX file's content: float32 [N, H, W, 3], N free → float32 [N, C], under the graph's names without `:0`.
 
     Args:
         graph_def: the exported graph.
-        description: is put into `metadata_props`, under `retrain_description`.
+        description: written into `metadata_props`, under `retrain_description`.
 
     Raises:
-        OutputError: the network has operations that ONNX has not.
+        OutputError: the network has operations that ONNX does not have.
     """
     import tf2onnx
 
@@ -40,7 +40,7 @@ def onnx_bytes(graph_def: GraphDef, description: Description) -> bytes:
                 tensors_to_rename={source: node_name(source), output: node_name(output)},
             )
     except (ValueError, RuntimeError, LookupError, AttributeError, TypeError) as error:
-        raise OutputError(f"--export onnx: tf2onnx cannot take this network ({str(error)[:300]}).") from error
+        raise OutputError(f"--export onnx: the network cannot be converted by tf2onnx ({str(error)[:300]}).") from error
     for value in (model.graph.input[0], model.graph.output[0]):
         batch = value.type.tensor_type.shape.dim[0]
         batch.Clear()
@@ -52,7 +52,7 @@ def onnx_bytes(graph_def: GraphDef, description: Description) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Holds back tf2onnx's and TensorFlow's log: operations that are not there end in an error anyway."""
+    """Silence tf2onnx's and TensorFlow's log: missing operations end in an error anyway."""
     loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

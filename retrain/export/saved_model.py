@@ -1,4 +1,4 @@
-"""The trained classifier as a SavedModel, for TensorFlow Serving and for Python."""
+"""Conversion to a SavedModel, for TensorFlow Serving and for Python."""
 
 import os
 import shutil
@@ -14,12 +14,12 @@ from retrain.graphdef.rewrite import runnable_copy
 
 
 def write_saved_model(folder: str, graph_def: GraphDef, description: Description) -> None:
-    """Writes a SavedModel whose `serving_default` takes `image`, float32 [N, H, W, 3], and gives `prediction`, float32 [N, C].
+    """Write a SavedModel whose `serving_default` has the input `image`, float32 [N, H, W, 3], and the output `prediction`.
 
     Args:
-        folder: must not exist yet, or be empty.
+        folder: must not exist, or be empty.
         graph_def: the exported graph.
-        description: names its tensors; kept in `assets.extra/retrain_description.json` too.
+        description: names its tensors; written to `assets.extra/retrain_description.json` too.
 
     Raises:
         OutputError: the files cannot be written.

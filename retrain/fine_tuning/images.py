@@ -1,48 +1,71 @@
-"""The images that fine-tuning trains on and is evaluated on. Bottlenecks are of no use here: the network changes at each step."""
+"""Images of fine-tuning: those it trains on and those it is evaluated on, and the bottlenecks of the fine-tuned network.
+
+Cached bottlenecks are of no use here: the network changes at each step.
+"""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.backbone import Backbone
-from retrain.data.augment import Distortion, distorted_bottlenecks
+from retrain.data.augment import DistortedLoader
 from retrain.data.image_folder import ImageLists
-from retrain.data.loader import how_to_decode, run_network
+from retrain.data.loader import ImageLoader, run_network
 from retrain.data.sampling import Sampler
 from retrain.errors import ImageFolderError, shown
+from retrain.head.dataset import Dataset, Examples
 from retrain.input_spec import InputSpec
+from retrain.options.fine_tuning import FineTuningOptions
 
 logger = logging.getLogger("retrain")
 
 # Decoded training images up to this size are kept in memory: 5,461 of 128 × 128 pixels, 1,001 of 299 × 299.
 KEPT_BYTES = 1 << 30
-# And as many validation images as this holds: 1,365 and 250.
+# And as many validation images as fit into this: 1,365 and 250.
 VALIDATION_BYTES = 1 << 28
 
 
-def image_batches(
-    paths: Sequence[str],
-    class_of: IndexArray,
-    members: IndexArray,
-    distortion: Distortion | None,
-    rng: np.random.Generator,
-    spec: InputSpec,
-    batch_size: int,
-    kept_bytes: int = KEPT_BYTES,
-) -> Iterator[tuple[FloatArray, IndexArray]]:
-    """Draws batches without end, a class at random and then one of its images.
+ImageBatch: TypeAlias = tuple[FloatArray, IndexArray]  # Images, float32 [B, H, W, 3], and classes, int64 [B].
+
+
+@dataclass(frozen=True)
+class FineTuningImages:
+    """Images of fine-tuning.
+
+    Attributes:
+        batches: training batches, without end.
+        validation: validation images; there may be none.
+    """
+
+    batches: Iterator[ImageBatch]
+    validation: ImageBatch
+
+
+def load_images(
+    options: FineTuningOptions, images: ImageLists, data: Dataset, spec: InputSpec, rng: np.random.Generator
+) -> FineTuningImages:
+    """Return the images of fine-tuning; the parameters are those of `training_batches`."""
+    batches = training_batches(options, images, data, spec, rng)
+    return FineTuningImages(batches, validation_images(images, data, spec))
+
+
+def training_batches(
+    options: FineTuningOptions, images: ImageLists, data: Dataset, spec: InputSpec, rng: np.random.Generator
+) -> Iterator[ImageBatch]:
+    """Draw batches without end: a class uniformly, then one of its training images.
+
+    Images without distortion are decoded once and kept, if they take up at most KEPT_BYTES.
 
     Args:
-        paths: N image files.
-        class_of: int64 [N].
-        members: positions of the training images.
-        distortion: how much they are changed; None leaves them as they are.
-        rng: the source of randomness.
+        options: the batch size and the distortions.
+        images: N images.
+        data: their classes, and which ones are training images.
         spec: the network's input.
-        batch_size: B.
-        kept_bytes: images without distortion are decoded once, and kept, if they take up at most so many bytes.
+        rng: the source of randomness.
 
     Yields:
         Images, float32 [B, H, W, 3], and classes, int64 [B].
@@ -50,91 +73,73 @@ def image_batches(
     Raises:
         ImageFolderError: none of the images can be decoded any more.
     """
-    sampler = Sampler(class_of, members.tolist(), rng)
-    if distortion is None and len(members) <= _n_images(kept_bytes, spec):
-        kept, images = decoded_images(paths, members, spec)
-        sampler = Sampler(class_of, kept.tolist(), rng)
-        row_of = np.zeros(len(paths), np.int64)
+    members, batch_size = data.members["training"], options.fine_tune_batch_size
+    if not options.distorts and len(members) <= _n_images(KEPT_BYTES, spec):
+        kept, pixels = decoded_images(_files(images, members), spec)
+        sampler = Sampler(data.classes, kept, rng)
+        row_of = np.zeros(len(data.classes), np.int64)
         row_of[kept] = np.arange(len(kept))
         while True:
-            positions = sampler.draw(batch_size)
-            yield images[row_of[positions]], class_of[positions]
-    for_pillow, _ = how_to_decode([paths[position] for position in members])
-    unchanged = Distortion(flip_left_right=False, random_crop=0, random_scale=0, random_brightness=0)
-    batches = distorted_bottlenecks(
-        paths,
-        members[for_pillow].tolist(),
-        lambda: sampler.draw(batch_size),
-        distortion or unchanged,
-        rng,
-        _as_it_is,  # In the network's place: what is wanted here is what would go into it.
-        spec,
-        batch_size,
-    )
-    for positions, images in batches:
-        yield images, class_of[positions]
+            indices = sampler.draw(batch_size)
+            yield pixels[row_of[indices]], data.classes[indices]
+    sampler = Sampler(data.classes, members, rng)
+    loader = DistortedLoader(_files(images, members), options, rng, spec, batch_size)
+    for indices, pixels in loader.batches(lambda: sampler.draw(batch_size)):
+        yield pixels, data.classes[indices]
 
 
-def decoded_images(paths: Sequence[str], positions: IndexArray, spec: InputSpec) -> tuple[IndexArray, FloatArray]:
-    """Those of `positions` whose files can (still) be decoded, int64 [n], and their images, float32 [n, H, W, 3].
+def decoded_images(files: Mapping[int, str], spec: InputSpec) -> tuple[IndexArray, FloatArray]:
+    """Decode image files, by index. Return the indices of those that can be decoded, int64 [n], and float32 [n, H, W, 3].
 
     Raises:
-        ImageFolderError: none can be.
+        ImageFolderError: there are files, and none can be decoded.
     """
-    if not len(positions):
-        return positions, np.empty((0, spec.height, spec.width, 3), np.float32)
-    images = np.empty((len(positions), spec.height, spec.width, 3), np.float32)
-    failed: dict[int, str] = {}
-    for places, pixels in run_network([paths[position] for position in positions], lambda: _as_it_is, spec, failed):
-        images[places] = pixels
-    if failed and len(failed) == len(positions):
+    pixels = np.empty((len(files), spec.height, spec.width, 3), np.float32)
+    indices = np.fromiter(files, np.int64, len(files))
+    if not files:
+        return indices, pixels
+    row_of = {index: row for row, index in enumerate(files)}
+    loader = ImageLoader(files, spec)
+    for batch, images in loader:
+        pixels[[row_of[index] for index in batch.tolist()]] = images
+    if len(loader.failed) == len(files):
         raise ImageFolderError("The images can no longer be decoded. Is their folder still there?")
-    left = np.setdiff1d(np.arange(len(positions)), list(failed))
-    return positions[left], images[left] if failed else images
+    decoded = ~np.isin(indices, list(loader.failed))
+    return indices[decoded], pixels[decoded] if loader.failed else pixels
 
 
-def validation_images(
-    paths: Sequence[str], class_of: IndexArray, members: IndexArray, spec: InputSpec
-) -> tuple[FloatArray, IndexArray]:
-    """The validation images, float32 [n, H, W, 3], and their classes, int64 [n]; of very many some, evenly from all classes.
+def validation_images(images: ImageLists, data: Dataset, spec: InputSpec) -> ImageBatch:
+    """Return the validation images, float32 [n, H, W, 3], and their classes, int64 [n].
 
-    Args:
-        paths: N image files.
-        class_of: int64 [N].
-        members: positions of the validation images, class by class, as `Sampler.draw(-1)` gives them.
-        spec: the network's input.
+    If they take up more than VALIDATION_BYTES, some are chosen, evenly from all classes.
     """
+    members = data.members["validation"]
     n_chosen = min(len(members), _n_images(VALIDATION_BYTES, spec))
     chosen = members[np.linspace(0, len(members), n_chosen, endpoint=False).astype(np.int64)]
-    kept, images = decoded_images(paths, chosen, spec)
-    return images, class_of[kept]
+    kept, pixels = decoded_images(_files(images, chosen), spec)
+    return pixels, data.classes[kept]
 
 
-def new_bottlenecks(images: ImageLists, positions: IndexArray, backbone: Backbone) -> tuple[IndexArray, FloatArray]:
-    """What a network that is no longer the cache's gives for some of N images; nothing of it is kept on disk.
+def new_bottlenecks(images: ImageLists, tested: Examples, backbone: Backbone) -> Examples:
+    """Return the same examples with their bottlenecks from a fine-tuned network. Nothing is cached.
 
-    Args:
-        images: N images.
-        positions: of the images that are wanted, int64 [n]; may name one more than once.
-        backbone: the network.
-
-    Returns:
-        The positions of those that can (still) be decoded, and bottlenecks, float32 [N, D], with rows for them alone.
+    An image that can no longer be decoded is left out, with a warning.
     """
-    values = np.full((len(images.images), backbone.architecture.bottleneck_size), np.nan, np.float32)
-    wanted = np.unique(positions)
-    failed: dict[int, str] = {}
-    paths = [images.images[position].path for position in wanted]
-    for places, made in run_network(paths, lambda: backbone.run, backbone.architecture.input_spec, failed):
-        values[wanted[places]] = made
-    for place, reason in failed.items():
-        logger.warning("%s is left out of the test: %s", shown(paths[place]), reason)
-    return positions[~np.isin(positions, wanted[list(failed)])], values
+    loader = ImageLoader(_files(images, np.unique(tested.indices)), backbone.architecture.input_spec)
+    made: dict[int, FloatArray] = {}
+    for indices, bottlenecks in run_network(loader, lambda: backbone.run):
+        made.update(zip(indices.tolist(), bottlenecks, strict=True))
+    for index, reason in loader.failed.items():
+        logger.warning("%s is left out of the test: %s", shown(images.images[index].path), reason)
+    rows = [row for row, index in enumerate(tested.indices.tolist()) if index in made]
+    values = [made[index] for index in tested.indices[rows].tolist()]
+    shape = (len(rows), backbone.architecture.bottleneck_size)
+    return Examples(tested.indices[rows], np.array(values, np.float32).reshape(shape), tested.classes[rows])
+
+
+def _files(images: ImageLists, indices: IndexArray) -> dict[int, str]:
+    return {index: images.images[index].path for index in indices.tolist()}
 
 
 def _n_images(n_bytes: int, spec: InputSpec) -> int:
     return n_bytes // (spec.height * spec.width * 3 * 4)
-
-
-def _as_it_is(images: FloatArray) -> FloatArray:
-    return images

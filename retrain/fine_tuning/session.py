@@ -1,4 +1,4 @@
-"""A network with open weights and a head on it, and the steps that train both together."""
+"""The fine-tuning session: a network with trainable weights and a head on it, trained together."""
 
 import concurrent.futures
 import re
@@ -13,7 +13,7 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import ModelError
 from retrain.fine_tuning.variables import TrainableNetwork
 from retrain.graphdef.nodes import node_name
-from retrain.head.model import Loss
+from retrain.head.model import LossSettings
 
 v1 = tf.compat.v1
 
@@ -24,10 +24,10 @@ EVALUATION_BATCH = 64
 
 @dataclass(frozen=True)
 class Weights:
-    """All that is trained, as it stood at one moment.
+    """Values of all trained weights at one step.
 
     Attributes:
-        network: float32 values by the names of the network's constants.
+        network: float32 values, by the names of the network's constants.
         layers: the head's.
     """
 
@@ -35,21 +35,20 @@ class Weights:
     layers: list[tuple[FloatArray, FloatArray]]
 
 
-class Tuner:
-    """Trains by Adam. In a session rather than a tf.function, for which a network's weights would be copied several times."""
+class FineTuningSession:
+    """Network and head in training by Adam, in a v1 session: a tf.function would copy the network's weights several times."""
 
-    def __init__(self, network: TrainableNetwork, feed: str, fetch: str, layers: Layers, loss: Loss, seed: int) -> None:
-        """
+    def __init__(self, network: TrainableNetwork, layers: Layers, loss: LossSettings, seed: int) -> None:
+        """Build the training graph, and initialize its variables.
+
         Args:
-            network: its weights are the values to begin with.
-            feed: the tensor that takes float32 [N, H, W, 3].
-            fetch: the tensor that gives the bottlenecks, N × D values.
-            layers: the head's weights to begin with.
-            loss: what is minimised.
+            network: the network, with the initial values of its weights.
+            layers: the initial weights of the head.
+            loss: settings of the loss function.
             seed: of dropout.
 
         Raises:
-            ModelError: the network has an operation that no gradient is known for, or that none comes through.
+            ModelError: the network has an operation without a gradient, or no gradient reaches its weights.
         """
         self._names = [weight.name for weight in network.weights]
         initial = [weight.value for weight in network.weights] + [array for layer in layers for array in layer]
@@ -64,45 +63,45 @@ class Tuner:
             self._values = [variable.read_value() for variable in variables]
             self._restore = [variable.initializer for variable in variables]
             n_network = len(self._names)
-            bottlenecks = _bottlenecks(network, feed, fetch, self._images, self._values[:n_network])
+            bottlenecks = _bottlenecks(network, self._images, self._values[:n_network])
             self._head = list(zip(self._values[n_network::2], self._values[n_network + 1 :: 2], strict=True))
             self._logits = self._apply_head(tf.reshape(bottlenecks, [-1, layers[0][0].shape[0]]), loss)
             self._loss = self._mean_loss(loss)
             self._update = _update(self._loss, variables, self._rate, n_network)
             initialize = v1.global_variables_initializer()
         self._rate_of_dropout = loss.dropout
-        # In a thread of its own: the main thread can be woken by Ctrl-C then, even in the middle of a step that takes seconds.
+        # In a thread of its own, so that Ctrl-C wakes the main thread even during a step that takes seconds.
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
         self._session = v1.Session(graph=graph)
         self._run(initialize, dict(zip(self._initial, initial, strict=True)))
 
     def step(self, images: FloatArray, classes: IndexArray, learning_rate: float) -> tuple[FloatArray, float]:
-        """Trains on a batch, float32 [B, H, W, 3] and int64 [B]; gives its logits, float32 [B, C], and loss before the step."""
+        """Train on a batch, float32 [B, H, W, 3] and int64 [B]. Return its logits, float32 [B, C], and loss before the step."""
         feeds = {self._images: images, self._classes: classes, self._rate: learning_rate, self._dropout: self._rate_of_dropout}
         logits, loss, _ = self._run([self._logits, self._loss, self._update], feeds)
         return logits, float(loss)
 
     def logits(self, images: FloatArray) -> FloatArray:
-        """float32 [N, H, W, 3] → float32 [N, C], with the weights as they are."""
+        """Return the logits, float32 [N, H, W, 3] → float32 [N, C], with the current weights."""
         parts = [images[start : start + EVALUATION_BATCH] for start in range(0, len(images), EVALUATION_BATCH)]
         return np.concatenate([self._run(self._logits, {self._images: part}) for part in parts])
 
     def weights(self) -> Weights:
-        """A copy of the weights as they are."""
+        """Return a copy of the current weights."""
         values = self._run(self._values, {})
         n_network = len(self._names)
         layers = list(zip(values[n_network::2], values[n_network + 1 :: 2], strict=True))
         return Weights(dict(zip(self._names, values, strict=False)), layers)
 
     def close(self) -> None:
-        """Frees what the session holds."""
+        """Free the session's resources."""
         self._thread.shutdown()
         self._session.close()
 
     def _run(self, fetches: Any, feeds: dict[Any, Any]) -> Any:
         return self._thread.submit(self._session.run, fetches, feeds).result()
 
-    def _apply_head(self, values: tf.Tensor, loss: Loss) -> tf.Tensor:
+    def _apply_head(self, values: tf.Tensor, loss: LossSettings) -> tf.Tensor:
         for number, (weights, biases) in enumerate(self._head):
             inputs = tf.nn.relu(values) if number else values
             if loss.dropout and (number or len(self._head) == 1):
@@ -110,10 +109,10 @@ class Tuner:
             values = tf.matmul(inputs, weights) + biases
         return values
 
-    def _mean_loss(self, loss: Loss) -> tf.Tensor:
+    def _mean_loss(self, loss: LossSettings) -> tf.Tensor:
         n_classes = self._head[-1][1].shape[0]
-        share = loss.label_smoothing
-        targets = tf.one_hot(self._classes, n_classes) * (1 - share) + share / n_classes
+        smoothing = loss.label_smoothing
+        targets = tf.one_hot(self._classes, n_classes) * (1 - smoothing) + smoothing / n_classes
         losses = tf.nn.softmax_cross_entropy_with_logits(targets, self._logits)
         if loss.class_weights is not None:
             losses *= tf.gather(loss.class_weights, self._classes)
@@ -121,35 +120,37 @@ class Tuner:
         return tf.reduce_mean(losses) + penalty
 
 
-def _bottlenecks(network: TrainableNetwork, feed: str, fetch: str, images: tf.Tensor, values: Sequence[tf.Tensor]) -> tf.Tensor:
+def _bottlenecks(network: TrainableNetwork, images: tf.Tensor, values: Sequence[tf.Tensor]) -> tf.Tensor:
     kinds = {node.name: node.attr["dtype"].type for node in network.graph_def.node if node.op == "Placeholder"}
     placed = {
         weight.tensor: tf.cast(value, kinds[node_name(weight.tensor)])
         for weight, value in zip(network.weights, values, strict=True)
     }
     try:
-        [output] = tf.graph_util.import_graph_def(network.graph_def, {feed: images, **placed}, [fetch], name="")
+        [output] = tf.graph_util.import_graph_def(
+            network.graph_def, {network.input_tensor: images, **placed}, [network.bottleneck_tensor], name=""
+        )
     except (LookupError, TypeError, ValueError) as error:
         raise _cannot(str(error).splitlines()[0]) from error
     return output
 
 
 def _update(loss: tf.Tensor, variables: Sequence[tf.Variable], rate: tf.Tensor, n_network: int) -> tf.Operation:
-    """Adam with the constants of its authors (Kingma and Ba, 2015), which are TensorFlow's defaults."""
+    """Return an Adam step with the constants of its authors (Kingma and Ba, 2015), which are TensorFlow's defaults."""
     optimizer = v1.train.AdamOptimizer(rate)
     try:
         gradients = optimizer.compute_gradients(loss, list(variables))
     except (LookupError, ValueError) as error:
         named = re.search(r"operation ?'?([^' ]+)'? \(op type: (\w+)\)", str(error))
-        reason = f"no gradient is known of its operation {named[1]} ({named[2]})" if named else str(error).splitlines()[0]
+        reason = f"its operation {named[1]} ({named[2]}) has no gradient" if named else str(error).splitlines()[0]
         raise _cannot(reason) from error
     if all(gradient is None for gradient, _ in gradients[:n_network]):
-        raise _cannot("no gradient comes through to the weights")
+        raise _cannot("no gradient reaches its weights")
     return optimizer.apply_gradients([(gradient, variable) for gradient, variable in gradients if gradient is not None])
 
 
 def _cannot(reason: str) -> ModelError:
     return ModelError(
-        f"The network cannot be fine-tuned: {reason}. Take another network (--architecture), weights after it "
+        f"The network cannot be fine-tuned: {reason}. Use another network (--architecture), weights after it "
         "(--fine_tune_layers), or leave --fine_tune_steps out."
     )

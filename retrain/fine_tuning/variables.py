@@ -1,4 +1,4 @@
-"""Which constants of a frozen network are its weights, how they become variables again, and how their new values are put back."""
+"""Trainable weights of a frozen network: finding them among its constants, and writing new values back."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,9 @@ from retrain.graphdef.nodes import node_name
 from retrain.graphdef.rewrite import modernised
 from retrain.graphdef.subgraph import subgraph
 
-# Operations that a layer begins with, by the input that holds its kernel.
+# Operations that a layer starts with: index of the input that holds its kernel.
 KERNELS = {"Conv2D": 1, "DepthwiseConv2dNative": 1, "MatMul": 1, "Conv2DBackpropInput": 1, "BatchMatMul": 1, "BatchMatMulV2": 1}
-# Operations that shift or scale what came out of a kernel, by the inputs that may hold the vector for it.
+# Operations that shift or scale the output of a kernel: indices of the inputs that may hold the vector.
 SHIFTS_AND_SCALES = {
     "BiasAdd": (1,),
     "Add": (0, 1),
@@ -32,11 +32,11 @@ FLOATS = (tf.float32, tf.float16, tf.bfloat16)
 
 @dataclass(frozen=True)
 class Weight:
-    """A constant that can be trained.
+    """Constant that can be trained.
 
     Attributes:
         name: of the Const node.
-        tensor: what a variable takes the place of: the constant, or its cast to float32 where it is stored in fewer bits.
+        tensor: name of the tensor that a variable replaces: the constant, or its cast to float32 if it has fewer bits.
         value: float32, of the constant's shape.
     """
 
@@ -47,33 +47,37 @@ class Weight:
 
 @dataclass(frozen=True)
 class TrainableNetwork:
-    """A copy of a network whose weights are left open.
+    """Copy of a network whose weights are placeholders.
 
     Attributes:
-        graph_def: the network, with a placeholder in the place of each weight; runs in TensorFlow 2, and takes batches.
-        weights: what belongs there.
-        names: of all weights that the network has, of those too that are not left open.
+        graph_def: the network, with a placeholder instead of each weight; runs in TensorFlow 2, on batches.
+        weights: the weights.
+        names: names of all weights of the network, also of those that are not to be trained.
+        input_tensor: name of the input, float32 [N, H, W, 3].
+        bottleneck_tensor: name of the output, N × D values.
     """
 
     graph_def: GraphDef
     weights: tuple[Weight, ...]
     names: tuple[str, ...]
+    input_tensor: str
+    bottleneck_tensor: str
 
 
 def trainable_network(network: GraphDef, feed: str, fetch: str, names: str | None = None) -> TrainableNetwork:
-    """The network from `feed` to `fetch` (names of tensors), with its weights left open.
+    """Return the network from `feed` to `fetch` (names of tensors), with placeholders instead of its weights.
 
-    Weights are the kernels of convolutions and matrix products, and the vectors that are added to or multiplied with what comes
-    out of them: biases, and beta and gamma of batch normalisation. No weights are: scalars (epsilon); integers (shapes, axes);
-    what changes the image before the first kernel; and the moving mean and variance of batch normalisation, which are
-    statistics of the photos that the network was trained on. A frozen network normalises with those, as it will when it is used;
-    a change of theirs would do nothing that beta and gamma cannot do.
+    Weights are the kernels of convolutions and matrix products, and the vectors that are added to or multiplied with their
+    output: biases, and beta and gamma of batch normalisation. Not weights are: scalars (epsilon); integers (shapes, axes); what
+    changes the image before the first kernel; and the moving mean and variance of batch normalisation, which are statistics of
+    the photos that the network was trained on. A frozen network normalises with those, as it does when it is used; changing them
+    would do nothing that beta and gamma cannot do.
 
     Args:
         network: is not changed.
-        feed: takes float32 [N, H, W, 3].
-        fetch: gives the bottlenecks.
-        names: a regular expression; only weights in whose names it is found. None is all.
+        feed: the input, float32 [N, H, W, 3].
+        fetch: the bottleneck.
+        names: regular expression; only weights whose names match it are trained. None is all.
     """
     graph_def = modernised(subgraph(network, [node_name(fetch)]))
     found = _find_weights(graph_def, node_name(feed))
@@ -84,13 +88,13 @@ def trainable_network(network: GraphDef, feed: str, fetch: str, names: str | Non
             kind = node.attr["dtype" if node.op == "Const" else "DstT"].type
             node.CopyFrom(NodeDef(name=node.name, op="Placeholder"))
             node.attr["dtype"].type = kind
-    return TrainableNetwork(graph_def, tuple(weights), tuple(weight.name for weight in found))
+    return TrainableNetwork(graph_def, tuple(weights), tuple(weight.name for weight in found), feed, fetch)
 
 
 def with_weights(network: GraphDef, values: Mapping[str, FloatArray]) -> GraphDef:
-    """A copy of the network with the same nodes and other numbers: float32 values by the names of Const nodes.
+    """Return a copy of the network with new values of some constants: float32, by the names of Const nodes.
 
-    They are rounded to the type that each constant has in the file.
+    The values are rounded to the type that each constant has in the file.
     """
     changed = GraphDef()
     changed.CopyFrom(network)
@@ -104,22 +108,22 @@ def with_weights(network: GraphDef, values: Mapping[str, FloatArray]) -> GraphDe
 
 
 class _Wiring:
-    """Who uses whose output, in the part of a graph between `feed` and its outputs."""
+    """Users of each node's output, in the part of a graph between `feed` and its outputs."""
 
     def __init__(self, graph_def: GraphDef, feed: str) -> None:
         self.nodes = {node.name: node for node in graph_def.node}
         self.users: dict[str, list[tuple[NodeDef, int]]] = {name: [] for name in self.nodes}
         for node in graph_def.node:
-            for place, text in enumerate(node.input):
+            for index, text in enumerate(node.input):
                 if not text.startswith("^") and node.name != feed:
-                    self.users[node_name(text)].append((node, place))
+                    self.users[node_name(text)].append((node, index))
         self.on_the_image = self.after([feed])
         self.after_kernels = self.after(name for name in self.on_the_image if self.nodes[name].op in KERNELS)
         roots = [name for name, node in self.nodes.items() if node.op in ("Rsqrt", "Sqrt") and name not in self.on_the_image]
         self.after_variance = self.after(roots)
 
     def after(self, names: Iterable[str]) -> set[str]:
-        """All that is computed from these nodes, and they themselves."""
+        """Return the names of these nodes and of all nodes computed from them."""
         found, waiting = set(), list(names)
         while waiting:
             name = waiting.pop()
@@ -129,16 +133,16 @@ class _Wiring:
         return found
 
     def meets_image(self, name: str) -> list[tuple[NodeDef, int]]:
-        """The operations on the image, and which input of theirs, that the node's value reaches through other constants."""
+        """Return the operations on the image, and their input's index, that the node's value reaches through constants."""
         return [
-            (user, place)
+            (user, index)
             for each in self._constant_after(name)
-            for user, place in self.users[each]
+            for user, index in self.users[each]
             if user.name in self.on_the_image
         ]
 
     def is_statistic(self, name: str) -> bool:
-        """Whether it is a moving variance, whose root is taken; or a moving mean m, in `beta - m · gamma / root`."""
+        """Return True for a moving variance, whose root is computed, and for a moving mean m, in `beta - m · gamma / root`."""
         if any(self.nodes[each].op in ("Rsqrt", "Sqrt") for each in self._constant_after(name)):
             return True
         return any(self._is_scaled_mean(user) for each in self._copies(name) for user, _ in self.users[each])
@@ -148,10 +152,10 @@ class _Wiring:
             return False
         scaled = any(node_name(text) in self.after_variance for text in node.input)
         users = self.users[node.name]
-        return scaled and bool(users) and all(user.op == "Sub" and place == 1 for user, place in users)
+        return scaled and bool(users) and all(user.op == "Sub" and index == 1 for user, index in users)
 
     def _copies(self, name: str) -> set[str]:
-        """The node, and those that only hand its value on."""
+        """Return the names of the node and of those that only copy or cast its value."""
         found, waiting = {name}, [name]
         while waiting:
             for user, _ in self.users[waiting.pop()]:
@@ -179,14 +183,14 @@ def _find_weights(graph_def: GraphDef, feed: str) -> list[Weight]:
     return found
 
 
-def _is_weight(wiring: _Wiring, user: NodeDef, place: int) -> bool:
+def _is_weight(wiring: _Wiring, user: NodeDef, index: int) -> bool:
     if user.op in KERNELS:
-        return place == KERNELS[user.op]
-    return user.name in wiring.after_kernels and place in SHIFTS_AND_SCALES.get(user.op, ())
+        return index == KERNELS[user.op]
+    return user.name in wiring.after_kernels and index in SHIFTS_AND_SCALES.get(user.op, ())
 
 
 def _float32_copy(wiring: _Wiring, node: NodeDef) -> str:
-    """Where the constant's value has 32 bits. In 16 most steps would be lost: they are smaller than what rounding takes away."""
+    """Return the node that holds the constant's value in 32 bits: in 16 bits most steps would be lost to rounding."""
     users = wiring.users[node.name]
     if node.attr["dtype"].type != tf.float32.as_datatype_enum and len(users) == 1:
         [(user, _)] = users

@@ -1,82 +1,109 @@
-"""The batches of a training, one for each step, from the cached bottlenecks or through distorted images."""
+"""Batches of a training: drawn from the data set, or made by distorting images at each step."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.data.augment import Distortion, distorted_bottlenecks
-from retrain.head.dataset import Dataset
-from retrain.input_spec import InputSpec
-from retrain.options.head import HeadOptions
+from retrain.data.sampling import Sampler
+from retrain.head.dataset import Dataset, Examples
+from retrain.options.head import LBFGS, HeadOptions
 from retrain.process.interruption import raise_if_interrupted
 
+if TYPE_CHECKING:  # It loads TensorFlow, which a sweep's workers do without.
+    from retrain.data.augment import DistortedLoader
 
-@dataclass(frozen=True)
-class DistortedImages:
-    """What it takes to make bottlenecks afresh.
-
-    Attributes:
-        paths: of all images.
-        for_pillow: positions of those that TensorFlow cannot decode.
-        distortion: how much they are changed.
-        rng: the source of the changes.
-        network: float32 [B, H, W, 3] → float32 [B, D].
-        spec: the network's input.
-        batch_size: how many images go through the network together; None chooses.
-    """
-
-    paths: Sequence[str]
-    for_pillow: Sequence[int]
-    distortion: Distortion
-    rng: np.random.Generator
-    network: BatchFunction
-    spec: InputSpec
-    batch_size: int | None
+Batch: TypeAlias = tuple[FloatArray, IndexArray]  # Bottlenecks, float32 [B, D], and classes, int64 [B].
 
 
-def training_batches(
-    data: Dataset, options: HeadOptions, distorted: DistortedImages | None, first_step: int
-) -> Iterator[tuple[FloatArray, IndexArray]]:
-    """A batch for each training step from `first_step` on, float32 [B, D] and int64 [B].
+class Batches:
+    """Source of the batches of one training, with one random generator for each set."""
 
-    What the steps before it drew is drawn again and passed over, so that the rest is as if there had been no interruption.
-    """
-    sampler = data.samplers["training"]
-    for step in range(first_step):
+    def __init__(self, options: HeadOptions, data: Dataset, rngs: Mapping[str, np.random.Generator]) -> None:
+        """Make a source of batches.
+
+        Args:
+            options: the batch sizes, and the steps after which validation images are drawn.
+            data: the data set.
+            rngs: the random generator of each set.
+        """
+        self._options, self._data = options, data
+        self._samplers = {split: Sampler(data.classes, data.members[split], rng) for split, rng in rngs.items()}
+        self._buffers: dict[str, FloatArray] = {}
+
+    def training(self, first_step: int = 0) -> Iterator[Batch]:
+        """Yield a batch for each training step from `first_step` on; for L-BFGS one batch of all training images.
+
+        The draws of the earlier steps are drawn and discarded, so that the others are those of an uninterrupted run.
+        """
+        if self._options.optimizer == LBFGS:
+            yield self.whole("training")
+            return
+        for step in range(first_step):
+            self._skip(step)
+        for _ in range(first_step, self._options.how_many_training_steps):
+            yield self._draw("training", self._options.train_batch_size)
+
+    def distorted(self, loader: "DistortedLoader", network: BatchFunction, first_step: int = 0) -> Iterator[Batch]:
+        """Yield a batch for each training step from `first_step` on, of images that are distorted at each step.
+
+        Args:
+            loader: draws and distorts the training images.
+            network: float32 [n, H, W, 3] → float32 [n, D].
+            first_step: as in `training`.
+
+        Raises:
+            ImageFolderError: none of the images can be decoded any more.
+        """
+        for step in range(first_step):
+            loader.draw(self._skip(step))
+        sampler, batch_size = self._samplers["training"], self._options.train_batch_size
+        chunks = loader.outputs(lambda: sampler.draw(batch_size), network)
+        batches = rebatch(chunks, len(sampler) if batch_size == -1 else batch_size)
+        for indices, values in itertools.islice(batches, self._options.how_many_training_steps - first_step):
+            yield values, self._data.classes[indices]
+
+    def validation(self) -> Batch:
+        """Draw a validation batch; it is empty if there are no validation images."""
+        return self._draw("validation", self._options.validation_batch_size)
+
+    def whole(self, split: str) -> Batch:
+        """Return all images of a set, each once, class by class."""
+        return self._draw(split, -1)
+
+    def testing(self, batch_size: int) -> Examples:
+        """Draw images of the testing set; -1 returns all of them."""
+        indices = self._samplers["testing"].draw(batch_size)
+        return Examples(indices, self._data.values[indices], self._data.classes[indices])
+
+    def _skip(self, step: int) -> int:
+        """Draw what an earlier run drew for a step; return the number of training images."""
         raise_if_interrupted()
-        n_drawn = len(sampler.draw(options.train_batch_size))
-        if distorted:
-            distorted.distortion.draw(n_drawn, distorted.rng)
-        if options.is_evaluated(step):
-            data.samplers["validation"].draw(options.validation_batch_size)
-    if not distorted:
-        for _ in range(first_step, options.how_many_training_steps):
-            yield data.batch("training", options.train_batch_size)
-        return
-    chunks = distorted_bottlenecks(
-        distorted.paths,
-        distorted.for_pillow,
-        lambda: sampler.draw(options.train_batch_size),
-        distorted.distortion,
-        distorted.rng,
-        distorted.network,
-        distorted.spec,
-        distorted.batch_size,
-    )
-    batch_size = len(sampler) if options.train_batch_size == -1 else options.train_batch_size
-    for positions, values in itertools.islice(rebatch(chunks, batch_size), options.how_many_training_steps - first_step):
-        yield values, data.class_of[positions]
+        n_drawn = len(self._samplers["training"].draw(self._options.train_batch_size))
+        if self._options.is_evaluated(step):
+            self._samplers["validation"].draw(self._options.validation_batch_size)
+        return n_drawn
+
+    def _draw(self, split: str, batch_size: int) -> Batch:
+        """Draw from a set. The bottlenecks lie in memory that the next draw from the same set uses again.
+
+        Fresh memory would cost more than the training step itself.
+        """
+        indices = self._samplers[split].draw(batch_size)
+        if split not in self._buffers or len(self._buffers[split]) != len(indices):
+            self._buffers[split] = np.empty((len(indices), self._data.values.shape[1]), np.float32)
+        bottlenecks = np.take(self._data.values, indices, axis=0, out=self._buffers[split], mode="clip")
+        return bottlenecks, self._data.classes[indices]
 
 
 def rebatch(chunks: Iterator[tuple[IndexArray, FloatArray]], batch_size: int) -> Iterator[tuple[IndexArray, FloatArray]]:
-    """Chunks of any size, int64 [n] and float32 [n, D] → batches of `batch_size`, in the same order."""
-    positions, values = next(chunks)
+    """Regroup chunks of any size, int64 [n] and float32 [n, D], into batches of `batch_size`, in the same order."""
+    indices, values = next(chunks)
     while True:
-        while len(positions) < batch_size:
-            more_positions, more_values = next(chunks)
-            positions, values = np.append(positions, more_positions), np.concatenate([values, more_values])
-        yield positions[:batch_size], values[:batch_size]
-        positions, values = positions[batch_size:], values[batch_size:]
+        while len(indices) < batch_size:
+            more_indices, more_values = next(chunks)
+            indices, values = np.append(indices, more_indices), np.concatenate([values, more_values])
+        yield indices[:batch_size], values[:batch_size]
+        indices, values = indices[batch_size:], values[batch_size:]

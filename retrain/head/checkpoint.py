@@ -1,4 +1,4 @@
-"""The trained head as a TensorFlow checkpoint, under the original's variable names, and what it takes to go on from there."""
+"""Checkpoints of the trained head in TensorFlow's format, under the original's variable names, and the state to resume from."""
 
 import contextlib
 import os
@@ -18,22 +18,22 @@ WEIGHTS = "final_training_ops/weights/final_weights"
 BIASES = "final_training_ops/biases/final_biases"
 HIDDEN = "final_training_ops/hidden_"
 STEP = "global_step"
-# Beyond the original's. With the seed a run draws what the interrupted one drew; the identity is of its labels and its network.
+# Beyond the original's. With the seed a resumed run draws what the interrupted one drew; the identity names the training.
 SEED, IDENTITY = "retrain/random_seed", "retrain/identity"
-STATE = "retrain/state/"  # Begins the names of what optimizers remember.
+STATE = "retrain/state/"  # Prefix of the names of the optimizer's state.
 DATA, INDEX = ".data-00000-of-00001", ".index"
-NEW = "-new"  # Ends the prefix of a checkpoint that is not yet in its place.
+NEW = "-new"  # Suffix of the prefix of a checkpoint that is not complete yet.
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training as it stood.
+    """State of a training.
 
     Attributes:
         variables: weights, float32 [inputs, outputs], and biases, float32 [outputs], of each of the head's layers in turn.
-        step: how many steps were done.
+        step: number of steps done.
         random_seed: of the whole run.
-        identity: tells this training from one with other labels or another network.
+        identity: distinguishes this training from one with other labels or another network, as JSON.
         state: other arrays that the next steps depend on, by name.
     """
 
@@ -45,13 +45,13 @@ class Checkpoint:
 
 
 def variable_names(count: int) -> list[str]:
-    """Names of so many variables, two a layer: the last layer has the original's, those before it are numbered from 1."""
+    """Return the names of `count` variables, two per layer: the original's for the last layer, numbered ones for the others."""
     hidden = [f"{HIDDEN}{layer}/{kind}" for layer in range(1, count // 2) for kind in ("weights", "biases")]
     return [*hidden, WEIGHTS, BIASES]
 
 
 def write_checkpoint(prefix: str, checkpoint: Checkpoint) -> None:
-    """Writes `<prefix>.index` and `<prefix>.data-00000-of-00001`, each as a whole, in place of an earlier checkpoint's.
+    """Write `<prefix>.index` and `<prefix>.data-00000-of-00001`, each atomically, over those of an earlier checkpoint.
 
     Raises:
         OutputError: the files cannot be written.
@@ -59,7 +59,7 @@ def write_checkpoint(prefix: str, checkpoint: Checkpoint) -> None:
     folder, name = os.path.split(prefix)
     try:
         os.makedirs(folder or ".", exist_ok=True)
-        # TensorFlow gives these a random name at first, and renames.
+        # TensorFlow writes to files with random names first, and renames them.
         remove_orphans(folder or ".", re.compile(re.escape(name + NEW) + r"\.(data|index).*\.tempstate\d+"))
         tensors = {
             **dict(zip(variable_names(len(checkpoint.variables)), checkpoint.variables, strict=True)),
@@ -80,13 +80,13 @@ def write_checkpoint(prefix: str, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(prefix: str) -> Checkpoint | None:
-    """The checkpoint of an earlier run; None where there is none.
+    """Return the checkpoint of an earlier run; None if there is none.
 
     Raises:
-        CheckpointError: it is damaged, or holds nothing to go on from, as those of the original.
+        CheckpointError: it is damaged, or has no state to resume from, as those of the original.
     """
     if not os.path.exists(prefix + NEW + DATA):
-        with contextlib.suppress(OSError):  # Its run was killed between the two renames: this is the other one.
+        with contextlib.suppress(OSError):  # Its run was killed between the two renames: do the second one.
             os.replace(prefix + NEW + INDEX, prefix + INDEX)
     if not os.path.exists(prefix + INDEX):
         return None
@@ -100,6 +100,6 @@ def read_checkpoint(prefix: str) -> Checkpoint | None:
         return Checkpoint(variables, step, seed, reader.get_tensor(IDENTITY).decode(), state)
     except (tf.errors.OpError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
-            f"The checkpoint {prefix} (--checkpoint_path) is damaged, or was not written by this tool: there is nothing to go on "
-            "from. Leave --resume out to train from the start."
+            f"The checkpoint {prefix} (--checkpoint_path) is damaged, or was not written by this tool: it cannot be resumed. "
+            "Leave --resume out to train from the start."
         ) from error

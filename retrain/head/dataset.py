@@ -1,77 +1,80 @@
-"""The images with their bottlenecks and classes, and the batches drawn from them."""
+"""The data set that a head is trained on: bottlenecks, classes and sets."""
 
-import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.bottlenecks.cache import Bottlenecks
-from retrain.data.image_folder import ImageLists
-from retrain.data.sampling import Sampler
-from retrain.errors import ImageFolderError, shown
-
-logger = logging.getLogger("retrain")
+from retrain.data.image_folder import SPLITS, ImageLists
+from retrain.data.sampling import in_class_order
+from retrain.errors import ImageFolderError
 
 
+@dataclass(frozen=True)
 class Dataset:
-    """Bottlenecks and classes of all images, and a sampler for each split.
+    """Bottlenecks and classes of all images, and the images of each set. Never changed once made.
 
     Attributes:
         values: float32 [N, D].
-        class_of: int64 [N].
-        samplers: by `training`, `validation`, `testing`; images that could not be decoded are in none.
+        classes: int64 [N].
+        members: indices of each set's images, int64 [n], class by class, by `training`, `validation`, `testing`. Images that
+            cannot be decoded are in none.
+        n_classes: C.
     """
 
-    def __init__(self, images: ImageLists, bottlenecks: Bottlenecks, rngs: Mapping[str, np.random.Generator]) -> None:
-        """
-        Args:
-            images: N images.
-            bottlenecks: theirs.
-            rngs: the source of randomness of each split.
+    values: FloatArray
+    classes: IndexArray
+    members: Mapping[str, IndexArray]
+    n_classes: int
 
-        Raises:
-            ImageFolderError: of some class no training image could be decoded.
-        """
-        self.values = bottlenecks.values
-        self.class_of = np.array([image.class_index for image in images.images], dtype=np.int64)
-        self._n_classes = len(images.labels)
-        self.samplers: dict[str, Sampler] = {}
-        self._buffers: dict[str, FloatArray] = {}
-        for split, rng in rngs.items():
-            members = [position for position in images.indices(split) if position not in bottlenecks.failed]
-            self.samplers[split] = Sampler(self.class_of, members, rng)
-        self._check_all_trainable(images)
-
-    def batch(self, split: str, batch_size: int) -> tuple[FloatArray, IndexArray]:
-        """Draws from a split, as `Sampler.draw` does: bottlenecks, float32 [B, D], and classes, int64 [B].
-
-        The bottlenecks lie in memory that the next draw from the same split uses again: fresh memory would cost more than
-        the training step itself.
-        """
-        positions = self.samplers[split].draw(batch_size)
-        if split not in self._buffers or len(self._buffers[split]) != len(positions):
-            self._buffers[split] = np.empty((len(positions), self.values.shape[1]), np.float32)
-        bottlenecks = np.take(self.values, positions, axis=0, out=self._buffers[split], mode="clip")
-        return bottlenecks, self.class_of[positions]
+    def __str__(self) -> str:
+        counts = " + ".join(f"{len(members)} {split}" for split, members in self.members.items())
+        return f"{counts} images of {self.n_classes} classes"
 
     def class_counts(self, split: str) -> IndexArray:
-        """Images of each class in a split, int64 [C]."""
-        return np.bincount(self.class_of[self.samplers[split].draw(-1)], minlength=self._n_classes)
-
-    def _check_all_trainable(self, images: ImageLists) -> None:
-        trained = set(self.class_of[self.samplers["training"].draw(-1)].tolist())
-        for index, folder in enumerate(images.folders):
-            if index not in trained:
-                raise ImageFolderError(f"No image of the class {folder} is left to train on: none could be decoded.")
+        """Return the number of images of each class in a set, int64 [C]."""
+        return np.bincount(self.classes[self.members[split]], minlength=self.n_classes)
 
 
-def report_skipped(images: ImageLists, bottlenecks: Bottlenecks, strict: bool) -> None:
-    """Warns of all images that could not be decoded. Raises ImageFolderError instead if `strict`."""
-    if not bottlenecks.failed:
-        return
-    lines = [f"  {shown(images.images[position].path)}: {reason}" for position, reason in sorted(bottlenecks.failed.items())]
-    listing = "\n".join(lines)
-    if strict:
-        raise ImageFolderError(f"{len(lines)} images could not be decoded (--strict). Mend or remove them:\n{listing}")
-    logger.warning("%d images could not be decoded and are skipped:\n%s", len(lines), listing)
+@dataclass(frozen=True)
+class Examples:
+    """Some images of a data set.
+
+    Attributes:
+        indices: int64 [n].
+        bottlenecks: float32 [n, D].
+        classes: int64 [n].
+    """
+
+    indices: IndexArray
+    bottlenecks: FloatArray
+    classes: IndexArray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def make_dataset(images: ImageLists, bottlenecks: Bottlenecks, failed: Mapping[int, str]) -> Dataset:
+    """Return the data set of N images.
+
+    Args:
+        images: the images.
+        bottlenecks: their bottlenecks.
+        failed: reason for each image that cannot be decoded, by index.
+
+    Raises:
+        ImageFolderError: a class has no training image that can be decoded.
+    """
+    classes = np.array([image.class_index for image in images.images], dtype=np.int64)
+    members = {
+        split: in_class_order(classes, [index for index in images.indices(split) if index not in failed]) for split in SPLITS
+    }
+    for array in (classes, *members.values()):
+        array.flags.writeable = False
+    trained = set(classes[members["training"]].tolist())
+    for index, folder in enumerate(images.folders):
+        if index not in trained:
+            raise ImageFolderError(f"No image of the class {folder} is left to train on: none could be decoded.")
+    return Dataset(bottlenecks.values, classes, members, len(images.labels))

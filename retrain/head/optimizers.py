@@ -1,4 +1,4 @@
-"""How a gradient changes the variables, and how the learning rate changes with the steps."""
+"""Optimizers and learning rate schedules."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,16 +18,16 @@ class GradientDescent:
     """`variable -= rate · gradient`.
 
     Attributes:
-        slots: what it remembers from step to step, arrays like the variables; part of a checkpoint.
+        slots: state kept from step to step, arrays like the variables; part of a checkpoint.
     """
 
     def __init__(self, variables: Sequence[FloatArray]) -> None:
-        """`variables` are changed in place."""
+        """Make an optimizer that changes `variables` in place."""
         self._variables = variables
         self.slots: list[FloatArray] = []
 
     def update(self, gradients: Sequence[FloatArray], rate: float, step: int) -> None:
-        """Changes the variables. The gradients, each like its variable, are used up; `step` counts from 0."""
+        """Update the variables. The gradients, each like its variable, are overwritten; `step` counts from 0."""
         for variable, gradient in zip(self._variables, gradients, strict=True):
             gradient *= np.float32(rate)
             variable -= gradient
@@ -49,7 +49,7 @@ class Momentum(GradientDescent):
 
 
 class Adam(GradientDescent):
-    """Kingma and Ba 2014, in the form that ends its section 2, with the corrections in the rate."""
+    """Adam (Kingma and Ba 2014), in the form at the end of section 2, with the bias corrections in the rate."""
 
     def __init__(self, variables: Sequence[FloatArray]) -> None:
         super().__init__(variables)
@@ -57,17 +57,17 @@ class Adam(GradientDescent):
 
     def update(self, gradients: Sequence[FloatArray], rate: float, step: int) -> None:
         corrected = np.float32(rate * math.sqrt(1 - BETA_2 ** (step + 1)) / (1 - BETA_1 ** (step + 1)))
-        for place, (variable, gradient) in enumerate(zip(self._variables, gradients, strict=True)):
-            mean, square = self.slots[2 * place : 2 * place + 2]
+        for index, (variable, gradient) in enumerate(zip(self._variables, gradients, strict=True)):
+            mean, square = self.slots[2 * index : 2 * index + 2]
             mean += np.float32(1 - BETA_1) * (gradient - mean)
             square += np.float32(1 - BETA_2) * (gradient * gradient - square)
             variable -= corrected * mean / (np.sqrt(square) + np.float32(EPSILON))
 
 
-# L-BFGS is not among them: it takes no steps along given gradients, but calls for those that it wants.
+# L-BFGS is not among them: it evaluates the gradients that it needs itself.
 OPTIMIZERS: dict[str, type[GradientDescent]] = {GRADIENT_DESCENT: GradientDescent, MOMENTUM: Momentum, ADAM: Adam}
 
-# From the share of the steps that is done, in [0, 1), to the factor of the learning rate.
+# Factor of the learning rate, by the share of the steps that are done, in [0, 1).
 SCHEDULES: dict[str, Callable[[float], float]] = {
     CONSTANT: lambda done: 1.0,
     LINEAR: lambda done: 1 - done,

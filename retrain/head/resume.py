@@ -1,90 +1,75 @@
-"""How far the training is, kept in its checkpoint, so that an interrupted one can be gone on with."""
+"""Checkpoints during training, so that an interrupted training can be resumed."""
 
 import contextlib
 import json
 import logging
+import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from retrain.errors import CheckpointError, OutputError, RetrainError
+from retrain.errors import CheckpointError, FlagError, OutputError, RetrainError
 from retrain.head.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from retrain.head.trainer import Trainer
+from retrain.options.checkpoint import CheckpointOptions
 
 logger = logging.getLogger("retrain")
 
 SAVE_EVERY_SECONDS = 5.0
 
 
-class Progress:
-    """The steps done of a training, and its checkpoint.
+class Checkpointer:
+    """Writer of a training's checkpoints, and the checkpoint that it resumes from.
 
     Attributes:
         random_seed: of the whole run.
-        steps_done: by earlier runs too.
+        steps_done: number of steps done, by earlier runs too.
     """
 
-    def __init__(self, checkpoint_path: str, random_seed: int, identity: dict[str, Any]) -> None:
-        """
+    def __init__(self, path: str, random_seed: int, identity: dict[str, Any], earlier: Checkpoint | None = None) -> None:
+        """Make a checkpointer; `open_checkpointer` makes one for the options of a run.
+
         Args:
-            checkpoint_path: prefix of the checkpoint's files.
+            path: prefix of the checkpoint's files.
             random_seed: of the whole run.
-            identity: what must be the same for a training to be gone on with, by name; fit for JSON.
+            identity: what must be the same for a training to be resumed, by name; fit for JSON.
+            earlier: the checkpoint to resume from.
         """
         self.random_seed = random_seed
-        self.steps_done = 0
-        self._path, self._identity = checkpoint_path, identity
-        self._earlier: Checkpoint | None = None
+        self.steps_done = earlier.step if earlier else 0
+        self._path, self._identity, self._earlier = path, identity, earlier
         self._trainer: Trainer | None = None
         self._saved_steps: int | None = None
         self._saved_at = time.monotonic()
 
-    @classmethod
-    def resume(cls, checkpoint_path: str, identity: dict[str, Any]) -> "Progress | None":
-        """What an earlier run of the same training left; None where there is no checkpoint.
+    def restore(self, trainer: Trainer) -> int:
+        """Set the trainer to the checkpoint that it resumes from, if there is one, and save it from now on.
 
-        Raises:
-            CheckpointError: the checkpoint is damaged, or is of another training.
+        Returns:
+            The number of steps that earlier runs have done.
         """
-        earlier = read_checkpoint(checkpoint_path)
-        if earlier is None:
-            logger.info("There is no checkpoint %s yet: training begins at its start.", checkpoint_path)
-            return None
-        theirs = json.loads(earlier.identity)
-        differing = [name for name, value in identity.items() if theirs.get(name) != value]
-        if differing:
-            raise CheckpointError(
-                f"The checkpoint {checkpoint_path} (--checkpoint_path) is of another training: {', '.join(differing)} differ. "
-                "Name the checkpoint of this one, or leave --resume out to train from the start."
-            )
-        progress = cls(checkpoint_path, earlier.random_seed, identity)
-        progress.steps_done, progress._earlier = earlier.step, earlier
-        logger.info("Training goes on after step %d of %s.", earlier.step, checkpoint_path)
-        return progress
-
-    def attach(self, trainer: Trainer) -> None:
-        """Says who trains the head; it goes on from the checkpoint, if there is one."""
         self._trainer = trainer
         if self._earlier:
             trainer.load(self._earlier.variables, self._earlier.state)
+        return self.steps_done
 
     def after_step(self, step: int) -> None:
-        """Counts a step, and every few seconds saves the head."""
+        """Count a step, and every few seconds save the head."""
         self.steps_done = step + 1
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
-            self.keep()
+            self.try_to_save()
 
-    def keep(self) -> None:
-        """Saves the head as it is. If that fails, the training is not to be lost for it."""
+    def try_to_save(self) -> None:
+        """Write the checkpoint. If that fails, warn: the training continues."""
         try:
             self.save()
         except OutputError as error:
-            logger.warning("%s Training goes on.", error)
+            logger.warning("%s Training continues.", error)
         self._saved_at = time.monotonic()
 
     def save(self) -> None:
-        """Writes the checkpoint. Raises OutputError."""
-        assert self._trainer is not None, "attach() comes first"
+        """Write the checkpoint. Raises OutputError."""
+        assert self._trainer is not None, "restore() comes first"
         checkpoint = Checkpoint(
             self._trainer.head.variables, self.steps_done, self.random_seed, json.dumps(self._identity), self._trainer.state()
         )
@@ -92,8 +77,8 @@ class Progress:
         self._saved_steps, self._saved_at = self.steps_done, time.monotonic()
 
     @contextlib.contextmanager
-    def kept_if_interrupted(self, remark: str = "") -> Iterator[None]:
-        """Saves the head if what is done within it does not come to its end, and says how to go on, and the remark."""
+    def saved_if_interrupted(self, remark: str = "") -> Iterator[None]:
+        """Save the head if the block is interrupted or fails; the error then says how to resume, followed by the remark."""
         try:
             yield
         except KeyboardInterrupt:
@@ -107,12 +92,58 @@ class Progress:
             raise
 
     def advice(self) -> str:
-        """How to go on from what was saved."""
+        """Return a sentence that says how to resume from what was saved."""
         if self._saved_steps != self.steps_done:
             return "Finished bottlenecks are kept: run the same command again."
-        return f"Run the same command with --resume to go on after step {self.steps_done}."
+        return f"Run the same command with --resume to resume after step {self.steps_done}."
 
     def _save_if_possible(self) -> None:
         with contextlib.suppress(OutputError):
             if self.steps_done:
                 self.save()
+
+
+def open_checkpointer(options: CheckpointOptions, identity: dict[str, Any], n_steps: int) -> Checkpointer:
+    """Return the checkpointer of a training; with `resume`, it resumes from the checkpoint if there is one.
+
+    Args:
+        options: the checkpoint's path, whether to resume, and the seed.
+        identity: what must be the same for a training to be resumed, by name; fit for JSON.
+        n_steps: number of steps of the whole training.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged, or belongs to another training.
+        FlagError: the checkpoint's training has another seed, or more steps.
+    """
+    path = options.checkpoint_path
+    earlier = _find(path, identity) if options.resume else None
+    if earlier is None:
+        seed = secrets.randbits(32) if options.random_seed is None else options.random_seed
+        return Checkpointer(path, seed, identity)
+    if options.random_seed not in (None, earlier.random_seed):
+        raise FlagError(
+            f"--random_seed must be {earlier.random_seed}, that of the training in {path}, or be left out. "
+            f"Got {options.random_seed}."
+        )
+    if n_steps < earlier.step:
+        raise FlagError(
+            f"--how_many_training_steps must be at least {earlier.step}, the steps already done by the training in {path}. "
+            f"Got {n_steps}."
+        )
+    logger.info("Training resumes after step %d of %s.", earlier.step, path)
+    return Checkpointer(path, earlier.random_seed, identity, earlier)
+
+
+def _find(path: str, identity: dict[str, Any]) -> Checkpoint | None:
+    earlier = read_checkpoint(path)
+    if earlier is None:
+        logger.info("There is no checkpoint %s yet: training starts from the beginning.", path)
+        return None
+    theirs = json.loads(earlier.identity)
+    differing = [name for name, value in identity.items() if theirs.get(name) != value]
+    if differing:
+        raise CheckpointError(
+            f"The checkpoint {path} (--checkpoint_path) belongs to another training: {', '.join(differing)} differ. "
+            "Name the checkpoint of this one, or leave --resume out to train from the start."
+        )
+    return earlier

@@ -1,4 +1,4 @@
-"""Training of heads: a step for each batch, or L-BFGS on all images at once; and when to stop."""
+"""Training of heads: a step per batch, or L-BFGS on all images at once; and early stopping."""
 
 import contextlib
 import math
@@ -11,14 +11,14 @@ from threadpoolctl import threadpool_limits
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import FlagError
-from retrain.head.model import Loss, SoftmaxHead
+from retrain.head.model import LossSettings, SoftmaxHead
 from retrain.head.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
 from retrain.options.head import BALANCED, HeadOptions
 from retrain.process.interruption import interrupts_deferred, raise_if_interrupted
 
-LARGE_HEAD = 2**18  # Weights from which on several threads multiply faster than one.
-# Number of a random stream beside those of `sampling.random_generators`; each step's dropout has a generator of its own, so that
-# a training can be gone on with at any step.
+LARGE_HEAD = 2**18  # Number of weights from which on several threads multiply faster than one.
+# Identifies a random stream beside those of `RandomGenerators`. The dropout of each step has a generator of its own, so that a
+# training can be resumed at any step.
 DROPOUT_STREAM = 0xD409
 
 Array = npt.NDArray[Any]
@@ -26,22 +26,22 @@ AfterStep = Callable[[int, FloatArray, IndexArray], None]
 
 
 class EarlyStopping:
-    """Keeps the head of the best evaluation so far, by its cross entropy on the validation set, and says when to stop.
+    """Early stopping: the best head so far, by its cross entropy on the validation set, and when to stop.
 
     Attributes:
-        best: the variables at the best evaluation; empty before the first.
+        best: variables of the head at the best evaluation; empty before the first.
         best_loss: its cross entropy, in nats.
-        n_worse: evaluations since.
+        n_worse: number of evaluations since.
     """
 
     def __init__(self, head: SoftmaxHead, patience: int) -> None:
-        """`patience` is the number of evaluations without a better one after which to stop; 0 never stops and keeps nothing."""
+        """Stop after `patience` evaluations without a better one; 0 never stops and keeps nothing."""
         self._head, self._patience = head, patience
         self.best: list[FloatArray] = []
         self.best_loss, self.n_worse = math.inf, 0
 
     def after_evaluation(self, cross_entropy: float) -> None:
-        """Takes note of the head as it stands."""
+        """Compare an evaluation of the head as it is, in nats, with the best."""
         if not self._patience:
             return
         if cross_entropy < self.best_loss:
@@ -52,11 +52,11 @@ class EarlyStopping:
 
     @property
     def should_stop(self) -> bool:
-        """Whether the last evaluations brought nothing better."""
+        """True if the last evaluations were not better."""
         return self._patience > 0 and self.n_worse >= self._patience
 
     def restore_best(self) -> None:
-        """Gives the head the values that it had at the best evaluation."""
+        """Set the head to its variables at the best evaluation."""
         for variable, value in zip(self._head.variables, self.best, strict=False):
             variable[...] = value
 
@@ -67,88 +67,97 @@ class Trainer:
     Attributes:
         head: is changed in place.
         options: how it is trained.
-        early_stopping: when it should stop.
-        loss: what it makes small.
+        early_stopping: when training stops.
+        loss_settings: settings of the loss function.
+        random_seed: seed of dropout.
     """
 
     def __init__(
         self, options: HeadOptions, labels: Sequence[str], class_counts: IndexArray, head: SoftmaxHead, random_seed: int
     ) -> None:
-        """
+        """Make a trainer.
+
         Args:
             options: how to train.
-            labels: one a class.
-            class_counts: int64 [C], training images of each class.
+            labels: the label of each class.
+            class_counts: int64 [C], number of training images of each class.
             head: made for these options.
             random_seed: of the whole run; used for dropout.
 
         Raises:
-            FlagError: `class_weights` names a label that there is not.
+            FlagError: `class_weights` names a label that does not exist.
         """
         self.head, self.options = head, options
         self.early_stopping = EarlyStopping(head, options.early_stopping)
         weights = class_weights(options.class_weights, labels, class_counts)
-        self.loss = Loss(options.label_smoothing, weights, options.l2, options.dropout)
+        self.loss_settings = LossSettings(options.label_smoothing, weights, options.l2, options.dropout)
         self._factor = SCHEDULES[options.learning_rate_schedule]
-        self._seed = random_seed
+        self.random_seed = random_seed
         self._optimizer = OPTIMIZERS.get(options.optimizer, GradientDescent)(head.variables)
 
     def state(self) -> dict[str, Array]:
-        """What the next steps depend on besides the head and the batches, by name; as `load` takes it."""
+        """Return the state that the next steps depend on, besides the head and the batches, by name; for `load`."""
         best = self.early_stopping.best
         return {
-            **{f"optimizer/{place}": slot for place, slot in enumerate(self._optimizer.slots)},
-            **{f"best/{place}": variable for place, variable in enumerate(best)},
+            **{f"optimizer/{index}": slot for index, slot in enumerate(self._optimizer.slots)},
+            **{f"best/{index}": variable for index, variable in enumerate(best)},
             "early_stopping": np.array([self.early_stopping.best_loss, self.early_stopping.n_worse]),
         }
 
     def load(self, variables: Sequence[FloatArray], state: Mapping[str, Array]) -> None:
-        """Goes on from the head's variables and the state of an earlier run with the same options."""
+        """Restore the head's variables and the state of an earlier run with the same options."""
         for mine, earlier in zip(self.head.variables, variables, strict=True):
             mine[...] = earlier
-        for place, slot in enumerate(self._optimizer.slots):
-            slot[...] = state[f"optimizer/{place}"]
+        for index, slot in enumerate(self._optimizer.slots):
+            slot[...] = state[f"optimizer/{index}"]
         stopping = self.early_stopping
         stopping.best_loss, stopping.n_worse = float(state["early_stopping"][0]), int(state["early_stopping"][1])
-        stopping.best = [state[f"best/{place}"].copy() for place in range(len(variables)) if f"best/{place}" in state]
+        stopping.best = [state[f"best/{index}"].copy() for index in range(len(variables)) if f"best/{index}" in state]
 
     def step(self, step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
-        """One step on a batch, float32 [B, D] and int64 [B]."""
-        rng = np.random.default_rng([self._seed, DROPOUT_STREAM, step]) if self.loss.dropout else None
+        """Train one step on a batch, float32 [B, D] and int64 [B]."""
+        rng = np.random.default_rng([self.random_seed, DROPOUT_STREAM, step]) if self.loss_settings.dropout else None
         rate = self.options.learning_rate * self._factor(step / self.options.how_many_training_steps)
-        self._optimizer.update(self.head.gradients(bottlenecks, classes, self.loss, rng), rate, step)
+        self._optimizer.update(self.head.gradients(bottlenecks, classes, self.loss_settings, rng), rate, step)
 
     def finish(self) -> None:
-        """Leaves the head as it was at the best evaluation, if it stops early; else as it is."""
+        """Finish the training: with early stopping, restore the head of the best evaluation."""
         self.early_stopping.restore_best()
 
-    def minimise(self, bottlenecks: FloatArray, classes: IndexArray, after_step: AfterStep, first_step: int = 0) -> int:
-        """L-BFGS on all training images, float32 [N, D] and int64 [N], until the loss no longer falls or the steps are done.
+    def minimize(self, bottlenecks: FloatArray, classes: IndexArray, after_step: AfterStep, first_step: int = 0) -> int:
+        """Minimize the loss by L-BFGS on all training images, until it no longer falls or the steps are done.
 
-        Calls `after_step` after each iteration, and returns their number, `first_step` included.
+        Args:
+            bottlenecks: float32 [N, D].
+            classes: int64 [N].
+            after_step: called after each iteration.
+            first_step: number of iterations done by an earlier run.
+
+        Returns:
+            The number of iterations, `first_step` included.
 
         Raises:
             FlagError: SciPy is not installed.
         """
-        minimize, step = scipy_minimize(), first_step
+        scipy, step = scipy_minimize(), first_step
 
         def loss_and_gradient(values: Array) -> tuple[float, Array]:
             _fill(self.head.variables, values)
-            gradients = self.head.gradients(bottlenecks, classes, self.loss)
-            return self.head.loss(bottlenecks, classes, self.loss), _flat(gradients)
+            gradients = self.head.gradients(bottlenecks, classes, self.loss_settings)
+            return self.head.loss(bottlenecks, classes, self.loss_settings), _flat(gradients)
 
         def after_iteration(values: Array) -> None:
             nonlocal step
             _fill(self.head.variables, values)
             after_step(step, bottlenecks, classes)
             step += 1
-            raise_if_interrupted()  # Only here: during an iteration the head has values that are merely tried.
+            raise_if_interrupted()  # Only here: during an iteration the head has trial values.
             if self.early_stopping.should_stop:
                 raise StopIteration
 
         options = {"maxiter": self.options.how_many_training_steps - first_step, "maxfun": np.inf}
         with _quiet(self.head), interrupts_deferred():
-            found = minimize(
+            found = scipy(
                 loss_and_gradient,
                 _flat(self.head.variables),
                 method="L-BFGS-B",
@@ -163,10 +172,10 @@ class Trainer:
 def train(
     trainers: Sequence[Trainer], batches: Iterable[tuple[FloatArray, IndexArray]], after_step: AfterStep, first_step: int = 0
 ) -> None:
-    """Has each trainer do a step for each batch, float32 [B, D] and int64 [B]; calls `after_step(step, bottlenecks, classes)`.
+    """Train each head one step per batch, float32 [B, D] and int64 [B]; call `after_step(step, bottlenecks, classes)`.
 
-    Trainers side by side share the batches, the reading of which costs as much as a step. Training ends with the batches, or when
-    all are stopped. Steps are counted from `first_step`. At Ctrl-C it raises KeyboardInterrupt, always between two steps.
+    Several trainers share the batches, since reading one costs as much as a step. Training ends with the batches, or when all
+    trainers have stopped early. Steps are counted from `first_step`. Ctrl-C raises KeyboardInterrupt, always between two steps.
     """
     with _quiet(*(trainer.head for trainer in trainers)), interrupts_deferred():
         for step, (bottlenecks, classes) in enumerate(batches, first_step):
@@ -180,7 +189,7 @@ def train(
 
 
 def scipy_minimize() -> Callable[..., Any]:
-    """SciPy's `minimize`. Raises FlagError where SciPy is not installed."""
+    """Return SciPy's `minimize`. Raises FlagError if SciPy is not installed."""
     try:
         from scipy.optimize import minimize
     except ImportError as error:
@@ -188,20 +197,20 @@ def scipy_minimize() -> Callable[..., Any]:
     return minimize
 
 
-def class_weights(chosen: object, labels: Sequence[str], counts: IndexArray) -> FloatArray | None:
-    """What an image of each class counts, float32 [C]; None where all count the same.
+def class_weights(chosen: Mapping[str, float] | str | None, labels: Sequence[str], counts: IndexArray) -> FloatArray | None:
+    """Return the weight of each class, float32 [C]; None if all are 1.
 
     Args:
-        chosen: weights by label, or `balanced`: `N / (C · images of the class)`, as in scikit-learn.
-        labels: one a class.
-        counts: int64 [C], images of each class.
+        chosen: weights by label, or `balanced`: `N / (C · images of the class)`, as in scikit-learn; None is 1 for every class.
+        labels: the label of each class.
+        counts: int64 [C], number of images of each class.
 
     Raises:
         FlagError: a label is not among `labels`.
     """
     if chosen == BALANCED:
         return (counts.sum() / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
-    if not isinstance(chosen, Mapping):
+    if chosen is None or isinstance(chosen, str):
         return None
     for label in chosen:
         if label not in labels:
@@ -211,8 +220,8 @@ def class_weights(chosen: object, labels: Sequence[str], counts: IndexArray) -> 
 
 @contextlib.contextmanager
 def _quiet(*heads: SoftmaxHead) -> Iterator[None]:
-    """Threads as suit the heads, and no complaints of numpy about a training that diverges."""
-    # On small products BLAS threads wait for each other longer than they compute, many times longer where other programs run too.
+    """Choose the number of BLAS threads for the heads, and silence numpy's warnings about a training that diverges."""
+    # On small products BLAS threads wait for each other longer than they compute, many times longer on a busy machine.
     threads = 1 if all(head.size < LARGE_HEAD for head in heads) else None
     with threadpool_limits(threads, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
         yield
@@ -223,7 +232,7 @@ def _flat(arrays: Sequence[FloatArray]) -> Array:
 
 
 def _fill(arrays: Sequence[FloatArray], values: Array) -> None:
-    """The reverse of `_flat`, in place."""
+    """Reverse `_flat`, in place."""
     start = 0
     for array in arrays:
         array[...] = values[start : start + array.size].reshape(array.shape)

@@ -8,7 +8,7 @@ from retrain.process.device import DEVICE_PATTERN
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessOptions(Options):
-    """Options of the process around the job: log, device, times, randomness, and the checkpoint to resume from."""
+    """Options of the process around the job: log, device and times."""
 
     logging_verbosity: str = flag("Least severe message to print.", "INFO", choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
     device: str | None = flag(
@@ -19,16 +19,6 @@ class ProcessOptions(Options):
     timing_report: str | None = flag(
         "File to write the times of the phases to, as JSON.", None, empty_is_none=True, shown_default="no file"
     )
-    random_seed: int | None = flag(
-        "Makes the run repeatable, bit for bit on one machine.",
-        None,
-        low=0,
-        high=2**32,
-        high_open=True,
-        shown_default="different in each run",
-    )
-    checkpoint_path: str = flag("Prefix of the checkpoint files that hold the trained head.", "/tmp/_retrain_checkpoint")
-    resume: bool = flag("Resume the training in the checkpoint, if there is one.", False)
 
     @cross_check("device")
     def _device_is_known(self) -> str | None:

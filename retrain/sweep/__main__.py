@@ -1,7 +1,7 @@
-"""Many trainings in one command, compared: `python -m retrain.sweep --image_dir flowers --learning_rate 0.005,0.01,0.1,1.0`.
+"""Hyper-parameter search: `python -m retrain.sweep --image_dir flowers --learning_rate 0.005,0.01,0.1,1.0`.
 
-Takes the flags of `python -m retrain`, with several values joined by commas. Bottlenecks are made once for each network; the
-heads on them are trained side by side, in a process for each core.
+The flags are those of `python -m retrain`, with several values joined by commas. Bottlenecks are made once for each network;
+the heads on them are trained side by side, in a process for each core.
 """
 
 import argparse
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("retrain")
 
-# A head depends on these beside its network's bottlenecks; trials that differ in others do not share bottlenecks.
+# Trials that differ in no other flags share the bottlenecks of their network.
 OF_THE_HEAD = {
     *(field.name for field in dataclasses.fields(HeadOptions)),
     *(field.name for field in dataclasses.fields(EvaluationOptions)),
@@ -40,21 +40,23 @@ OF_THE_HEAD = {
 }
 
 
-# Heads that agree in these draw the same batches.
+# Heads with the same values of these draw the same batches.
 OF_THE_BATCHES = ("random_seed", "train_batch_size", "validation_batch_size", "eval_step_interval", "how_many_training_steps")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepConfig(Options):
-    """What a sweep does besides its trainings."""
+    """Options of a sweep besides those of its trainings."""
 
     sweep_dir: str = flag("Where to write the table as CSV and the summaries for TensorBoard.", "/tmp/retrain_sweep")
-    random_search: int = flag("Try so many random combinations instead of all; a number may then be LOW..HIGH.", 0, low=0)
+    random_search: int = flag(
+        "Number of random combinations to try instead of all; 0 tries all. A number may then be a range LOW..HIGH.", 0, low=0
+    )
     search_seed: int = flag("Makes the random search repeatable.", 0, low=0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a sweep and prints its table; returns the exit code."""
+    """Run a sweep and print its table. Return the exit code."""
 
     def command() -> int:
         parser = build_sweep_parser()
@@ -77,10 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_sweep_parser() -> argparse.ArgumentParser:
-    """Flags of a sweep, then those of training."""
-    parser = Parser(
-        prog="python -m retrain.sweep", description="Compares trainings: flags take several values, joined by commas."
-    )
+    """Return a parser of the flags of a sweep and of training."""
+    parser = Parser(prog="python -m retrain.sweep", description="Compare trainings: flags take several values, joined by commas.")
     for name, about in flags_of(SweepConfig).items():
         parser.add_argument(f"--{name}", metavar="VALUE", help=about.help)
     add_flags(parser)
@@ -89,7 +89,7 @@ def build_sweep_parser() -> argparse.ArgumentParser:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A network whose bottlenecks are ready: its name, the bytes of its file, and the bottlenecks."""
+    """Network whose bottlenecks are ready: its name, the size of its file in bytes, and the bottlenecks."""
 
     name: str
     size: int
@@ -97,7 +97,7 @@ class Network:
 
 
 def _run(trials: Sequence[Trial], sweep_dir: str, workers: concurrent.futures.Executor) -> "list[Outcome]":
-    """The outcomes, in the order of the trials."""
+    """Run the trials. Return their outcomes in the same order."""
     outcomes: dict[int, Outcome] = {}
     of_network: dict[tuple[object, ...], list[int]] = {}
     for number, trial in enumerate(trials):
@@ -108,8 +108,8 @@ def _run(trials: Sequence[Trial], sweep_dir: str, workers: concurrent.futures.Ex
             outcomes[number] = _run_alone(trial, os.path.join(sweep_dir, f"trial_{number}"))
     with tempfile.TemporaryDirectory(prefix="retrain-sweep-") as folder:
         under_way: dict[concurrent.futures.Future[list[TrainedHead]], tuple[list[int], Network]] = {}
-        for place, numbers in enumerate(of_network.values()):
-            network = _prepare(trials[numbers[0]].config, os.path.join(folder, f"{place}.npy"))
+        for index, numbers in enumerate(of_network.values()):
+            network = _prepare(trials[numbers[0]].config, os.path.join(folder, f"{index}.npy"))
             for together in _sharing_batches(trials, numbers):
                 under_way[_submit(workers, network, [trials[number].config for number in together])] = together, network
         n_trained = 0
@@ -123,28 +123,27 @@ def _run(trials: Sequence[Trial], sweep_dir: str, workers: concurrent.futures.Ex
 
 
 def _prepare(config: RetrainConfig, path: str) -> Network:
-    """Makes or reads the bottlenecks of a network, and puts them where all processes can read them."""
+    """Make or read the bottlenecks of a network, and save them for the worker processes."""
     import numpy as np
 
     from retrain.backbones.load import load_network
-    from retrain.data.image_folder import create_image_lists
-    from retrain.head.dataset import report_skipped
-    from retrain.preflight import load_bottlenecks
+    from retrain.bottlenecks.extract import load_bottlenecks
+    from retrain.data.image_folder import create_image_lists, report_failed
     from retrain.sweep.train_many import SavedBottlenecks
 
     prepare_folder("bottleneck_dir", config.bottleneck_dir)
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
     backbone = load_network(config)
-    bottlenecks = load_bottlenecks(config, images, backbone)
-    report_skipped(images, bottlenecks, config.strict)
+    bottlenecks = load_bottlenecks(config, images, backbone, range(len(images.images)))
+    report_failed(images, bottlenecks.failed, config)
     name = backbone.architecture.name
     logger.info("%s: %d bottlenecks made, %d read.", name, bottlenecks.n_made, bottlenecks.n_read)
     np.save(path, bottlenecks.values)
-    return Network(name, backbone.size, SavedBottlenecks(path, images, bottlenecks.failed))
+    return Network(name, backbone.size, SavedBottlenecks(path, images, dict(bottlenecks.failed)))
 
 
 def _sharing_batches(trials: Sequence[Trial], numbers: Sequence[int]) -> list[list[int]]:
-    """Trials that draw the same batches, together; those left over when each core has as many groups as the others, in parts."""
+    """Group the trials that draw the same batches. The last groups are divided if there are fewer of them than cores."""
     together: dict[tuple[int | None, ...], list[int]] = {}
     for number in numbers:
         config = trials[number].config
@@ -183,7 +182,7 @@ def _outcome(trial: Trial, network: Network, head: "TrainedHead") -> "Outcome":
 
 
 def _run_alone(trial: Trial, folder: str) -> "Outcome":
-    """A training that goes through the images, and so has to run as a whole."""
+    """Run a training that decodes images at each step, and so shares nothing with others."""
     from retrain.pipeline import run
     from retrain.sweep.report import Outcome
 

@@ -1,4 +1,4 @@
-"""Which trainings a sweep consists of: a grid over the values of flags, or random draws from it."""
+"""The trials of a sweep: a grid over the values of flags, or a random search in it."""
 
 import argparse
 import dataclasses
@@ -12,8 +12,8 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.options.flags import flags_of, from_namespace, kind_of
 
-# Where a sweep writes is its own matter; what is left is a training's.
-OWN_PLACES = {
+# Flags that a sweep sets itself or does not take.
+NOT_SWEPT = {
     "output_graph",
     "intermediate_output_graphs_dir",
     "intermediate_store_frequency",
@@ -27,7 +27,7 @@ OWN_PLACES = {
     "print_misclassified_test_images",
     "export",
 }
-# Texts that may have commas, and what a process can have only one of: one value each.
+# Flags with one value each: texts that may have commas, and settings of which a process has only one.
 FIXED = {"image_dir", "bottleneck_dir", "model_dir", "model_url_base", "device", "precision", "strict"}
 SEPARATORS = {"hidden_units": ";", "class_weights": ";"}  # Their values have commas of their own.
 RANGE = ".."
@@ -35,11 +35,11 @@ RANGE = ".."
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One training.
+    """One training of a sweep.
 
     Attributes:
-        config: all of its flags.
-        swept: the text of each flag that differs between trials, but for the seed.
+        config: all of its options.
+        swept: text of each flag that differs between trials, except the seed.
     """
 
     config: RetrainConfig
@@ -47,12 +47,12 @@ class Trial:
 
 
 def swept_flags() -> list[str]:
-    """Flags of training that a sweep takes, each with one value or several."""
-    return [name for name in flags_of(RetrainConfig) if name not in OWN_PLACES]
+    """Return the names of the training flags that a sweep takes, each with one value or several."""
+    return [name for name in flags_of(RetrainConfig) if name not in NOT_SWEPT]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """An option for each of `swept_flags`; a switch alone means that it is on."""
+    """Add an option for each of `swept_flags`; a switch without a value is on."""
     for name in swept_flags():
         flag = flags_of(RetrainConfig)[name]
         switch = {"nargs": "?", "const": "True"} if kind_of(RetrainConfig, name) is bool else {}
@@ -60,13 +60,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def plan(given: Mapping[str, str | None], n_random: int, search_seed: int) -> list[Trial]:
-    """All combinations of the values, or `n_random` random ones, each with every seed.
+    """Return the trials: all combinations of the values, or `n_random` random ones, each with every seed.
 
     Args:
-        given: text of each flag, several values joined by commas; None where it was not given.
-        n_random: how many combinations to draw; 0 takes all. A range `LOW..HIGH` can only be drawn from: numbers evenly, or
-            evenly on a logarithmic scale if both ends are positive.
-        search_seed: of the drawing.
+        given: text of each flag, several values joined by commas; None if it was not given.
+        n_random: number of combinations to draw; 0 uses all. Only a random search can draw from a range `LOW..HIGH`: uniformly,
+            or uniformly on a logarithmic scale if both ends are positive.
+        search_seed: of the random search.
 
     Raises:
         FlagError: a value is wrong.
@@ -75,7 +75,7 @@ def plan(given: Mapping[str, str | None], n_random: int, search_seed: int) -> li
     seeds = values.pop("random_seed", ["1"])
     ranges = [name for name, texts in values.items() if any(_is_range(name, text) for text in texts)]
     if ranges and not n_random:
-        raise FlagError(f"--{ranges[0]} is a range, which only a random search can draw from: add --random_search N.")
+        raise FlagError(f"--{ranges[0]} is a range, from which only a random search can draw: add --random_search N.")
     chosen = list(_drawn(values, n_random, np.random.default_rng(search_seed)) if n_random else _grid(values))
     differing = [name for name in values if len({texts[name] for texts in chosen}) > 1]
     return [

@@ -1,4 +1,4 @@
-"""What a sweep found: a table for people, CSV for programs, HParams for TensorBoard."""
+"""Report of a sweep: a table for people, CSV for programs, HParams for TensorBoard."""
 
 import csv
 import io
@@ -16,17 +16,17 @@ METRICS = ("test_accuracy", "validation_accuracy", "training_seconds", "trained_
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a trial.
+    """Result of a trial.
 
     Attributes:
-        trial: which.
-        architecture: the network that was used.
+        trial: the trial.
+        architecture: name of the network.
         test_accuracy, validation_accuracy: 0 to 1; None without images.
-        n_test: test images.
-        n_steps: of training.
-        training_seconds: of heads trained side by side, a share.
-        trained_numbers: weights and biases of the head.
-        network_bytes: of the network's file.
+        n_test: number of test images.
+        n_steps: number of training steps.
+        training_seconds: wall time; heads trained side by side have equal shares.
+        trained_numbers: number of weights and biases of the head.
+        network_bytes: size of the network's file.
     """
 
     trial: Trial
@@ -41,7 +41,7 @@ class Outcome:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """A line for each combination of values, with the mean over the seeds, the least and the greatest; in Markdown."""
+    """Return a Markdown table: a row for each combination of values, with mean, minimum and maximum over the seeds."""
     by_values: dict[tuple[str, ...], list[Outcome]] = {}
     for outcome in outcomes:
         by_values.setdefault(tuple(outcome.trial.swept.values()), []).append(outcome)
@@ -76,7 +76,7 @@ def _spread(accuracies: Sequence[float | None]) -> str:
 
 
 def write_csv(path: str, outcomes: Sequence[Outcome]) -> None:
-    """A line for each trial: number, swept flags, seed, and all that is known of it. Raises OSError."""
+    """Write a row for each trial: number, swept flags, seed and measures. Raises OSError."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = list(outcomes[0].trial.swept)
@@ -90,7 +90,7 @@ def write_csv(path: str, outcomes: Sequence[Outcome]) -> None:
 
 
 def write_hparams(folder: str, outcomes: Sequence[Outcome]) -> None:
-    """Writes what TensorBoard's HParams page shows: the flags and metrics, and a session for each trial. Raises OSError."""
+    """Write the summaries of TensorBoard's HParams page: flags, metrics and a session for each trial. Raises OSError."""
     from tensorboard.plugins.hparams import api_pb2
     from tensorboard.plugins.hparams import summary as hparams
 

@@ -1,6 +1,6 @@
-"""Many heads on the bottlenecks of one network, trained side by side: those that draw the same batches share them.
+"""Training of many heads on the bottlenecks of one network, side by side: those that draw the same batches share them.
 
-Loads no TensorFlow, so that worker processes begin at once. A head is the one that `pipeline.run` would train, to the last bit.
+Loads no TensorFlow, so that worker processes start at once. A head is the one that `pipeline.run` would train, bit for bit.
 """
 
 import time
@@ -14,7 +14,8 @@ from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_folder import ImageLists
 from retrain.data.sampling import RandomGenerators
 from retrain.evaluation.metrics import Evaluation, cross_entropy, evaluate
-from retrain.head.dataset import Dataset
+from retrain.head.batches import Batches
+from retrain.head.dataset import make_dataset
 from retrain.head.model import SoftmaxHead
 from retrain.head.trainer import Trainer, train
 from retrain.options.head import LBFGS, HeadOptions
@@ -27,7 +28,7 @@ class SavedBottlenecks:
     Attributes:
         path: a .npy file, float32 [N, D].
         images: the images.
-        failed: reasons of those that could not be decoded, by position.
+        failed: reason for each image that could not be decoded, by index.
     """
 
     path: str
@@ -37,13 +38,13 @@ class SavedBottlenecks:
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """What became of a head.
+    """A trained head and its measures.
 
     Attributes:
-        test, validation: its answers on all images of these sets; None without any.
-        n_steps: how many it was trained for.
-        size: how many numbers were trained.
-        seconds: of training; of heads side by side each has its share.
+        test, validation: measures on all images of these sets; None without any.
+        n_steps: number of steps it was trained for.
+        size: number of parameters.
+        seconds: of training; heads side by side have equal shares.
         variables: weights and biases of each layer in turn.
     """
 
@@ -56,17 +57,22 @@ class TrainedHead:
 
 
 def train_side_by_side(saved: SavedBottlenecks, random_seed: int, all_options: Sequence[HeadOptions]) -> list[TrainedHead]:
-    """Trains a head for each of the options, all with one seed, one size of batches and one number of steps.
+    """Train a head for each of the options, all with one seed.
+
+    Args:
+        saved: the bottlenecks.
+        random_seed: of all heads.
+        all_options: with the same batch sizes, number of steps and evaluations.
 
     Raises:
         FlagError: the options do not fit the labels.
     """
+    shared = all_options[0]
     if len(all_options) > 1 and any(options.optimizer == LBFGS for options in all_options):
         return [head for options in all_options for head in train_side_by_side(saved, random_seed, [options])]
-    sizes = all_options[0]  # The same in all of them.
-    rngs = RandomGenerators(random_seed)
     values = np.asarray(np.load(saved.path, mmap_mode="r"))
-    data = Dataset(saved.images, Bottlenecks(values, failed=saved.failed), rngs.of_split)
+    data = make_dataset(saved.images, Bottlenecks(values), saved.failed)
+    batches = Batches(shared, data, RandomGenerators(random_seed).of_split)
     labels, counts = saved.images.labels, data.class_counts("training")
     trainers = []
     for options in all_options:
@@ -76,31 +82,29 @@ def train_side_by_side(saved: SavedBottlenecks, random_seed: int, all_options: S
     n_steps = [0] * len(trainers)
 
     def after_step(step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
-        active = [place for place, trainer in enumerate(trainers) if not trainer.early_stopping.should_stop]
-        for place in active:
-            n_steps[place] = step + 1
-        if any(options.early_stopping for options in all_options) and sizes.is_evaluated(step):
-            bottlenecks, classes = data.batch("validation", sizes.validation_batch_size)
-            for place in active:
-                loss = cross_entropy(trainers[place].head.logits(bottlenecks), classes)
-                trainers[place].early_stopping.after_evaluation(loss)
+        active = [index for index, trainer in enumerate(trainers) if not trainer.early_stopping.should_stop]
+        for index in active:
+            n_steps[index] = step + 1
+        if any(options.early_stopping for options in all_options) and shared.is_evaluated(step):
+            bottlenecks, classes = batches.validation()
+            for index in active:
+                loss = cross_entropy(trainers[index].head.logits(bottlenecks), classes)
+                trainers[index].early_stopping.after_evaluation(loss)
 
     start = time.perf_counter()
-    if all_options[0].optimizer == LBFGS:
-        trainers[0].minimise(*data.batch("training", -1), after_step)
+    if shared.optimizer == LBFGS:
+        trainers[0].minimize(*batches.whole("training"), after_step)
     else:
-        train(
-            trainers, (data.batch("training", sizes.train_batch_size) for _ in range(sizes.how_many_training_steps)), after_step
-        )
+        train(trainers, batches.training(), after_step)
     seconds = (time.perf_counter() - start) / len(trainers)
-    return [_result(trainer, data, steps, seconds) for trainer, steps in zip(trainers, n_steps, strict=True)]
+    return [_result(trainer, batches, steps, seconds) for trainer, steps in zip(trainers, n_steps, strict=True)]
 
 
-def _result(trainer: Trainer, data: Dataset, n_steps: int, seconds: float) -> TrainedHead:
+def _result(trainer: Trainer, batches: Batches, n_steps: int, seconds: float) -> TrainedHead:
     trainer.finish()
     found = {}
     for split in ("testing", "validation"):
-        bottlenecks, classes = data.batch(split, -1)
+        bottlenecks, classes = batches.whole(split)
         found[split] = evaluate(trainer.head.logits(bottlenecks), classes) if len(classes) else None
     head = trainer.head
     return TrainedHead(found["testing"], found["validation"], n_steps, head.size, seconds, head.variables)

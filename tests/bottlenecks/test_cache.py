@@ -1,4 +1,4 @@
-"""The cache on disk: the original's files, read and written to the last bit, and used only while they are true."""
+"""The cache on disk: the original's files, read and written to the last bit, and used only while they are valid."""
 
 import logging
 import os
@@ -25,14 +25,14 @@ SECOND = np.array([4, 0, 1e20], np.float32)
 
 @pytest.fixture(autouse=True)
 def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """Catches the project's log, also after a command has taken it for itself."""
+    """Capture the project's log, also after a command has redirected it."""
     monkeypatch.setattr(logging.getLogger("retrain"), "propagate", True)
     caplog.set_level(logging.INFO, "retrain")
     return caplog
 
 
 def write_image(folder: Path, name: str = "a.jpg", content: bytes = b"content of a photo") -> LabelledImage:
-    """An image of the class `Red roses`. The cache reads its bytes only to compare them, so any will do."""
+    """Write an image of the class `Red roses`. The cache reads its bytes only to compare them, so any will do."""
     class_folder = folder / "photos" / "Red roses"
     class_folder.mkdir(parents=True, exist_ok=True)
     (class_folder / name).write_bytes(content)
@@ -40,7 +40,7 @@ def write_image(folder: Path, name: str = "a.jpg", content: bytes = b"content of
 
 
 def open_cache(folder: Path, architecture: str = ARCHITECTURE, size: int = 3, fingerprint: str = "network 1") -> BottleneckCache:
-    """A cache as a new run sees it: nothing is remembered but what is on disk."""
+    """Return a cache as a new run opens it: it knows only what is on disk."""
     return BottleneckCache(str(folder / "cache"), architecture, size, fingerprint)
 
 
@@ -53,14 +53,14 @@ def keep(folder: Path, image: LabelledImage, values: FloatArray = FIRST) -> None
 
 
 def edit(image: LabelledImage, content: bytes) -> None:
-    """Overwrites an image in place, a second later."""
+    """Overwrite an image in place, a second later."""
     later = mtime_ns(image) + 10**9
     Path(image.path).write_bytes(content)
     os.utime(image.path, ns=(later, later))
 
 
 def put_text(folder: Path, image: LabelledImage, text: bytes) -> Path:
-    """Puts a bottleneck there as another program would."""
+    """Write a bottleneck as another program would."""
     path = Path(open_cache(folder).path(image))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text)
@@ -90,7 +90,7 @@ FINITE = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), mi
 
 
 @given(FINITE)
-def test_text_gives_back_every_bit_here_and_in_the_original(numbers: list[float]) -> None:
+def test_text_keeps_every_bit_here_and_in_the_original(numbers: list[float]) -> None:
     values = np.array(numbers, np.float32)
     text = format_values(values)
     assert bits(parsed_as_the_original_does(text)) == bits(values)
@@ -346,7 +346,7 @@ def test_a_cache_folder_that_is_a_file_is_an_error_that_says_what_to_do(tmp_path
     assert caught.value.exit_code == 2
 
 
-def test_a_write_that_cannot_take_its_name_leaves_nothing(tmp_path: Path) -> None:
+def test_a_write_whose_name_is_not_free_leaves_nothing(tmp_path: Path) -> None:
     image = write_image(tmp_path)
     path = Path(open_cache(tmp_path).path(image))
     path.mkdir(parents=True)

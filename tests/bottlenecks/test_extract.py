@@ -1,4 +1,4 @@
-"""Images to bottlenecks: what is made, what is read, and what the log says of it."""
+"""Bottlenecks of images: which are made, which are read, and what is logged about it."""
 
 import dataclasses
 import logging
@@ -15,14 +15,15 @@ import pytest
 from PIL import Image
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.backbones.backbone import load_backbone
+from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.bottlenecks.cache import BottleneckCache, Bottlenecks
-from retrain.bottlenecks.extract import cached_bottlenecks
-from retrain.data.image_folder import LabelledImage
+from retrain.bottlenecks.extract import Extractor, load_bottlenecks
+from retrain.data.image_folder import ImageLists, LabelledImage
 from retrain.errors import OutputError
 from retrain.input_spec import InputSpec
+from retrain.options.bottlenecks import BottleneckOptions
 
 SPEC = InputSpec(8, 8, 0.0, 1.0)
 SIZE = 3
@@ -31,7 +32,7 @@ N_REFERENCES = 30  # In `reference/bottlenecks`, says its README.
 
 @pytest.fixture(autouse=True)
 def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """Catches the project's log, also after a command has taken it for itself."""
+    """Capture the project's log, also after a command has redirected it."""
     monkeypatch.setattr(logging.getLogger("retrain"), "propagate", True)
     caplog.set_level(logging.INFO, "retrain")
     return caplog
@@ -42,7 +43,7 @@ def colour_of(i: int) -> tuple[int, int, int]:
 
 
 def write_images(folder: Path, count: int) -> list[LabelledImage]:
-    """Pictures of one colour each, in two class folders."""
+    """Write pictures of one colour each, in two class folders."""
     images = []
     for i in range(count):
         class_folder, name = ("even", "odd")[i % 2], f"{i:03d}.png"
@@ -53,7 +54,7 @@ def write_images(folder: Path, count: int) -> list[LabelledImage]:
 
 
 def mean_colour(images: FloatArray) -> FloatArray:
-    """A network whose bottleneck is the image's mean colour, float32 [B, 3]."""
+    """Return each image's mean colour, float32 [B, 3]: a network."""
     return images.mean(axis=(1, 2))
 
 
@@ -66,7 +67,7 @@ def no_network() -> BatchFunction:
 
 
 class Extraction:
-    """Runs over one image folder and one cache, as runs of the command do."""
+    """Several runs over one image folder and one cache, like those of the command."""
 
     def __init__(self, folder: Path, count: int) -> None:
         self.images = write_images(folder / "photos", count)
@@ -74,25 +75,25 @@ class Extraction:
 
     def run(
         self,
-        positions: Sequence[int] | None = None,
+        indices: Sequence[int] | None = None,
         network: Callable[[], BatchFunction] = mean_colour_network,
         fingerprint: str = "network 1",
     ) -> Bottlenecks:
         cache = BottleneckCache(str(self.cache_dir), "colours", SIZE, fingerprint)
-        wanted = range(len(self.images)) if positions is None else positions
-        return cached_bottlenecks(self.images, wanted, cache, network, SPEC, SIZE)
+        extractor = Extractor(self.images, cache, network, SPEC)
+        return extractor.bottlenecks(range(len(self.images)) if indices is None else indices)
 
     def text_files(self) -> list[str]:
         return sorted(path.name for path in self.cache_dir.glob("*/*.txt"))
 
-    def edit(self, position: int, colour: tuple[int, int, int]) -> None:
-        path, status = self.images[position].path, os.stat(self.images[position].path)
+    def edit(self, index: int, colour: tuple[int, int, int]) -> None:
+        path, status = self.images[index].path, os.stat(self.images[index].path)
         Image.new("RGB", (4, 4), colour).save(path)
         os.utime(path, ns=(status.st_mtime_ns + 10**9, status.st_mtime_ns + 10**9))
 
 
-def colours(positions: Sequence[int]) -> FloatArray:
-    return np.array([colour_of(i) for i in positions], np.float32)
+def colours(indices: Sequence[int]) -> FloatArray:
+    return np.array([colour_of(i) for i in indices], np.float32)
 
 
 def test_all_are_made_then_all_are_read_without_a_network(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_only_what_is_missing_is_made(tmp_path: Path, log: pytest.LogCaptureFixt
     result = extraction.run()
     assert (result.n_made, result.n_read) == (2, 8)
     np.testing.assert_array_equal(result.values, colours(range(10)))
-    assert log.messages == [], "what was never made is no news"
+    assert log.messages == [], "what was never made is not logged"
 
 
 def test_only_what_was_asked_for_is_made(tmp_path: Path) -> None:
@@ -132,9 +133,9 @@ def test_nothing_asked_for_makes_nothing(tmp_path: Path) -> None:
     assert (result.n_made, result.n_read, result.failed) == (0, 0, {})
 
 
-def test_images_that_fail_are_named_by_their_position_and_not_kept(tmp_path: Path) -> None:
+def test_images_that_fail_are_named_by_their_index_and_not_kept(tmp_path: Path) -> None:
     extraction = Extraction(tmp_path, 10)
-    extraction.run([0, 1, 2])  # So that positions among all images and among those to be made differ.
+    extraction.run([0, 1, 2])  # So that indices among all images and among those to be made differ.
     Path(extraction.images[4].path).write_bytes(b"some text")
     Path(extraction.images[9].path).write_bytes(b"")
     result = extraction.run()
@@ -153,6 +154,36 @@ def test_a_failed_image_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
     mended = extraction.run()
     assert (mended.n_made, mended.n_read, mended.failed) == (1, 2, {})
     assert mended.values[1].tolist() == [9, 8, 7]
+
+
+def test_bottlenecks_cannot_be_changed_in_place(tmp_path: Path) -> None:
+    extraction = Extraction(tmp_path, 3)
+    for result in (extraction.run(), extraction.run(network=no_network)):
+        with pytest.raises(ValueError, match="read-only"):
+            result.values[0] = 1
+        with pytest.raises(ValueError, match="read-only"):
+            np.add(result.values, 1, out=result.values)
+        for field in dataclasses.fields(result):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(result, field.name, None)
+        np.testing.assert_array_equal(result.values, colours(range(3)))
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 4])
+def test_images_that_only_pillow_reads_have_their_own_bottlenecks(batch_size: int | None, tmp_path: Path) -> None:
+    """They come after all others, and some are in the cache already: no row is mixed up."""
+    extraction = Extraction(tmp_path, 12)
+    extraction.run([0, 5, 6])
+    for i in (1, 4, 11):
+        Image.new("RGB", (4, 4), colour_of(i)).save(extraction.images[i].path, "BMP")
+    Path(extraction.images[2].path).write_bytes(b"some text")
+    cache = BottleneckCache(str(extraction.cache_dir), "colours", SIZE, "network 1")
+    indices = [11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    result = Extractor(extraction.images, cache, mean_colour_network, SPEC, batch_size).bottlenecks(indices)
+    good = [index for index in indices if index != 2]
+    np.testing.assert_array_equal(result.values[good], colours(good))
+    assert (result.n_made, result.n_read, list(result.failed)) == (7, 3, [2])
+    np.testing.assert_array_equal(extraction.run(good, no_network).values[good], colours(good))
 
 
 def test_edited_images_are_made_again_and_the_log_says_why(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
@@ -261,7 +292,7 @@ def test_if_some_do_not_fit_all_are_made_again(tmp_path: Path, log: pytest.LogCa
     assert extraction.run(network=no_network).n_read == 40
 
 
-def test_what_the_decoders_of_other_years_give_fits(tmp_path: Path) -> None:
+def test_what_the_decoders_of_other_years_make_fits(tmp_path: Path) -> None:
     extraction = Extraction(tmp_path, 20)
     extraction.run()
     without_records(extraction)
@@ -294,8 +325,13 @@ def test_a_second_run_waits_and_reads_what_the_first_made(tmp_path: Path, log: p
     assert log.messages.count(waiting) == 1
 
 
+def mobilenet(model_dir: Path) -> Backbone:
+    architecture = find_architecture("mobilenet_0.25_128")
+    return load_backbone(architecture, read_graph_file(architecture, str(model_dir)))
+
+
 def reference_images(reference_dir: Path, photos: Path) -> tuple[list[LabelledImage], FloatArray]:
-    """The photos whose bottlenecks the original wrote, and these, float32 [30, 1001]."""
+    """Return the photos whose bottlenecks the original wrote, and these, float32 [30, 1001]."""
     paths = sorted((reference_dir / "bottlenecks").glob("*/*_mobilenet_0.25_128.txt"))
     images, rows = [], []
     for path in paths:
@@ -310,12 +346,10 @@ def test_mobilenets_bottlenecks_are_the_originals(
     reference_dir: Path, flower_photos: Path, mobilenet_model_dir: Path, tmp_path: Path
 ) -> None:
     images, expected = reference_images(reference_dir, flower_photos)
-    architecture = find_architecture("mobilenet_0.25_128")
-    backbone = load_backbone(architecture, read_graph_file(architecture, str(mobilenet_model_dir)))
+    backbone = mobilenet(mobilenet_model_dir)
+    architecture = backbone.architecture
     cache = BottleneckCache(str(tmp_path), architecture.name, architecture.bottleneck_size, backbone.fingerprint)
-    result = cached_bottlenecks(
-        images, range(len(images)), cache, lambda: backbone.run, architecture.input_spec, architecture.bottleneck_size
-    )
+    result = Extractor(images, cache, lambda: backbone.run, architecture.input_spec).bottlenecks(range(len(images)))
     assert (result.n_made, result.failed) == (N_REFERENCES, {})
     np.testing.assert_allclose(result.values, expected, rtol=0, atol=1e-4)
 
@@ -325,6 +359,21 @@ def test_a_cache_of_the_originals_is_used_as_it_is(reference_dir: Path, flower_p
     shutil.copytree(reference_dir / "bottlenecks", tmp_path / "cache")
     cache = BottleneckCache(str(tmp_path / "cache"), "mobilenet_0.25_128", 1001, "any")
     moved = [dataclasses.replace(image, path=str(tmp_path / "moved.jpg")) for image in images]  # The photos need not be there.
-    result = cached_bottlenecks(moved, range(len(images)), cache, no_network, InputSpec(128, 128, 127.5, 127.5), 1001)
+    result = Extractor(moved, cache, no_network, InputSpec(128, 128, 127.5, 127.5)).bottlenecks(range(len(images)))
     assert (result.n_made, result.n_read) == (0, N_REFERENCES)
     np.testing.assert_array_equal(result.values, expected)
+
+
+def test_the_options_name_the_cache_and_the_backbone_its_files(
+    reference_dir: Path, flower_photos: Path, mobilenet_model_dir: Path, tmp_path: Path
+) -> None:
+    images, expected = reference_images(reference_dir, flower_photos)
+    lists, wanted = ImageLists(("daisy",), ("daisy",), tuple(images)), [4, 1, 20]
+    options, backbone = BottleneckOptions(bottleneck_dir=str(tmp_path / "cache")), mobilenet(mobilenet_model_dir)
+    made = load_bottlenecks(options, lists, backbone, wanted)
+    read = load_bottlenecks(options, lists, backbone, wanted)
+    assert [(each.n_made, each.n_read, each.failed) for each in (made, read)] == [(3, 0, {}), (0, 3, {})]
+    np.testing.assert_array_equal(read.values[wanted], made.values[wanted])
+    np.testing.assert_allclose(made.values[wanted], expected[wanted], rtol=0, atol=1e-4)
+    files = sorted(f"{path.parent.name}/{path.name}" for path in (tmp_path / "cache").glob("*/*.txt"))
+    assert files == sorted(f"{images[i].folder}/{images[i].file_name}_mobilenet_0.25_128.txt" for i in wanted)

@@ -1,15 +1,16 @@
-"""Many bottleneck files, read by several processes."""
+"""Reading of many bottleneck files by several processes."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from retrain import extract
 from retrain.arrays import FloatArray
+from retrain.bottlenecks import extract
 from retrain.bottlenecks.cache import BottleneckCache, format_values
-from retrain.bottlenecks.extract import cached_bottlenecks
+from retrain.bottlenecks.extract import Extractor
 from retrain.bottlenecks.parallel_read import CHUNK, read_rows
 from retrain.data.image_folder import LabelledImage
 from retrain.input_spec import InputSpec
@@ -38,7 +39,7 @@ def read(paths: list[str], n_processes: int) -> FloatArray:
 
 
 @pytest.mark.parametrize("n_processes", [1, 2, 3, 5])
-def test_every_value_comes_in_its_place(tmp_path: Path, values: FloatArray, n_processes: int) -> None:
+def test_every_value_is_read_into_its_own_row(tmp_path: Path, values: FloatArray, n_processes: int) -> None:
     np.testing.assert_array_equal(read(write(tmp_path, values), n_processes), values)
 
 
@@ -55,7 +56,7 @@ def test_what_cannot_be_used_is_a_row_of_nan(tmp_path: Path, values: FloatArray)
 def test_a_large_cache_is_read_as_a_small_one_is(
     tmp_path: Path, values: FloatArray, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:
-    """The same images through both ways: equal values, equal reasons for what has to be made, equal messages."""
+    """Read the same images in both ways: equal values, equal reasons for what has to be made, equal messages."""
     images = [LabelledImage(f"/nowhere/{n}.jpg", "class", f"{n}.jpg", 0, "training") for n in range(len(values))]
     cache = BottleneckCache(str(tmp_path), "network", SIZE, "fingerprint")
     (tmp_path / "class").mkdir()
@@ -64,9 +65,9 @@ def test_a_large_cache_is_read_as_a_small_one_is(
     Path(cache.path(images[1])).write_bytes(b"1,nan")
     Path(cache.path(images[2])).unlink()
 
-    def outcome() -> tuple[list[bool], int, dict[int, str], list[str]]:
+    def outcome() -> tuple[list[bool], int, Mapping[int, str], list[str]]:
         logged.clear()
-        result = cached_bottlenecks(images, range(len(images)), cache, lambda: lambda batch: batch, ANY_SPEC, SIZE)
+        result = Extractor(images, cache, lambda: lambda batch: batch, ANY_SPEC).bottlenecks(range(len(images)))
         usable = [0, *range(3, len(values))]  # The rows of what failed are undefined.
         equal = (result.values[usable] == values[usable]).all(axis=1).tolist()
         return equal, result.n_read, result.failed, sorted(logged)

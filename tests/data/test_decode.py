@@ -1,4 +1,4 @@
-"""From an image file to what the network sees: formats, TensorFlow 1's pixel grid, and files that are no images."""
+"""Decoding of image files: formats, TensorFlow 1's pixel grid, and files that are no images."""
 
 import io
 import struct
@@ -11,7 +11,16 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from retrain.data.decode import _is_for_tensorflow, decode, decode_with_pillow, image_from_bytes, image_from_file, resize
+from retrain.data.decode import (
+    MAX_PIXELS,
+    _is_for_tensorflow,
+    decode,
+    decode_by,
+    decode_with_pillow,
+    image_from_bytes,
+    image_from_file,
+    resize,
+)
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
 
@@ -25,7 +34,7 @@ def noise(height: int, width: int, seed: int = 0) -> Pixels:
 
 
 def soft(height: int, width: int) -> Pixels:
-    """A smooth picture, which lossy formats hardly change."""
+    """Return a smooth picture, which lossy formats hardly change."""
     rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
     return np.stack([40 + 170 * rows, 200 - 150 * columns, 60 + 90 * (rows + columns)], axis=-1).astype(np.uint8)
 
@@ -37,19 +46,41 @@ def encoded(pixels: Pixels | Image.Image, file_format: str, **options: Any) -> b
     return file.getvalue()
 
 
+def bmp(pixels: Pixels, bits: int, top_down: bool = False) -> bytes:
+    """Return an uncompressed BMP, by its definition: 8 bits with a palette, at most 256 colours, or 24 or 32 without one.
+
+    Rows are padded to a multiple of 4 bytes and go from the bottom up, or with a negative height from the top down.
+    """
+    height, width, _ = pixels.shape
+    colours, indices = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    palette = np.pad(colours[:, ::-1], ((0, 256 - len(colours)), (0, 1))).tobytes() if bits == 8 else b""
+    bgr = pixels[..., ::-1]
+    bgrx = np.pad(bgr, ((0, 0), (0, 0), (0, 1)))
+    values: dict[int, npt.NDArray[Any]] = {8: indices.reshape(height, width, 1), 24: bgr, 32: bgrx}
+    rows = [row.astype(np.uint8).tobytes() for row in values[bits]]
+    data = b"".join(row + bytes(-len(row) % 4) for row in (rows if top_down else rows[::-1]))
+    start = 54 + len(palette)
+    file_header = b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start)
+    return file_header + bmp_header(width, height, bits, top_down) + palette + data
+
+
+def bmp_header(width: int, height: int, bits: int, top_down: bool) -> bytes:
+    return struct.pack("<IiiHHIIiiII", 40, width, -height if top_down else height, 1, bits, 0, 0, 0, 0, 0, 0)
+
+
 def tf1_resize(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[np.float64]:
-    """TensorFlow 1's ResizeBilinear with align_corners=False, by its definition.
+    """Resize as TensorFlow 1's ResizeBilinear with align_corners=False, by its definition.
 
     Output pixel i lies at i · (old size / new size), without the half-pixel shift of newer kernels; it mixes the two pixels
-    around that place, the last pixel standing in for those beyond the edge.
+    around that point, the last pixel standing in for those beyond the edge.
     """
 
     def along(values: npt.NDArray[np.float64], axis: int, size: int) -> npt.NDArray[np.float64]:
         old = values.shape[axis]
-        places = np.arange(size, dtype=np.float32) * (np.float32(old) / np.float32(size))
-        lower = np.floor(places).astype(int)
+        points = np.arange(size, dtype=np.float32) * (np.float32(old) / np.float32(size))
+        lower = np.floor(points).astype(int)
         upper = np.minimum(lower + 1, old - 1)
-        share = (places - lower).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+        share = (points - lower).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
         return np.asarray(values.take(lower, axis) * (1 - share) + values.take(upper, axis) * share)
 
     return along(along(image.astype(np.float64), 0, height), 1, width)
@@ -94,13 +125,21 @@ def test_resize_takes_uint8_and_float32_alike() -> None:
     np.testing.assert_array_equal(of_bytes, of_floats)
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP"])
-def test_a_pipeline_gives_the_same_bits_as_an_eager_call(file_format: str) -> None:
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_a_pipeline_returns_the_same_bits_as_an_eager_call(file_format: str) -> None:
     contents = encoded(noise(150, 111), file_format)
     eager = image_from_bytes(tf.constant(contents), MOBILENET).numpy()
     dataset = tf.data.Dataset.from_tensors(contents).map(lambda each: image_from_bytes(each, MOBILENET), num_parallel_calls=2)
     (piped,) = dataset.as_numpy_iterator()
     np.testing.assert_array_equal(piped, eager)
+
+
+@pytest.mark.parametrize(("file_format", "pillow"), [("JPEG", False), ("PNG", False), ("PNG", True), ("BMP", True)])
+def test_a_pipeline_decodes_by_the_decoder_asked_for(file_format: str, pillow: bool) -> None:
+    contents = encoded(noise(150, 111), file_format)
+    dataset = tf.data.Dataset.from_tensors((pillow, contents)).map(decode_by, num_parallel_calls=2)
+    (piped,) = dataset.as_numpy_iterator()
+    np.testing.assert_array_equal(piped, decode_with_pillow(contents) if pillow else decode(tf.constant(contents)))
 
 
 def test_a_jpeg_is_decoded_bit_for_bit_as_by_the_originals_operation() -> None:
@@ -124,27 +163,35 @@ def test_a_jpeg_is_known_by_its_content(ending: str, tmp_path: Path) -> None:
     assert np.abs(image_from_file(str(path), GREY) - soft(40, 50)).mean() < 4
 
 
-def test_of_an_animated_gif_the_first_frame_is_taken(tmp_path: Path) -> None:
+def test_of_an_animated_gif_the_first_frame_is_decoded(tmp_path: Path) -> None:
     first, second = (Image.fromarray(noise(40, 50, seed)).convert("P") for seed in (1, 2))
     path = tmp_path / "animation.gif"
     path.write_bytes(encoded(first, "GIF", save_all=True, append_images=[second], duration=100))
     np.testing.assert_array_equal(image_from_file(str(path), GREY), np.asarray(first.convert("RGB")))
 
 
-@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "TIFF"])
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "TIFF", "BMP"])
 def test_what_is_left_to_pillow(file_format: str) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode(tf.constant(encoded(noise(40, 50), file_format)))
 
 
 @pytest.mark.parametrize(("width", "height", "fits"), [(13_377, 13_377, True), (13_378, 13_378, False), (1, 178_956_971, False)])
-@pytest.mark.parametrize("file_format", ["PNG", "BMP", "BMP downwards"])
-def test_the_header_tells_a_bomb(file_format: str, width: int, height: int, fits: bool) -> None:
-    if file_format == "PNG":
-        header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII5B", 13, b"IHDR", width, height, 8, 2, 0, 0, 0)
-    else:
-        header = b"BM" + bytes(12) + struct.pack("<IiiHH", 40, width, -height if file_format != "BMP" else height, 1, 24)
+def test_the_header_tells_a_png_bomb(width: int, height: int, fits: bool) -> None:
+    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII5B", 13, b"IHDR", width, height, 8, 2, 0, 0, 0)
     assert bool(_is_for_tensorflow(tf.constant(header))) == fits
+
+
+@pytest.mark.parametrize("top_down", [False, True])
+@pytest.mark.parametrize(("width", "height", "fits"), [(13_377, 13_377, True), (13_378, 13_378, False), (1, 178_956_971, False)])
+def test_the_header_tells_a_bmp_bomb(width: int, height: int, fits: bool, top_down: bool) -> None:
+    """The file ends after its header: Pillow reads on only if the image fits."""
+    contents = b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + bmp_header(width, height, 24, top_down)
+    assert not _is_for_tensorflow(tf.constant(contents))
+    with pytest.raises(ImageError) as caught:
+        decode_with_pillow(contents)
+    assert (str(caught.value) == f"it has more than {MAX_PIXELS:,} pixels") != fits
+    assert ("truncated" in str(caught.value)) == fits
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP"])
@@ -157,7 +204,7 @@ def test_a_grey_image_gets_three_equal_channels(file_format: str, tmp_path: Path
     assert np.abs(found[..., 0] - np.asarray(grey)).mean() < 4
 
 
-def test_a_palette_with_transparency_gives_its_colours() -> None:
+def test_a_palette_with_transparency_has_its_colours() -> None:
     picture = Image.fromarray(soft(40, 50)).convert("P")
     contents = encoded(picture, "PNG", transparency=bytes(range(256)))
     np.testing.assert_array_equal(decode(tf.constant(contents)), np.asarray(picture.convert("RGB")))
@@ -182,7 +229,7 @@ def test_a_cmyk_jpeg_keeps_its_colours(reader: str) -> None:
     assert np.abs(found.astype(int) - soft(40, 50)).mean() < 4
 
 
-def test_what_only_pillow_reads_goes_the_same_way_afterwards(tmp_path: Path) -> None:
+def test_what_only_pillow_decodes_is_resized_as_any_other(tmp_path: Path) -> None:
     pixels = noise(91, 77)
     contents = encoded(pixels, "TIFF")
     with pytest.raises(tf.errors.InvalidArgumentError):
@@ -194,17 +241,29 @@ def test_what_only_pillow_reads_goes_the_same_way_afterwards(tmp_path: Path) -> 
     np.testing.assert_array_equal(found, image_from_file(str(tmp_path / "scan.png"), MOBILENET))
 
 
-def test_a_bmp_with_a_palette_gives_its_colours(tmp_path: Path) -> None:
+def test_a_bmp_with_a_palette_has_its_colours(tmp_path: Path) -> None:
     picture = Image.fromarray(soft(40, 50)).convert("P")
     (tmp_path / "old.bmp").write_bytes(encoded(picture, "BMP"))
     np.testing.assert_array_equal(image_from_file(str(tmp_path / "old.bmp"), GREY), np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize("top_down", [False, True], ids=["bottom up", "top down"])
+@pytest.mark.parametrize("bits", [8, 24, 32])
+def test_a_bmp_of_any_depth_is_decoded_by_pillow(bits: int, top_down: bool, tmp_path: Path) -> None:
+    pixels = noise(40, 50) // 52 * 50  # 125 colours, which fit into a palette.
+    contents = bmp(pixels, bits, top_down)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode(tf.constant(contents))
+    np.testing.assert_array_equal(decode_with_pillow(contents), pixels)
+    (tmp_path / "photo.jpg").write_bytes(contents)
+    np.testing.assert_array_equal(image_from_file(str(tmp_path / "photo.jpg"), GREY), pixels)
 
 
 def reason_for(path: Path) -> str:
     with pytest.raises(ImageError) as caught:
         image_from_file(str(path), MOBILENET)
     reason = str(caught.value)
-    assert path.name not in reason, "whoever asked knows the path, and puts it in front"
+    assert path.name not in reason, "the caller knows the path, and puts it in front"
     assert " object at 0x" not in reason
     return reason
 

@@ -1,4 +1,4 @@
-"""Which classes and images a folder holds, and the set each image goes to."""
+"""Image folders: their classes and images, the set of each image, and the report of those that cannot be decoded."""
 
 import csv
 import hashlib
@@ -13,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrain.__main__ import main
-from retrain.data.image_folder import ImageLists, create_image_lists, label_of, which_split
+from retrain.data.image_folder import ImageLists, create_image_lists, label_of, report_failed, which_split
 from retrain.errors import ImageFolderError
+from retrain.options.images import ImageOptions
 
 TO_FOLDERS = "Put the images (.jpg, .jpeg, .png) of each class into a folder of its own there."
 
 
 def make_class(image_dir: Path, folder: str, names: Iterable[str] | int) -> None:
-    """A class folder; its files need no content, for nothing is decoded here."""
+    """Make a class folder; its files need no content, for nothing is decoded here."""
     (image_dir / folder).mkdir(parents=True)
     for name in (f"{i:02d}.jpg" for i in range(names)) if isinstance(names, int) else names:
         (image_dir / folder / name).touch()
@@ -180,13 +181,13 @@ def test_what_is_no_image_is_ignored(tmp_path: Path) -> None:
     assert names_of(create_image_lists(str(tmp_path), 0, 0), "b") == ["1.jpg"]
 
 
-def test_positions_and_counts_of_each_set(tmp_path: Path) -> None:
+def test_indices_and_counts_of_each_set(tmp_path: Path) -> None:
     lists = create_image_lists(make_classes(tmp_path, a=60, b=60), 30, 20)
     sets = {split: lists.indices(split) for split in ("training", "validation", "testing")}
-    assert sorted(position for positions in sets.values() for position in positions) == list(range(120))
-    for split, positions in sets.items():
-        assert {lists.images[position].split for position in positions} == {split}
-        assert lists.count(split) == len(positions)
+    assert sorted(index for indices in sets.values() for index in indices) == list(range(120))
+    for split, indices in sets.items():
+        assert {lists.images[index].split for index in indices} == {split}
+        assert lists.count(split) == len(indices)
 
 
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
@@ -207,8 +208,8 @@ def test_a_photo_whose_name_is_not_utf8_is_trained_on(
     shutil.copytree(small_photos, tmp_path / "photos")
     photo = os.fsencode(next((tmp_path / "photos" / "red dots").iterdir()))
     shutil.copy(photo, os.path.join(os.path.dirname(photo), b"caf\xe9.jpg"))
-    places = ["output_graph", "output_labels", "summaries_dir", "bottleneck_dir", "checkpoint_path"]
-    flags = [f"--{place}={tmp_path / place}" for place in places]
+    outputs = ["output_graph", "output_labels", "summaries_dir", "bottleneck_dir", "checkpoint_path"]
+    flags = [f"--{output}={tmp_path / output}" for output in outputs]
     flags += [f"--image_dir={tmp_path / 'photos'}", "--architecture=tiny_resnet_128", "--how_many_training_steps=1"]
     assert main(flags) == 0
     assert "76 bottlenecks made, 0 read from" in capsys.readouterr().err  # 3 × 25 and the copy
@@ -232,7 +233,7 @@ def test_an_empty_class_is_skipped_with_a_warning(tmp_path: Path, logged: list[s
 
 
 def names_in(image_dir: Path, folder: str, split: str, count: int) -> list[str]:
-    """File names that 10% and 10% put into a set, wherever the test runs."""
+    """Return file names that 10% and 10% put into a set, in whatever folder the test runs."""
     names = (f"{i}.jpg" for i in range(10_000))
     found = (name for name in names if which_split(os.path.join(image_dir, folder, name), 10, 10) == split)
     return [next(found) for _ in range(count)]
@@ -259,6 +260,37 @@ def test_of_many_classes_only_some_are_named(tmp_path: Path, logged: list[str]) 
     create_image_lists(str(tmp_path), 10, 10)
     listed = ", ".join(f"class {number}" for number in range(5))
     assert logged == [f"WARNING: The validation set has no image of {listed} and 3 more: add images to measure them."]
+
+
+# Images that cannot be decoded
+
+
+def test_images_that_cannot_be_decoded_are_warned_of_in_order(tmp_path: Path, logged: list[str]) -> None:
+    lists = create_image_lists(make_classes(tmp_path, a=20, b=20), 0, 0)
+    report_failed(lists, {21: "the file is empty", 3: "image file is truncated"}, ImageOptions(image_dir=str(tmp_path)))
+    assert logged == [
+        f"WARNING: 2 images could not be decoded and are skipped:\n"
+        f"  {tmp_path}/a/03.jpg: image file is truncated\n"
+        f"  {tmp_path}/b/01.jpg: the file is empty"
+    ]
+
+
+def test_with_strict_an_image_that_cannot_be_decoded_is_an_error(tmp_path: Path, logged: list[str]) -> None:
+    lists, options = create_image_lists(make_classes(tmp_path, a=20, b=20), 0, 0), ImageOptions(image_dir="photos", strict=True)
+    with pytest.raises(ImageFolderError) as caught:
+        report_failed(lists, {21: "the file is empty"}, options)
+    assert str(caught.value) == (
+        f"1 images could not be decoded (--strict). Mend or remove them:\n  {tmp_path}/b/01.jpg: the file is empty"
+    )
+    assert caught.value.exit_code == 2
+    assert logged == []
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_nothing_is_reported_if_all_images_can_be_decoded(tmp_path: Path, logged: list[str], strict: bool) -> None:
+    lists = create_image_lists(make_classes(tmp_path, a=20, b=20), 0, 0)
+    report_failed(lists, {}, ImageOptions(image_dir="photos", strict=strict))
+    assert logged == []
 
 
 # Errors

@@ -1,7 +1,7 @@
-"""Image files through a network, in batches: none lost, none mixed up, none changed by its neighbours."""
+"""Loading of image files in batches, through a network: none lost, none mixed up, none changed by its neighbours."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,14 @@ from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import BUNDLED, find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.data.loader import BATCH_BYTES, MAX_BATCH_SIZE, run_network, suitable_batch_size
+from retrain.data.loader import BATCH_BYTES, MAX_BATCH_SIZE, ImageLoader, run_network, suitable_batch_size
 from retrain.input_spec import InputSpec
 
 SMALL = InputSpec(8, 8, 0.0, 1.0)
 
 
 def write_plain_pictures(folder: Path, count: int) -> list[str]:
-    """PNGs of one colour each; picture i has the red of `red_of(i)`."""
+    """Write PNGs of one colour each; picture i has the red of `red_of(i)`. Return their paths."""
     for i in range(count):
         Image.new("RGB", (5, 4), (red_of(i), 30, 60)).save(folder / f"{i:03d}.png")
     return [str(folder / f"{i:03d}.png") for i in range(count)]
@@ -30,12 +30,12 @@ def red_of(i: int) -> int:
 
 
 def mean_red(images: FloatArray) -> FloatArray:
-    """A network whose only output is the image's mean red, float32 [B, 1]."""
+    """Return each image's mean red, float32 [B, 1]: a network."""
     return images[..., 0].mean(axis=(1, 2))[:, np.newaxis]
 
 
 class RecordingNetwork:
-    """`mean_red`, which remembers the size of each batch, and how often it was asked for."""
+    """`mean_red`, with a record of the size of each batch, and of how often it was made."""
 
     def __init__(self) -> None:
         self.n_made = 0
@@ -51,36 +51,61 @@ class RecordingNetwork:
 
 
 def outputs_of(
-    paths: Sequence[str], network: Callable[[], BatchFunction], spec: InputSpec
+    files: Mapping[int, str] | Sequence[str], network: Callable[[], BatchFunction], spec: InputSpec, batch_size: int | None = None
 ) -> tuple[list[int], FloatArray, dict[int, str]]:
-    """The positions and outputs of all batches together, and the failures."""
-    failed: dict[int, str] = {}
-    positions: list[int] = []
+    """Return the indices and outputs of all batches together, and the failures. The indices of a sequence count from 0."""
+    loader = ImageLoader(files if isinstance(files, Mapping) else dict(enumerate(files)), spec, batch_size)
+    indices: list[int] = []
     rows: list[FloatArray] = []
-    for places, values in run_network(paths, network, spec, failed):
-        assert len(places) == len(values)
-        positions += places
+    for batch, values in run_network(loader, network):
+        assert batch.dtype == np.int64
+        assert len(batch) == len(values)
+        indices += batch.tolist()
         rows.extend(values)
-    return positions, np.array(rows), failed
+    return indices, np.array(rows), loader.failed
 
 
 def test_all_images_are_seen_once_in_order_with_their_own_output(tmp_path: Path) -> None:
     network, count = RecordingNetwork(), 150
-    positions, values, failed = outputs_of(write_plain_pictures(tmp_path, count), network.make, SMALL)
-    assert positions == list(range(count))
+    indices, values, failed = outputs_of(write_plain_pictures(tmp_path, count), network.make, SMALL)
+    assert indices == list(range(count))
     assert values[:, 0].tolist() == [red_of(i) for i in range(count)]
     assert failed == {}
     assert network.n_made == 1
-    assert network.batch_sizes == [64, 64, 64], "the last batch is filled up, so that the runtime always takes the same path"
+    assert network.batch_sizes == [64, 64, 64], "the last batch is padded, so that the runtime always takes the same path"
 
 
 @pytest.mark.parametrize(("batch_size", "batches"), [(1, [1] * 7), (3, [3, 3, 3]), (100, [100])])
 def test_the_size_of_batches_can_be_chosen(batch_size: int, batches: list[int], tmp_path: Path) -> None:
-    network, failed = RecordingNetwork(), dict[int, str]()
-    found = list(run_network(write_plain_pictures(tmp_path, 7), network.make, SMALL, failed, batch_size))
-    assert [place for places, _ in found for place in places] == list(range(7))
-    assert [value for _, values in found for value in values[:, 0].tolist()] == [red_of(i) for i in range(7)]
+    network = RecordingNetwork()
+    indices, values, failed = outputs_of(write_plain_pictures(tmp_path, 7), network.make, SMALL, batch_size)
+    assert indices == list(range(7))
+    assert values[:, 0].tolist() == [red_of(i) for i in range(7)]
+    assert failed == {}
     assert network.batch_sizes == batches
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 2])
+def test_indices_are_the_callers_own_for_both_decoders_and_for_failures(batch_size: int | None, tmp_path: Path) -> None:
+    """Indices with gaps, in no order: PNGs for TensorFlow, TIFFs for Pillow, and two files that are no images."""
+    paths = write_plain_pictures(tmp_path, 7)
+    files = dict(zip([90, 7, 31, 2, 1000, 55, 8], paths, strict=True))
+    for index in (31, 55):
+        Image.new("RGB", (5, 4), (222 + index % 10, 30, 60)).save(files[index], "TIFF")
+    for index in (7, 1000):
+        Path(files[index]).write_bytes(b"some text")
+    loader = ImageLoader(files, SMALL, batch_size)
+    reds: dict[int, float] = {}
+    for indices, images in loader:
+        assert indices.dtype == np.int64
+        assert images.shape == (len(indices), 8, 8, 3)
+        reds.update(zip(indices.tolist(), mean_red(images)[:, 0].tolist(), strict=True))
+    assert list(reds) == [90, 2, 8, 31, 55], "in the caller's order; those for Pillow come last"
+    assert reds == {90: red_of(0), 2: red_of(3), 8: red_of(6), 31: 223, 55: 227}
+    assert loader.failed == dict.fromkeys([7, 1000], "it is no image in a known format")
+    seen, values, failed = outputs_of(files, lambda: mean_red, SMALL, batch_size)
+    assert dict(zip(seen, values[:, 0].tolist(), strict=True)) == reds
+    assert failed == loader.failed
 
 
 def test_a_bad_image_does_not_cost_its_batch(tmp_path: Path) -> None:
@@ -88,38 +113,40 @@ def test_a_bad_image_does_not_cost_its_batch(tmp_path: Path) -> None:
     Path(paths[3]).write_bytes(b"some text")
     Path(paths[7]).write_bytes(b"")
     os.unlink(paths[11])
-    positions, values, failed = outputs_of(paths, lambda: mean_red, SMALL)
-    assert positions == [0, 1, 2, 4, 5, 6, 8, 9, 10]
-    assert values[:, 0].tolist() == [red_of(i) for i in positions]
+    indices, values, failed = outputs_of(paths, lambda: mean_red, SMALL)
+    assert indices == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+    assert values[:, 0].tolist() == [red_of(i) for i in indices]
     assert failed == {3: "it is no image in a known format", 7: "the file is empty", 11: "No such file or directory"}
 
 
 def test_an_image_that_only_pillow_reads_is_used(tmp_path: Path) -> None:
     paths = write_plain_pictures(tmp_path, 5)
     Image.new("RGB", (5, 4), (222, 30, 60)).save(paths[1], "TIFF")
-    positions, values, failed = outputs_of(paths, lambda: mean_red, SMALL)
-    assert sorted(positions) == [0, 1, 2, 3, 4]
-    assert values[positions.index(1), 0] == 222
+    indices, values, failed = outputs_of(paths, lambda: mean_red, SMALL)
+    assert sorted(indices) == [0, 1, 2, 3, 4]
+    assert values[indices.index(1), 0] == 222
     assert failed == {}
 
 
 def test_only_bad_images(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_bytes(b"some text")
-    positions, _, failed = outputs_of([str(tmp_path / "text.jpg")], lambda: mean_red, SMALL)
-    assert positions == []
+    indices, _, failed = outputs_of([str(tmp_path / "text.jpg")], lambda: mean_red, SMALL)
+    assert indices == []
     assert list(failed) == [0]
 
 
-def test_no_images_give_nothing() -> None:
-    assert list(run_network([], lambda: mean_red, SMALL, {})) == []
+def test_no_images_return_nothing() -> None:
+    loader = ImageLoader({}, SMALL)
+    assert list(run_network(loader, lambda: mean_red)) == []
+    assert loader.failed == {}
 
 
 def test_names_that_are_no_unicode_are_found(tmp_path: Path) -> None:
     [path] = write_plain_pictures(tmp_path, 1)
     odd = os.path.join(str(tmp_path), os.fsdecode(b"caf\xe9 \xff.png"))
     os.rename(path, odd)
-    positions, values, failed = outputs_of([odd], lambda: mean_red, SMALL)
-    assert (positions, values.tolist(), failed) == ([0], [[red_of(0)]], {})
+    indices, values, failed = outputs_of([odd], lambda: mean_red, SMALL)
+    assert (indices, values.tolist(), failed) == ([0], [[red_of(0)]], {})
 
 
 def bundled() -> Backbone:
@@ -164,7 +191,7 @@ def test_partners_in_the_batch_do_not_change_a_bit_in_mobilenet(mobilenet_model_
         (1, 64),
     ],
 )
-def test_batches_are_as_large_as_the_processors_caches_like(pixels: int, size: int) -> None:
+def test_the_batch_size_suits_the_processors_caches(pixels: int, size: int) -> None:
     spec = InputSpec(pixels, pixels, 0.0, 1.0)
     assert suitable_batch_size(spec) == size
     assert 1 <= size <= MAX_BATCH_SIZE

@@ -1,4 +1,4 @@
-"""What TensorBoard shows, read with TensorBoard's own reader."""
+"""TensorBoard summaries, read with TensorBoard's own reader."""
 
 import os
 from pathlib import Path
@@ -19,6 +19,7 @@ from retrain.evaluation.tensorboard import SummaryWriter, clear_summaries_dir, h
 from retrain.head.model import SoftmaxHead
 from retrain.head.monitor import Monitor, head_histograms, head_measures
 from retrain.options.head import HeadOptions
+from retrain.process.timing import Timings
 from tests.support.stand_ins import tiny_inception_graph
 
 # From the original's behaviour, "TensorBoard tags".
@@ -57,7 +58,7 @@ def events_in(folder: Path) -> EventAccumulator:
 
 
 def write_run(folder: Path, head: SoftmaxHead, batch: tuple[FloatArray, IndexArray], n_steps: int, interval: int) -> None:
-    with Monitor(head, lambda: batch, str(folder)) as monitor:
+    with Monitor(head, lambda: batch, str(folder), Timings()) as monitor:
         monitor.add_graph(tiny_inception_graph())
         for step in range(n_steps):
             if HeadOptions(eval_step_interval=interval, how_many_training_steps=n_steps).is_evaluated(step):

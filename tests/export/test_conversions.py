@@ -78,9 +78,9 @@ def test_exports_lie_beside_the_graph(graph: str, export: str, path: str) -> Non
 
 
 def test_every_format_was_written_and_says_how_it_agrees(exported: Exported, photos: list[Path]) -> None:
-    assert [each.format for each in exported.exports] == [*FORMATS, "saved_model"]
-    assert {each.n_images for each in exported.exports} == {len(photos)}
-    for each in exported.exports:
+    assert [each.format for each in exported.reports] == [*FORMATS, "saved_model"]
+    assert {each.n_images for each in exported.reports} == {len(photos)}
+    for each in exported.reports:
         assert Path(each.path).exists()
         assert each.largest_difference <= TOLERANCES[each.format], each
         assert each.n_same_label >= len(photos) - (each.largest_difference > 0.02), each
@@ -94,7 +94,7 @@ def test_the_interpreter_finds_the_graphs_scores(export: str, exported: Exported
     found = run_tflite(exported.path(export), images)
     difference = float(np.abs(found - expected).max())
     assert difference <= TOLERANCES[export]
-    [reported] = [each for each in exported.exports if each.format == export]
+    [reported] = [each for each in exported.reports if each.format == export]
     assert reported.largest_difference == pytest.approx(difference, abs=2e-3)
 
 
@@ -153,8 +153,8 @@ def test_inception_of_2015_is_exported_without_its_decoder(export: str, photos: 
     """Its batch is frozen at one image, its input is no placeholder, and its batch normalisation no runtime knows any more."""
     backbone = load_backbone(find_architecture(INCEPTION), tiny_inception_graph().SerializeToString())
     exported = export_all(tmp_path, backbone, photos[:2], [export])
-    assert exported.exports[0].n_images == exported.exports[0].n_same_label == 2
-    assert exported.exports[0].largest_difference <= TOLERANCES[export]
+    assert exported.reports[0].n_images == exported.reports[0].n_same_label == 2
+    assert exported.reports[0].largest_difference <= TOLERANCES[export]
 
 
 def test_a_converters_graph_begins_at_the_pixels() -> None:
@@ -175,7 +175,7 @@ def test_what_tflite_does_not_have_is_an_error_in_words() -> None:
     about = Description(("a", "b", "c"), "input:0", 8, 8, 0.0, 255.0, "final_result:0", "")
     with pytest.raises(OutputError) as caught:
         tflite_bytes(graph.as_graph_def(), about, "tflite", np.zeros((0, 8, 8, 3), np.float32))
-    assert str(caught.value).startswith("--export tflite: TensorFlow Lite cannot take this network (")
+    assert str(caught.value).startswith("--export tflite: the network cannot be converted to TensorFlow Lite (")
 
 
 def test_a_missing_package_is_named_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +295,7 @@ def test_the_quantized_mobilenet_is_exported(data_dir: Path, photos: list[Path],
     backbone = load_backbone(architecture, read_graph_file(architecture, str(tmp_path)))
     formats = [export for export in FORMATS if export in ("tflite", ONNX)]
     exported = export_all(tmp_path, backbone, photos, formats)
-    assert all(each.largest_difference < 1e-4 for each in exported.exports)
+    assert all(each.largest_difference < 1e-4 for each in exported.reports)
     assert not [line for line in logged if not line.startswith("INFO: ")]
 
 
@@ -304,5 +304,5 @@ def test_a_hub_modules_classifier_is_exported(write_module: Callable[[Path], Pat
     backbone = load_hub_module(str(write_module(tmp_path / "module")), NetworkOptions(input_height=SIDE, input_width=SIDE))
     formats = [export for export in FORMATS if export in ("tflite", ONNX)]
     exported = export_all(tmp_path, backbone, photos, formats)
-    assert len(exported.exports) == len(formats) + 1
-    assert all(each.largest_difference < 1e-4 for each in exported.exports)
+    assert len(exported.reports) == len(formats) + 1
+    assert all(each.largest_difference < 1e-4 for each in exported.reports)

@@ -1,4 +1,4 @@
-"""What a run leaves behind: the graph, its description of itself, the SavedModel, the checkpoint, the labels."""
+"""The files of a run: the graph, its metadata, the SavedModel, the checkpoint, the labels."""
 
 import copy
 import dataclasses
@@ -21,12 +21,15 @@ from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError, GraphError
-from retrain.export.classifier import Exporter
+from retrain.export.classifier import classifier_graph, write_graph, write_intermediate_graph, write_labels
 from retrain.export.frozen_graph import check_final_tensor_name
+from retrain.export.saved_model import write_saved_model
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.run import batch_function, read_graph
 from retrain.graphdef.subgraph import subgraph
+from retrain.head.classifier import TrainedClassifier
 from retrain.head.model import SoftmaxHead
+from retrain.options.export import ExportOptions
 from tests.backbones.test_backbone import pictures
 from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
 
@@ -40,7 +43,7 @@ class Trained:
 
     backbone: Backbone
     head: SoftmaxHead
-    exporter: Exporter
+    classifier: TrainedClassifier
     graph: GraphDef
 
     def images(self, count: int) -> FloatArray:
@@ -58,8 +61,8 @@ def with_random_head(backbone: Backbone, final_tensor_name: str = "final_result"
     head = SoftmaxHead(size, len(LABELS), rng)
     head.weights[...] = rng.normal(0, 1 / np.sqrt(size), head.weights.shape)
     head.biases[...] = rng.normal(0, 1, len(LABELS))
-    exporter = Exporter(backbone, head, LABELS, final_tensor_name, note)
-    return Trained(backbone, head, exporter, exporter.graph())
+    classifier = TrainedClassifier(dataclasses.replace(backbone, note=note), head, LABELS, final_tensor_name)
+    return Trained(backbone, head, classifier, classifier_graph(classifier))
 
 
 @pytest.fixture(scope="module")
@@ -181,15 +184,15 @@ def test_bottlenecks_can_be_fed_in_place_of_images(bundled: Trained) -> None:
 
 def test_exporting_leaves_the_network_as_it_was(inception: Trained) -> None:
     before = inception.backbone.graph_def.SerializeToString(deterministic=True)
-    inception.exporter.graph()
+    classifier_graph(inception.classifier)
     assert inception.backbone.graph_def.SerializeToString(deterministic=True) == before
 
 
 def test_each_export_has_the_head_as_it_stands(bundled: Trained) -> None:
     trained = with_random_head(bundled.backbone)
-    before = trained.exporter.graph()
+    before = classifier_graph(trained.classifier)
     trained.head.biases[...] += 1
-    after = trained.exporter.graph()
+    after = classifier_graph(trained.classifier)
     biases = [tf.make_ndarray(node_of(g, "final_training_ops/biases/final_biases").attr["value"].tensor) for g in (before, after)]
     np.testing.assert_allclose(biases[1] - biases[0], 1, rtol=1e-6)
 
@@ -339,7 +342,7 @@ def test_a_description_with_impossible_values_is_an_error(text: str) -> None:
 
 
 def test_the_saved_model_predicts_as_the_graph_does(trained: Trained, tmp_path: Path) -> None:
-    trained.exporter.write_saved_model(str(tmp_path / "model"))
+    write_saved_model(str(tmp_path / "model"), trained.graph, trained.classifier.description)
     signature = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
     about, images = trained.backbone.architecture, trained.images(3)
     _, inputs = signature.structured_input_signature
@@ -355,12 +358,12 @@ def test_the_saved_model_predicts_as_the_graph_does(trained: Trained, tmp_path: 
 
 
 def test_a_saved_model_may_go_into_an_empty_folder(bundled: Trained, tmp_path: Path) -> None:
-    bundled.exporter.write_saved_model(str(tmp_path))
+    write_saved_model(str(tmp_path), bundled.graph, bundled.classifier.description)
     assert tf.saved_model.contains_saved_model(str(tmp_path))
 
 
 def test_labels_are_written_one_a_line(bundled: Trained, tmp_path: Path, reference_dir: Path) -> None:
-    bundled.exporter.write_labels(str(tmp_path / "labels.txt"))
+    write_labels(bundled.classifier.labels, str(tmp_path / "labels.txt"))
     assert (tmp_path / "labels.txt").read_bytes() == b"daisy\ndandelion\nroses\nsunflowers\ntulips\n"
     assert (tmp_path / "labels.txt").read_bytes() == (reference_dir / "original_retrained_labels.txt").read_bytes()
 
@@ -370,11 +373,13 @@ def test_an_intermediate_graph_has_the_originals_name_and_line_in_the_log(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("retrain"), "propagate", True)  # A command may have taken the log for itself.
     caplog.set_level(logging.INFO, "retrain")
-    bundled.exporter.write_intermediate(str(tmp_path), 500)
+    options = ExportOptions(intermediate_output_graphs_dir=str(tmp_path), intermediate_store_frequency=250)
+    for step in (0, 499, 500):
+        write_intermediate_graph(options, bundled.classifier, step)
     assert read_graph(str(tmp_path / "intermediate_500.pb")) == bundled.graph
     assert caplog.messages == [f"Save intermediate result to : {tmp_path}/intermediate_500.pb"]
 
 
 def test_a_written_graph_is_read_again(trained: Trained, tmp_path: Path) -> None:
-    trained.exporter.write_graph(str(tmp_path / "graph.pb"))
+    write_graph(trained.classifier, str(tmp_path / "graph.pb"))
     assert read_graph(str(tmp_path / "graph.pb")) == trained.graph

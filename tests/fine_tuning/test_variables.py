@@ -1,4 +1,4 @@
-"""Which constants of a frozen graph are weights, and that new values get into it and nothing else changes."""
+"""Trainable weights of a frozen graph: which constants they are, and that new values change nothing else."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,10 +11,10 @@ import tensorflow as tf
 from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
-from retrain.fine_tuning.session import Tuner
+from retrain.fine_tuning.session import FineTuningSession
 from retrain.fine_tuning.variables import trainable_network, with_weights
 from retrain.graphdef.run import batch_function, parse_graph
-from retrain.head.model import Loss
+from retrain.head.model import LossSettings
 from retrain.options.network import NetworkOptions
 from tests.support.hub_modules import KERNEL, MATRIX, SIDE, SIZE, write_tf1_module, write_tf2_module
 from tests.support.small_network import CONSTANTS, FEED, FETCH, small_network
@@ -25,6 +25,7 @@ def test_kernels_betas_and_gammas_are_weights() -> None:
     """And not the moving mean and variance, epsilon, what normalises the image, limits, shapes and axes."""
     network = trainable_network(small_network(), FEED, FETCH)
     assert network.names == ("conv/weights", "conv/beta", "conv/gamma", "shift")
+    assert (network.input_tensor, network.bottleneck_tensor) == (FEED, FETCH)
     assert [weight.tensor for weight in network.weights] == ["conv/weights:0", "conv/beta:0", "conv/gamma:0", "shift:0"]
     for weight in network.weights:
         np.testing.assert_array_equal(weight.value, CONSTANTS[weight.name])
@@ -68,24 +69,24 @@ def test_mobilenet(mobilenet_model_dir: Path) -> None:
 
 @pytest.mark.parametrize("write", [write_tf1_module, write_tf2_module])
 def test_hub_modules(write: Callable[[Path], Path], tmp_path: Path) -> None:
-    """Of both formats: a kernel and a matrix; one step changes both, and the graph that comes of it gives other bottlenecks."""
+    """Both formats: a kernel and a matrix; one step changes both, and the new graph computes other bottlenecks."""
     backbone = load_hub_module(str(write(tmp_path / "hub_module")), NetworkOptions(input_height=SIDE, input_width=SIDE))
     chosen = backbone.architecture
     network = trainable_network(backbone.graph_def, chosen.input_tensor, chosen.batch_tensor)
     for weight, value in zip(network.weights, (KERNEL, MATRIX), strict=True):
         np.testing.assert_array_equal(weight.value, value)
     head = [(np.eye(SIZE, 2, dtype=np.float32), np.zeros(2, np.float32))]
-    tuner = Tuner(network, chosen.input_tensor, chosen.batch_tensor, head, Loss(), seed=0)
+    session = FineTuningSession(network, head, LossSettings(), seed=0)
     images = np.random.default_rng(0).random((2, SIDE, SIDE, 3), np.float32)
-    tuner.step(images, np.array([0, 1]), 0.1)
-    tuned = tuner.weights()
+    session.step(images, np.array([0, 1]), 0.1)
+    tuned = session.weights()
     changed = dataclasses.replace(backbone, graph_def=with_weights(backbone.graph_def, tuned.network))
     assert [list(tuned.network), [node.name for node in changed.graph_def.node]] == [
         list(network.names),
         [node.name for node in backbone.graph_def.node],
     ]
     [(matrix, biases)] = tuned.layers
-    assert changed.run(images) @ matrix + biases == pytest.approx(tuner.logits(images), abs=1e-4)
+    assert changed.run(images) @ matrix + biases == pytest.approx(session.logits(images), abs=1e-4)
     assert not np.allclose(changed.run(images), backbone.run(images), atol=1e-2)
 
 
@@ -100,7 +101,7 @@ def test_new_values_change_the_constants_and_nothing_else(fused: bool) -> None:
     before = small_network(fused)
     new = {"conv/weights": CONSTANTS["conv/weights"] * 2, "shift": CONSTANTS["shift"] + 1}
     after = with_weights(before, new)
-    assert before == small_network(fused), "the network that is given must not change"
+    assert before == small_network(fused), "the network passed in must not change"
     for old_node, node in zip(before.node, after.node, strict=True):
         if node.name in new:
             np.testing.assert_array_equal(tf.make_ndarray(node.attr["value"].tensor), new[node.name])

@@ -1,4 +1,4 @@
-"""The checkpoint: the original's variables, written as a whole, and read again to go on from."""
+"""Checkpoints: the original's variables, written atomically, and read again to resume from."""
 
 import os
 import time
@@ -12,8 +12,9 @@ import tensorflow as tf
 from retrain.errors import CheckpointError, OutputError
 from retrain.head.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from retrain.head.model import SoftmaxHead
-from retrain.head.resume import Progress
+from retrain.head.resume import Checkpointer, open_checkpointer
 from retrain.head.trainer import Trainer
+from retrain.options.checkpoint import CheckpointOptions
 from retrain.options.head import HeadOptions
 
 FILES = ["head.data-00000-of-00001", "head.index"]
@@ -93,8 +94,8 @@ def test_a_damaged_checkpoint_is_an_error_that_says_what_to_do(tmp_path: Path, n
     with pytest.raises(CheckpointError) as caught:
         read_checkpoint(prefix)
     assert str(caught.value) == (
-        f"The checkpoint {prefix} (--checkpoint_path) is damaged, or was not written by this tool: there is nothing to go on "
-        "from. Leave --resume out to train from the start."
+        f"The checkpoint {prefix} (--checkpoint_path) is damaged, or was not written by this tool: it cannot be resumed. Leave "
+        "--resume out to train from the start."
     )
     assert caught.value.exit_code == 2
 
@@ -124,7 +125,7 @@ def test_what_tensorflow_left_behind_is_removed_after_an_hour(tmp_path: Path) ->
     assert sorted(os.listdir(tmp_path)) == sorted([*FILES, "head.index.tempstate1", "a.tempstate2"]), "only what is surely ours"
 
 
-# Going on
+# Resuming
 
 
 IDENTITY = {"image_dir": "flowers", "labels": ["a", "b"], "network": "1"}
@@ -136,50 +137,62 @@ def trainer_of(seed: int, **options: Any) -> Trainer:
     return Trainer(chosen, ["a", "b"], np.array([3, 3]), head, random_seed=7)
 
 
-def progress_of(folder: Path, steps: int, seed: int = 7) -> tuple[Progress, SoftmaxHead]:
-    progress, trainer = Progress(str(folder / "head"), seed, IDENTITY), trainer_of(0)
-    progress.attach(trainer)
+def checkpointer_of(folder: Path, steps: int, seed: int = 7) -> tuple[Checkpointer, SoftmaxHead]:
+    checkpointer, trainer = Checkpointer(str(folder / "head"), seed, IDENTITY), trainer_of(0)
+    assert checkpointer.restore(trainer) == 0
     for step in range(steps):
-        progress.after_step(step)
-    return progress, trainer.head
+        checkpointer.after_step(step)
+    return checkpointer, trainer.head
 
 
-def test_a_training_is_gone_on_with(tmp_path: Path, logged: list[str]) -> None:
-    progress, head = progress_of(tmp_path, steps=12)
-    progress.save()
-    again = Progress.resume(str(tmp_path / "head"), IDENTITY)
-    assert again is not None
+def reopened(folder: Path, identity: dict[str, Any] = IDENTITY, n_steps: int = 100, **options: Any) -> Checkpointer:
+    chosen = CheckpointOptions(checkpoint_path=str(folder / "head"), resume=True, **options)
+    return open_checkpointer(chosen, identity, n_steps)
+
+
+def test_a_training_is_resumed(tmp_path: Path, logged: list[str]) -> None:
+    checkpointer, head = checkpointer_of(tmp_path, steps=12)
+    checkpointer.save()
+    again = reopened(tmp_path)
     assert (again.steps_done, again.random_seed) == (12, 7)
     other = trainer_of(1)
-    again.attach(other)
+    assert again.restore(other) == 12
     np.testing.assert_array_equal(other.head.weights, head.weights)
     np.testing.assert_array_equal(other.head.biases, head.biases)
-    assert logged == [f"INFO: Training goes on after step 12 of {tmp_path}/head."]
+    assert logged == [f"INFO: Training resumes after step 12 of {tmp_path}/head."]
 
 
-def test_without_a_checkpoint_training_begins(tmp_path: Path, logged: list[str]) -> None:
-    assert Progress.resume(str(tmp_path / "head"), IDENTITY) is None
-    assert logged == [f"INFO: There is no checkpoint {tmp_path}/head yet: training begins at its start."]
+def test_without_resume_an_existing_checkpoint_is_ignored(tmp_path: Path, logged: list[str]) -> None:
+    checkpointer_of(tmp_path, steps=3)[0].save()
+    options = CheckpointOptions(checkpoint_path=str(tmp_path / "head"), random_seed=5)
+    checkpointer = open_checkpointer(options, IDENTITY, 100)
+    assert (checkpointer.steps_done, checkpointer.random_seed) == (0, 5)
+    assert logged == []
 
 
-def test_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
-    progress_of(tmp_path, steps=1)[0].save()
+def test_without_a_checkpoint_training_starts_from_the_beginning(tmp_path: Path, logged: list[str]) -> None:
+    assert reopened(tmp_path, random_seed=9).random_seed == 9
+    assert logged == [f"INFO: There is no checkpoint {tmp_path}/head yet: training starts from the beginning."]
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    checkpointer_of(tmp_path, steps=1)[0].save()
     with pytest.raises(CheckpointError) as caught:
-        Progress.resume(str(tmp_path / "head"), {**IDENTITY, "labels": ["a", "c"], "network": "2"})
+        reopened(tmp_path, {**IDENTITY, "labels": ["a", "c"], "network": "2"})
     assert str(caught.value) == (
-        f"The checkpoint {tmp_path}/head (--checkpoint_path) is of another training: labels, network differ. Name the checkpoint "
-        "of this one, or leave --resume out to train from the start."
+        f"The checkpoint {tmp_path}/head (--checkpoint_path) belongs to another training: labels, network differ. Name the "
+        "checkpoint of this one, or leave --resume out to train from the start."
     )
 
 
 def test_the_head_is_saved_every_few_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    progress, _ = progress_of(tmp_path, steps=0)
+    checkpointer, _ = checkpointer_of(tmp_path, steps=0)
     saved = []
     for step in range(24):  # A second each.
         now[0] += 1
-        progress.after_step(step)
+        checkpointer.after_step(step)
         checkpoint = read_checkpoint(str(tmp_path / "head"))
         saved.append(checkpoint.step if checkpoint else 0)
     assert sorted(set(saved)) == [0, 6, 12, 18, 24]
@@ -190,20 +203,20 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(
 ) -> None:
     monkeypatch.setattr("retrain.head.resume.SAVE_EVERY_SECONDS", -1.0)
     (tmp_path / "head.index").mkdir()
-    progress, _ = progress_of(tmp_path, steps=2)
-    assert progress.steps_done == 2
+    checkpointer, _ = checkpointer_of(tmp_path, steps=2)
+    assert checkpointer.steps_done == 2
     assert logged[0].startswith(f"WARNING: --checkpoint_path {tmp_path}/head cannot be written (Is a directory). Make room, ")
-    assert logged[0].endswith(" Training goes on.")
+    assert logged[0].endswith(" Training continues.")
 
 
 @pytest.mark.parametrize(
     "interrupt", [KeyboardInterrupt(), OSError(28, "No space left on device", "events"), ZeroDivisionError()]
 )
 def test_an_interrupted_training_is_kept(tmp_path: Path, interrupt: BaseException) -> None:
-    progress, _ = progress_of(tmp_path, steps=3)
-    with pytest.raises(BaseException) as caught, progress.kept_if_interrupted():
+    checkpointer, _ = checkpointer_of(tmp_path, steps=3)
+    with pytest.raises(BaseException) as caught, checkpointer.saved_if_interrupted():
         raise interrupt
-    advice = "Run the same command with --resume to go on after step 3."
+    advice = "Run the same command with --resume to resume after step 3."
     expected = {
         KeyboardInterrupt: f"Stopped. {advice}",
         OSError: f"events cannot be written (No space left on device).\n{advice}",
@@ -215,8 +228,8 @@ def test_an_interrupted_training_is_kept(tmp_path: Path, interrupt: BaseExceptio
 
 
 def test_before_the_first_step_there_is_nothing_to_keep(tmp_path: Path) -> None:
-    progress, _ = progress_of(tmp_path, steps=0)
-    with pytest.raises(KeyboardInterrupt) as caught, progress.kept_if_interrupted():
+    checkpointer, _ = checkpointer_of(tmp_path, steps=0)
+    with pytest.raises(KeyboardInterrupt) as caught, checkpointer.saved_if_interrupted():
         raise KeyboardInterrupt
     assert str(caught.value) == "Stopped. Finished bottlenecks are kept: run the same command again."
     assert os.listdir(tmp_path) == []

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.evaluation.metrics import softmax
-from retrain.head.model import INITIAL_STDDEV, Loss, SoftmaxHead, glorot_uniform, truncated_normal
+from retrain.head.model import INITIAL_STDDEV, LossSettings, SoftmaxHead, glorot_uniform, truncated_normal
 from retrain.head.trainer import Trainer, train
 from retrain.options.head import HeadOptions
 
@@ -75,9 +75,9 @@ def one_step(weights: Doubles, biases: Doubles, values: Doubles, classes: IndexA
     for image, true in zip(values, classes.tolist(), strict=True):
         powers = [math.exp(float(image @ weights[:, c]) + biases[c]) for c in range(N_CLASSES)]
         for c in range(N_CLASSES):
-            slope = powers[c] / sum(powers) - (c == true)
-            new_weights[:, c] -= LEARNING_RATE / len(values) * slope * image
-            new_biases[c] -= LEARNING_RATE / len(values) * slope
+            dlogit = powers[c] / sum(powers) - (c == true)
+            new_weights[:, c] -= LEARNING_RATE / len(values) * dlogit * image
+            new_biases[c] -= LEARNING_RATE / len(values) * dlogit
     return new_weights, new_biases
 
 
@@ -141,16 +141,16 @@ def test_logits_by_hand() -> None:
 @pytest.mark.parametrize(
     "loss",
     [
-        Loss(),
-        Loss(l2=0.03),
-        Loss(label_smoothing=0.2),
-        Loss(class_weights=np.array([1, 0.5, 2, 3], np.float32)),
-        Loss(label_smoothing=0.1, class_weights=np.array([0.1, 5, 1, 1], np.float32), l2=0.01),
+        LossSettings(),
+        LossSettings(l2=0.03),
+        LossSettings(label_smoothing=0.2),
+        LossSettings(class_weights=np.array([1, 0.5, 2, 3], np.float32)),
+        LossSettings(label_smoothing=0.1, class_weights=np.array([0.1, 5, 1, 1], np.float32), l2=0.01),
     ],
     ids=["plain", "l2", "smoothing", "weights", "all"],
 )
 def test_loss_and_gradients_are_those_of_keras(
-    loss: Loss, hidden_units: tuple[int, ...], batches: list[tuple[FloatArray, IndexArray]]
+    loss: LossSettings, hidden_units: tuple[int, ...], batches: list[tuple[FloatArray, IndexArray]]
 ) -> None:
     """Keras' cross entropy with label_smoothing and sample weights, its l2 regulariser, and TensorFlow's own gradients."""
     head = SoftmaxHead(BOTTLENECK_SIZE, N_CLASSES, np.random.default_rng(3), hidden_units)
@@ -179,9 +179,9 @@ def test_loss_and_gradients_are_those_of_keras(
 def test_dropout_leaves_out_the_stated_share_and_scales_the_rest() -> None:
     """A gradient by the weights of one layer is the sum of its inputs: with all slopes equal it shows which were left out."""
     head = SoftmaxHead(20_000, 2, np.random.default_rng(0))
-    head.weights[...] = 0  # Every class gets one half: the slope is ±0.5 for each image.
+    head.weights[...] = 0  # Every class gets one half: the dlogit is ±0.5 for each image.
     values, classes = np.ones((1, 20_000), np.float32), np.array([0])
-    by_weights, by_biases = head.gradients(values, classes, Loss(dropout=0.2), np.random.default_rng(1))
+    by_weights, by_biases = head.gradients(values, classes, LossSettings(dropout=0.2), np.random.default_rng(1))
     np.testing.assert_array_equal(by_biases, [-0.5, 0.5])
     assert set(np.unique(by_weights[:, 1]).tolist()) == {0.0, 0.625}  # 0.5 / (1 - 0.2)
     assert (by_weights[:, 1] == 0).mean() == pytest.approx(0.2, abs=0.015)  # five standard errors
@@ -193,7 +193,7 @@ def test_dropout_of_a_hidden_layer_keeps_the_gradient_right() -> None:
     rng = np.random.default_rng(2)
     values, classes, dropout = rng.normal(size=(5, 6)).astype(np.float32), rng.integers(3, size=5), 0.4
     kept = np.random.default_rng(7).random((5, 8), dtype=np.float32) >= dropout
-    gradients = head.gradients(values, classes, Loss(dropout=dropout), np.random.default_rng(7))
+    gradients = head.gradients(values, classes, LossSettings(dropout=dropout), np.random.default_rng(7))
 
     def thinned_loss(variables: list[Doubles]) -> float:
         hidden = np.maximum(values @ variables[0] + variables[1], 0) * kept / (1 - dropout)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import FlagError
-from retrain.head.model import Loss, SoftmaxHead
+from retrain.head.model import LossSettings, SoftmaxHead
 from retrain.head.optimizers import OPTIMIZERS, SCHEDULES
 from retrain.head.trainer import EarlyStopping, Trainer, class_weights, train
 from retrain.options.flags import flags_of
@@ -230,26 +230,26 @@ def test_lbfgs_finds_the_minimum_that_scikit_learn_finds(all_images: Batch) -> N
     values, classes = all_images
     one = trainer(optimizer="lbfgs", l2=0.01)
     steps: list[int] = []
-    count = one.minimise(values, classes, lambda step, *_: steps.append(step))
+    count = one.minimize(values, classes, lambda step, *_: steps.append(step))
     assert steps == list(range(count))
     assert 3 < count < 200
     # Its penalty is sum(w²) / 2, beside C times the sum, not the mean, of the cross entropies.
     reference = linear_model.LogisticRegression(C=1 / (2 * 0.01 * len(classes)), tol=1e-9, max_iter=1000).fit(values, classes)
     np.testing.assert_allclose(one.head.weights, reference.coef_.T, atol=2e-3)
-    assert one.head.loss(values, classes, Loss(l2=0.01)) < 0.9
+    assert one.head.loss(values, classes, LossSettings(l2=0.01)) < 0.9
 
 
 def test_lbfgs_takes_no_more_steps_than_it_may_and_stops_early(all_images: Batch) -> None:
     pytest.importorskip("scipy", reason="SciPy is not installed")
-    assert trainer(optimizer="lbfgs", how_many_training_steps=5).minimise(*all_images, nothing) == 5
+    assert trainer(optimizer="lbfgs", how_many_training_steps=5).minimize(*all_images, nothing) == 5
     one = trainer(optimizer="lbfgs", early_stopping=2)
-    assert one.minimise(*all_images, lambda *_: one.early_stopping.after_evaluation(1.0)) == 3
+    assert one.minimize(*all_images, lambda *_: one.early_stopping.after_evaluation(1.0)) == 3
 
 
 def test_lbfgs_with_hidden_layers_beats_as_many_steps_of_gradient_descent(all_images: Batch) -> None:
     pytest.importorskip("scipy", reason="SciPy is not installed")
     quick, slow = (trainer(optimizer=name, hidden_units=(8,), learning_rate=0.1) for name in ("lbfgs", "gradient_descent"))
-    count = quick.minimise(*all_images, nothing)
+    count = quick.minimize(*all_images, nothing)
     train([slow], [all_images] * count, nothing)
-    losses = [one.head.loss(*all_images, Loss()) for one in (quick, slow)]
+    losses = [one.head.loss(*all_images, LossSettings()) for one in (quick, slow)]
     assert losses[0] < 0.5 * losses[1]

@@ -87,7 +87,7 @@ def test_the_summaries_have_their_own_folders(fine_tuned_run: TrainingRun) -> No
 
 
 def test_ctrl_c_keeps_the_head(small_photos: Path, run_cli: RunCli, tmp_path: Path) -> None:
-    """It ends at once, in the middle of a step that takes a second or more, and goes on from the head."""
+    """It ends at once, in the middle of a step that takes a second or more, and resumes from the head."""
     outputs = Outputs(tmp_path)
     flags = [f"--image_dir={small_photos}", *SMALL, *outputs.flags()]
     with Running(tmp_path / "log", *flags, "--fine_tune_steps=1000", "--fine_tune_batch_size=48") as running:
@@ -96,11 +96,11 @@ def test_ctrl_c_keeps_the_head(small_photos: Path, run_cli: RunCli, tmp_path: Pa
         assert running.ends_within(2)
         assert running.end() == 130
         assert running.log.endswith(
-            "\nStopped. Run the same command with --resume to go on after step 50. Fine-tuning will begin anew.\n"
+            "\nStopped. Run the same command with --resume to resume after step 50. Fine-tuning will start again.\n"
         )
     process = run_cli("retrain", *flags, "--fine_tune_steps=1", "--fine_tune_batch_size=2", "--resume")
     assert_succeeded(process)
-    assert "Training goes on after step 50 of " in process.stderr
+    assert "Training resumes after step 50 of " in process.stderr
     assert "Fine-tuned 22 weights of the network in 1 steps" in process.stderr
 
 

@@ -1,4 +1,4 @@
-"""`python -m scripts.sweep` as a user runs it, on the 600 photos where they are at hand."""
+"""`python -m scripts.sweep` as a user runs it, on the 600 photos where they are available."""
 
 import csv
 import json

@@ -25,9 +25,10 @@ from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError
-from retrain.export.classifier import Exporter
+from retrain.export.classifier import write_graph
 from retrain.graphdef.description import NODE_NAME
 from retrain.graphdef.run import batch_function
+from retrain.head.classifier import TrainedClassifier
 from retrain.head.model import SoftmaxHead
 from retrain.input_spec import InputSpec
 from tests.conftest import Label, RunCli
@@ -55,7 +56,7 @@ def write_trained(
     size, rng = backbone.architecture.bottleneck_size, np.random.default_rng(0)
     head = SoftmaxHead(size, len(LABELS), rng)
     head.weights[...] = rng.normal(0, 1 / np.sqrt(size), head.weights.shape)
-    Exporter(backbone, head, LABELS, final_tensor_name, "").write_graph(str(folder / name))
+    write_graph(TrainedClassifier(backbone, head, LABELS, final_tensor_name), str(folder / name))
     return folder / name
 
 

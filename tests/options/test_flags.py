@@ -39,7 +39,7 @@ class Example:
     place: str = flag("Where.")
     count: int = flag("How many.", 3, low=1, high=5, also=-1)
     share: float = flag("How much, in %.", 0.5, low=0, high=1, low_open=True, high_open=True)
-    any_number: float | None = flag("Any number.", None, shown_default="found out")
+    any_number: float | None = flag("Any number.", None, shown_default="inferred")
     loud: bool = flag("Say it loudly.", False)
     colour: str = flag("Which colour.", "Red", choices=("Red", "Green"))
     files: tuple[str, ...] = flag("Files.", ("a", "b"))
@@ -98,7 +98,7 @@ def test_the_legal_range_in_words(name: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("place", "required"), ("count", "3"), ("any_number", "found out"), ("loud", "off"), ("colour", "Red")]
+    ("name", "expected"), [("place", "required"), ("count", "3"), ("any_number", "inferred"), ("loud", "off"), ("colour", "Red")]
 )
 def test_the_default_in_words(name: str, expected: str) -> None:
     assert default_text(Example, name) == expected

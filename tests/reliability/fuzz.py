@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
-from retrain.backbones.catalog import Architecture
 from retrain.bottlenecks.cache import format_values
 from retrain.errors import RetrainError
 from retrain.export.frozen_graph import retrained_graph
@@ -194,9 +193,8 @@ def _exported() -> GraphDef:
     axes.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([1, 2]))
     mean = network.node.add(name="bottleneck", op="Mean", input=["input", "axes"])
     mean.attr["T"].type, mean.attr["Tidx"].type = tf.float32.as_datatype_enum, tf.int32.as_datatype_enum
-    architecture = Architecture("tiny", "input:0", "bottleneck:0", "bottleneck:0", 3, 4, 4, 127.5, 127.5, "tiny.pb")
     weights, biases = np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32)
-    return retrained_graph(network, architecture, [(weights, biases)], "final_result", DESCRIPTION)
+    return retrained_graph(network, "bottleneck:0", [(weights, biases)], "final_result", DESCRIPTION)
 
 
 def tiny_graph(description: bytes | None) -> bytes:

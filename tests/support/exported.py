@@ -12,10 +12,12 @@ from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import BUNDLED, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.data.decode import image_from_file
-from retrain.export.classifier import Exporter
-from retrain.export.verify import Export
+from retrain.export.classifier import classifier_graph, write_graph
+from retrain.export.conversions import Conversions
+from retrain.export.verify import ConversionReport
 from retrain.graphdef.description import Description
 from retrain.graphdef.run import batch_function, read_graph
+from retrain.head.classifier import TrainedClassifier
 from retrain.head.model import SoftmaxHead
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import EXPORTS, ONNX, PACKAGES
@@ -33,12 +35,12 @@ class Exported:
     Attributes:
         folder: holds them.
         description: of the graph.
-        exports: as a run's result lists them.
+        reports: of the conversions.
     """
 
     folder: Path
     description: Description
-    exports: tuple[Export, ...]
+    reports: tuple[ConversionReport, ...]
 
     @property
     def graph(self) -> Path:
@@ -46,7 +48,7 @@ class Exported:
 
     def path(self, export: str) -> Path:
         """Where the format was written to."""
-        return next(Path(each.path) for each in self.exports if each.format == export)
+        return next(Path(each.path) for each in self.reports if each.format == export)
 
     def expected(self, photos: Sequence[Path]) -> FloatArray:
         """The frozen graph's scores of photos, float32 [N, C]."""
@@ -66,11 +68,12 @@ def export_all(folder: Path, backbone: Backbone, photos: Sequence[Path], formats
     size, rng = backbone.architecture.bottleneck_size, np.random.default_rng(0)
     head = SoftmaxHead(size, len(LABELS), rng)
     head.weights[...] = rng.normal(0, 1 / np.sqrt(size), head.weights.shape)
-    exporter = Exporter(backbone, head, LABELS, "final_result", "a note")
-    exporter.write_graph(str(folder / "retrained_graph.pb"))
+    classifier = TrainedClassifier(dataclasses.replace(backbone, note="a note"), head, LABELS, "final_result")
+    write_graph(classifier, str(folder / "retrained_graph.pb"))
     names = [str(photo) for photo in photos]
-    exports = exporter.exports({"training": names, "validation": [], "testing": names})
-    for export in formats:
-        exports.write(export, str(folder / "retrained_graph.pb"))
-    exports.write_saved_model(str(folder / "saved"))
-    return Exported(folder, exporter.description, tuple(exports.written))
+    paths = {"training": names, "validation": [], "testing": names}
+    conversions = Conversions(lambda: classifier_graph(classifier), classifier.description, paths)
+    for format in formats:
+        conversions.write(format, str(folder / "retrained_graph.pb"))
+    conversions.write_saved_model(str(folder / "saved"))
+    return Exported(folder, classifier.description, tuple(conversions.reports))

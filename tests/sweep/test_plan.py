@@ -1,4 +1,4 @@
-"""Which trainings a sweep consists of."""
+"""The trials of a sweep."""
 
 import math
 from typing import Any

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 import retrain
 from retrain.backbones.load import load_network
+from retrain.bottlenecks.extract import load_bottlenecks
 from retrain.config import RetrainConfig
 from retrain.data.image_folder import create_image_lists
-from retrain.preflight import load_bottlenecks
 from retrain.sweep.train_many import SavedBottlenecks, TrainedHead, train_side_by_side
 from tests.conftest import ROOT
 from tests.support.commands import Outputs
@@ -44,10 +44,10 @@ def config(small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Retr
 @pytest.fixture(scope="module")
 def saved(config: RetrainConfig, tmp_path_factory: pytest.TempPathFactory) -> SavedBottlenecks:
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
-    bottlenecks = load_bottlenecks(config, images, load_network(config))
+    bottlenecks = load_bottlenecks(config, images, load_network(config), range(len(images.images)))
     path = tmp_path_factory.mktemp("shared") / "bottlenecks.npy"
     np.save(path, bottlenecks.values)
-    return SavedBottlenecks(str(path), images, bottlenecks.failed)
+    return SavedBottlenecks(str(path), images, dict(bottlenecks.failed))
 
 
 @pytest.fixture(scope="module")
