@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.graphdef.nodes import node_name
+from retrain.graphdef.nodes import constant, node_name
 
 Array = npt.NDArray[Any]
 
@@ -83,7 +82,7 @@ def _batch_norm_nodes(node: NodeDef) -> list[NodeDef]:
         made.append(NodeDef(name=name + suffix, op=op, input=inputs, attr={"T": kind}))
         return name + suffix
 
-    made.append(_constant(f"{name}/epsilon", np.array(node.attr["variance_epsilon"].f, np.float32)))
+    made.append(constant(f"{name}/epsilon", np.array(node.attr["variance_epsilon"].f, np.float32)))
     scale = add("Rsqrt", "/rsqrt", add("Add", "/variance", variance, f"{name}/epsilon"))
     if node.attr["scale_after_normalization"].b:
         scale = add("Mul", "/scale", scale, gamma)
@@ -99,7 +98,7 @@ def _fold_constants(graph_def: GraphDef, keep: str) -> None:
         inputs = [constants.get(text) for text in node.input]
         if node.op in FOLDED and node.name != keep and inputs and all(value is not None for value in inputs):
             constants[node.name] = FOLDED[node.op](*inputs)
-            node.CopyFrom(_constant(node.name, constants[node.name]))
+            node.CopyFrom(constant(node.name, constants[node.name]))
     _remove_unused_constants(graph_def)
 
 
@@ -119,7 +118,7 @@ def _fold_scales_into_convolutions(graph_def: GraphDef, keep: str) -> None:
             weights = nodes[node_name(convolution.input[1])]
             if weights.op == "Const" and uses[weights.name] == 1:
                 scaled = _scaled(_value(weights), _value(vector), convolution.op)
-                weights.CopyFrom(_constant(weights.name, scaled))
+                weights.CopyFrom(constant(weights.name, scaled))
                 node.CopyFrom(NodeDef(name=node.name, op="Identity", input=[convolution.name], attr={"T": node.attr["T"]}))
         elif node.op in ("Add", "AddV2"):
             node.op = "BiasAdd"
@@ -170,9 +169,3 @@ def _is_vector(node: NodeDef) -> bool:
 
 def _value(node: NodeDef) -> Array:
     return tf.make_ndarray(node.attr["value"].tensor)
-
-
-def _constant(name: str, value: Array) -> NodeDef:
-    tensor = tf.make_tensor_proto(value)
-    attributes = {"dtype": AttrValue(type=tensor.dtype), "value": AttrValue(tensor=tensor)}
-    return NodeDef(name=name, op="Const", attr=attributes)

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -13,6 +12,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from retrain.errors import GraphError, reason_of
 from retrain.graphdef.description import DESCRIPTION_FILE, Description
+from retrain.graphdef.nodes import constant, identity
 
 FILE = "saved_model.pb"
 SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
@@ -97,7 +97,7 @@ def _with_constants(graph_def: GraphDef, folder: str) -> GraphDef:
         reader = tf.train.load_checkpoint(prefix)
         for node in graph_def.node:
             frozen.node.append(
-                _constant(node.name, reader.get_tensor(node.name)) if node.name in names else _reading_a_constant(node, names)
+                constant(node.name, reader.get_tensor(node.name)) if node.name in names else _reading_a_constant(node, names)
             )
     except (tf.errors.OpError, LookupError, ValueError, RuntimeError, TypeError) as error:
         raise GraphError(
@@ -107,16 +107,8 @@ def _with_constants(graph_def: GraphDef, folder: str) -> GraphDef:
     return frozen
 
 
-def _constant(name: str, value: Any) -> NodeDef:
-    node = NodeDef(name=name, op="Const")
-    tensor = tf.make_tensor_proto(value)
-    node.attr["dtype"].type = tensor.dtype
-    node.attr["value"].tensor.CopyFrom(tensor)
-    return node
-
-
 def _reading_a_constant(node: NodeDef, constants: set[str]) -> NodeDef:
     """The node as it is, or where it reads a variable of the newer kind an Identity."""
     if node.op != "ReadVariableOp" or node.input[0] not in constants:
         return node
-    return NodeDef(name=node.name, op="Identity", input=node.input, attr={"T": node.attr["dtype"]})
+    return identity(node, "dtype")
