@@ -50,7 +50,7 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     import tensorflow as tf
 
     from label_image.classify import classify
-    from label_image.graph import LabelledGraph
+    from label_image.opening import graph_classifier
     from retrain.backbones.load import load_network
     from retrain.bottlenecks.cache import BottleneckCache
     from retrain.bottlenecks.extract import cached_bottlenecks
@@ -67,7 +67,7 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     batch = np.random.default_rng(0).uniform(-1, 1, (size, spec.height, spec.width, 3)).astype(np.float32)
     head = SoftmaxHead(chosen.bottleneck_size, len(lists.labels), np.random.default_rng(0))
     exporter = Exporter(backbone, head, lists.labels, "final_result", "")
-    graph = LabelledGraph(exporter.graph(), exporter.description)
+    graph = graph_classifier(exporter.graph(), exporter.description)
 
     def decoding() -> None:
         for _ in decoded_batches(numbered_files(paths), lambda p: image_from_bytes(tf.io.read_file(p), spec), size):

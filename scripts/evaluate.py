@@ -46,11 +46,11 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
     import numpy as np
 
     from label_image.classify import score_images
-    from label_image.graph import Overrides
+    from label_image.config import ClassifierOptions
     from label_image.opening import open_classifier
     from retrain.evaluation.metrics import evaluate
 
-    graph = open_classifier(graph_path, Overrides(labels=config.labels))
+    graph = open_classifier(graph_path, ClassifierOptions(labels=config.labels))
     labels = graph.description.labels
     images, classes = _images_and_classes(config, labels)
     scores = np.full((len(images), len(labels)), np.nan, np.float32)

@@ -1,4 +1,4 @@
-"""Checks of the options that state something about a network's layers and input."""
+"""Checks of the options that name the network, its layers and its input settings."""
 
 import os
 
@@ -13,7 +13,7 @@ STATED = (*LAYERS, "input_height", "input_width", "input_mean", "input_std")
 def network_problems(options: NetworkOptions) -> str | None:
     """Return what is wrong with the choice of the network, a line for each problem; None if nothing is.
 
-    Two networks at once are wrong, an unknown one, and options that would have no effect. Only the name of a file is looked at.
+    Wrong are two networks at once, an unknown network, and options that would have no effect. No file is opened.
     """
     architecture, module = options.architecture, options.tfhub_module
     if architecture is not None and module is not None:

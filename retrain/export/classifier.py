@@ -11,7 +11,6 @@ from retrain.export.conversions import Exports
 from retrain.export.frozen_graph import retrained_graph
 from retrain.export.saved_model import write_saved_model
 from retrain.files import write_atomically
-from retrain.graphdef.description import Description
 from retrain.head.model import SoftmaxHead
 
 logger = logging.getLogger("retrain")
@@ -34,7 +33,7 @@ class Exporter:
             note: is put into the graph's description.
         """
         self._backbone, self._head, self._final_tensor_name = backbone, head, final_tensor_name
-        self.description = Description.of(backbone.architecture, labels, f"{final_tensor_name}:0", note)
+        self.description = backbone.architecture.describe(labels, f"{final_tensor_name}:0", note)
 
     def graph(self) -> GraphDef:
         """The network with the head as it stands."""

@@ -1,4 +1,4 @@
-"""The exported graph without all that only training programs and TensorFlow 1 need, as converters want it."""
+"""The exported graph without what only training programs and TensorFlow 1 need, as converters expect it."""
 
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -11,7 +11,7 @@ from retrain.graphdef.subgraph import subgraph
 
 
 def inference_graph(graph_def: GraphDef, description: Description) -> GraphDef:
-    """A copy from a placeholder, float32 [N, H, W, 3], to the probabilities, float32 [N, C], both under the graph's names.
+    """Return a copy from a placeholder, float32 [N, H, W, 3], to the probabilities, float32 [N, C], under the graph's own names.
 
     Args:
         graph_def: the exported graph; not changed.
@@ -22,15 +22,15 @@ def inference_graph(graph_def: GraphDef, description: Description) -> GraphDef:
     cut.node.extend(_placeholder(node.name, description) if node.name == source else node for node in graph_def.node)
     runnable = runnable_copy(_with_plain_weights(subgraph(cut, [output]), output), keep=source)
     for node in runnable.node:
-        if node.op == "PlaceholderWithDefault":  # Where programs feed bottlenecks; no converter knows it.
+        if node.op == "PlaceholderWithDefault":  # Where other programs feed bottlenecks; no converter knows the operation.
             node.CopyFrom(identity(node, "dtype"))
     return runnable
 
 
 def _with_plain_weights(graph_def: GraphDef, output: str) -> GraphDef:
-    """Weights of 8 bits, as in the quantized MobileNets, become the float32 constants that they stand for.
+    """Return a copy in which weights of 8 bits, as in the quantized MobileNets, are float32 constants.
 
-    Converters do not know the operation that does it in the graph; formats of 8 bits quantize by themselves.
+    Converters do not know the operation that converts them in the graph; 8-bit formats quantize by themselves.
     """
     constants = {node.name for node in graph_def.node if node.op == "Const"}
     weights = [node for node in graph_def.node if node.op == "Dequantize" and constants.issuperset(node.input)]

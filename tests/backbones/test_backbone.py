@@ -20,6 +20,7 @@ from retrain.graphdef.nodes import node_name, tensor_name
 from retrain.graphdef.rewrite import runnable_copy
 from retrain.graphdef.run import batch_function, bytes_function, parse_graph, read_graph
 from retrain.graphdef.subgraph import subgraph
+from retrain.input_spec import InputSpec
 from tests.data.test_decode import encoded, noise
 from tests.support.stand_ins import full_size_inception_graph, run_in_v1_session, tiny_inception_graph
 
@@ -384,7 +385,7 @@ def inception(graph: GraphDef) -> Backbone:
 def check_batches(backbone: Backbone, places: Sequence[int] = (0, 1, 31, 63)) -> None:
     """Batches of 64 and of 1 agree, and the network is left as it was."""
     before = backbone.graph_def.SerializeToString(deterministic=True)
-    images = pictures(64, backbone.architecture.input_height)
+    images = pictures(64, backbone.architecture.input_spec.height)
     together = backbone.run(images)
     assert together.shape == (64, backbone.architecture.bottleneck_size)
     assert together.dtype == np.float32
@@ -428,8 +429,8 @@ def test_a_runnable_copy_leaves_its_graph_as_it_was(tiny_inception: GraphDef) ->
 def test_a_fingerprint_tells_files_inputs_and_precisions_apart(tiny_inception: GraphDef) -> None:
     architecture, other_graph = find_architecture(INCEPTION), tiny_inception_graph(seed=1)
     data, other_data = tiny_inception.SerializeToString(), other_graph.SerializeToString()
-    larger = dataclasses.replace(architecture, input_height=300)
-    brighter = dataclasses.replace(architecture, input_mean=127.5)
+    larger = dataclasses.replace(architecture, input_spec=dataclasses.replace(architecture.input_spec, height=300))
+    brighter = dataclasses.replace(architecture, input_spec=dataclasses.replace(architecture.input_spec, mean=127.5))
 
     def fingerprint(chosen: Architecture, graph_bytes: bytes) -> str:
         return load_backbone(chosen, graph_bytes).fingerprint
@@ -473,13 +474,14 @@ def test_a_network_without_the_tensors_of_its_architecture_is_an_error(tiny_ince
         load_backbone(find_architecture(MOBILENET), tiny_inception.SerializeToString())
     assert str(caught.value) == (
         f"mobilenet_v1_0.25_128/frozen_graph.pb in --model_dir is not the network {MOBILENET}: it has no tensor input:0. "
-        "Delete mobilenet_v1_0.25_128/frozen_graph.pb and mobilenet_v1_0.25_128_frozen.tgz there, and run again to get them anew."
+        "Delete mobilenet_v1_0.25_128/frozen_graph.pb and mobilenet_v1_0.25_128_frozen.tgz there, and run again to download a "
+        "new copy."
     )
 
 
 def test_a_network_for_images_of_another_size_is_an_error() -> None:
     bundled = find_architecture("tiny_resnet_128")
-    larger = dataclasses.replace(bundled, input_height=160, input_width=160)
+    larger = dataclasses.replace(bundled, input_spec=InputSpec(160, 160, 127.5, 127.5))
     with pytest.raises(ModelError, match=r"it takes images of \[128, 128\] pixels, not \[160, 160\]"):
         load_backbone(larger, Path(bundled.graph_file).read_bytes())
 

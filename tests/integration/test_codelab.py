@@ -103,7 +103,7 @@ class TestLabelImage:
         """The original's most frequent complaint: `The name 'import/Mul' refers to an Operation not in the graph`."""
         process = run_cli("scripts.label_image", f"--graph={GRAPH}", f"--image={DAISY}", "--input_layer=Mul", cwd=trained)
         assert process.returncode == 2
-        assert process.stderr == "error: --input_layer: the graph has no operation named Mul. It could be: input.\n"
+        assert process.stderr == "error: --input_layer: the model has no layer named Mul. It could be: input.\n"
 
 
 class TestEvaluate:

@@ -17,7 +17,8 @@ from PIL import Image
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from label_image.classify import Classification, classify, find_images
-from label_image.graph import Overrides, open_graph
+from label_image.config import ClassifierOptions
+from label_image.opening import open_classifier
 from label_image.report import as_csv, as_json, as_text
 from retrain.arrays import FloatArray
 from retrain.backbones.backbone import Backbone, load_backbone
@@ -107,24 +108,24 @@ def lines_by_hand(scores: FloatArray, top_k: int = 5) -> list[str]:
 
 
 BUNDLED_INPUT = InputSpec(128, 128, 127.5, 127.5)
-NOTHING_SAID = Overrides()
+NO_OPTIONS = ClassifierOptions()
 
 
 # Which graph it is
 
 
 def test_a_described_graph_needs_no_flag(bundled: Path) -> None:
-    about = open_graph(str(bundled), NOTHING_SAID).description
+    about = open_classifier(str(bundled), NO_OPTIONS).description
     assert (about.labels, about.architecture) == (LABELS, BUNDLED)
     assert (about.input_tensor, about.output_tensor) == ("input:0", "final_result:0")
-    assert (about.input_height, about.input_width, about.input_mean, about.input_std) == (128, 128, 127.5, 127.5)
+    assert about.input_spec == InputSpec(128, 128, 127.5, 127.5)
 
 
 def test_a_described_output_of_another_name_is_found(tmp_path: Path) -> None:
     architecture = find_architecture(BUNDLED)
     backbone = load_backbone(architecture, read_graph_file(architecture, ""))
     path = write_trained(tmp_path, backbone, final_tensor_name="my/flowers")
-    assert open_graph(str(path), NOTHING_SAID).description.output_tensor == "my/flowers:0"
+    assert open_classifier(str(path), NO_OPTIONS).description.output_tensor == "my/flowers:0"
 
 
 def give_labels(graph: Path) -> Path:
@@ -132,15 +133,15 @@ def give_labels(graph: Path) -> Path:
     return graph
 
 
-def input_of(path: Path, overrides: Overrides = NOTHING_SAID) -> tuple[Any, ...]:
-    about = open_graph(str(path), overrides).description
+def input_of(path: Path, overrides: ClassifierOptions = NO_OPTIONS) -> tuple[Any, ...]:
+    about = open_classifier(str(path), overrides).description
     return about.input_tensor, about.input_height, about.input_width, about.input_mean, about.input_std
 
 
 def test_the_originals_mobilenet_is_known_by_its_input(reference_dir: Path) -> None:
     original = reference_dir / "original_retrained_graph.pb"
     assert input_of(original) == ("input:0", 128, 128, 127.5, 127.5)
-    assert open_graph(str(original), NOTHING_SAID).description.labels == LABELS
+    assert open_classifier(str(original), NO_OPTIONS).description.labels == LABELS
 
 
 def test_the_originals_inception_is_known_by_its_mul(inception: Path) -> None:
@@ -175,8 +176,15 @@ def test_a_hub_graph_gets_pixels_from_0_to_1(tmp_path: Path, label: Label) -> No
 
 def test_flags_win_over_the_description(bundled: Path, tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("a\nb\nc\nd\ne\n")
-    said = Overrides(None, 128, 128, 0.0, 255.0, "final_training_ops/Wx_plus_b/add", str(tmp_path / "words.txt"))
-    about = open_graph(str(bundled), said).description
+    said = ClassifierOptions(
+        input_height=128,
+        input_width=128,
+        input_mean=0.0,
+        input_std=255.0,
+        output_layer="final_training_ops/Wx_plus_b/add",
+        labels=str(tmp_path / "words.txt"),
+    )
+    about = open_classifier(str(bundled), said).description
     assert input_of(bundled, said) == ("input:0", 128, 128, 0.0, 255.0)
     assert (about.labels, about.output_tensor) == (("a", "b", "c", "d", "e"), "final_training_ops/Wx_plus_b/add:0")
 
@@ -199,21 +207,23 @@ def test_the_originals_command_line_works(bundled: Path, photos: Path, label: La
     assert (answer.code, answer.out.splitlines()[2:]) == (0, lines_by_hand(expected))
 
 
-@pytest.mark.parametrize("flag", ["--input_height", "--input_width"])
-def test_a_size_that_the_graph_does_not_take_is_an_error(flag: str, bundled: Path, photos: Path, label: Label) -> None:
+@pytest.mark.parametrize(("flag", "words"), [("--input_height", "height"), ("--input_width", "width")])
+def test_a_size_that_the_graph_does_not_take_is_an_error(
+    flag: str, words: str, bundled: Path, photos: Path, label: Label
+) -> None:
     answer = label("--graph", bundled, "--image", photos / "0.png", f"{flag}=224")
-    assert answer == (2, "", f"error: {flag} must be 128, the size that the graph's input input has. Got 224.\n")
+    assert answer == (2, "", f"error: {flag} must be 128, the {words} of the input layer input. Got 224.\n")
 
 
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (["--input_layer=Mul"], "--input_layer: the graph has no operation named Mul. It could be: input."),
-        (["--input_layer=imput"], "--input_layer: the graph has no operation named imput. It could be: input."),
-        (["--output_layer=softmax"], "--output_layer: the graph has no operation named softmax. It could be: final_result."),
+        (["--input_layer=Mul"], "--input_layer: the model has no layer named Mul. It could be: input."),
+        (["--input_layer=imput"], "--input_layer: the model has no layer named imput. It could be: input."),
+        (["--output_layer=softmax"], "--output_layer: the model has no layer named softmax. It could be: final_result."),
         (
             ["--output_layer=final_resutl"],
-            "--output_layer: the graph has no operation named final_resutl. It could be: final_result.",
+            "--output_layer: the model has no layer named final_resutl. It could be: final_result.",
         ),
     ],
 )
@@ -226,7 +236,7 @@ def test_a_wrong_name_lists_what_could_be_meant(
 def test_the_most_frequent_complaint_of_all(inception: Path, photos: Path, label: Label) -> None:
     # `input` is the name in MobileNets; the original said "The name 'import/input' refers to an Operation not in the graph".
     answer = label("--graph", inception, "--image", photos / "0.png", "--input_layer=input")
-    complaint = "--input_layer: the graph has no operation named input. It could be: DecodeJpeg/contents, Mul."
+    complaint = "--input_layer: the model has no layer named input. It could be: DecodeJpeg/contents, Mul."
     assert answer == (2, "", f"error: {complaint}\n")
 
 
@@ -242,7 +252,10 @@ def test_the_graph_can_be_fed_at_another_place(inception: Path, photos: Path, la
 
 def test_an_input_that_is_not_known_needs_its_numbers(tmp_path: Path, photos: Path, label: Label) -> None:
     graph = write_hub_like(tmp_path, (None, 20, 30, 3), inputs=("pixels",))
-    spoken = "error: The graph does not say what its input looks like. Give it with --input_mean.\n"
+    spoken = (
+        "error: The pixel mean and pixel standard deviation of the input layer pixels cannot be inferred. Set --input_mean and "
+        "--input_std.\n"
+    )
     assert label("--graph", graph, "--image", photos / "0.png") == (2, "", spoken)
     answer = label("--graph", graph, "--image", photos / "0.png", "--input_mean=0", "--input_std=255")
     assert (answer.code, answer.err) == (0, "")
@@ -253,7 +266,9 @@ def test_a_placeholder_without_a_size_needs_one(
     shape: tuple[int | None, ...] | None, tmp_path: Path, photos: Path, label: Label
 ) -> None:
     graph = write_hub_like(tmp_path, shape)
-    spoken = "error: The graph does not say what its input looks like. Give it with --input_height.\n"
+    spoken = (
+        "error: The height and width of the input layer Placeholder cannot be inferred. Set --input_height and --input_width.\n"
+    )
     assert label("--graph", graph, "--image", photos / "0.png") == (2, "", spoken)
     answer = label("--graph", graph, "--image", photos / "0.png", "--input_height=10", "--input_width=12")
     assert (answer.code, answer.err) == (0, "")
@@ -262,7 +277,7 @@ def test_a_placeholder_without_a_size_needs_one(
 def test_of_several_inputs_one_has_to_be_named(tmp_path: Path, photos: Path, label: Label) -> None:
     graph = write_hub_like(tmp_path, inputs=("left", "right"))
     answer = label("--graph", graph, "--image", photos / "0.png")
-    spoken = "The graph does not say which of its operations is its input. It could be: left, right. Name it with --input_layer."
+    spoken = "The model's input cannot be inferred. It could be: left, right. Name it with --input_layer."
     assert answer == (2, "", f"error: {spoken}\n")
 
 
@@ -273,9 +288,7 @@ def test_of_several_outputs_one_has_to_be_named(tmp_path: Path, photos: Path, la
         tf.reduce_max(images, axis=[1, 2], name="largest")
     (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
     answer = label("--graph", tmp_path / "graph.pb", "--image", photos / "0.png")
-    spoken = (
-        "The graph does not say which of its operations is its output. It could be: mean, largest. Name it with --output_layer."
-    )
+    spoken = "The model's output cannot be inferred. It could be: mean, largest. Name it with --output_layer."
     assert answer == (2, "", f"error: {spoken}\n")
 
 
@@ -284,7 +297,7 @@ def test_a_graph_without_an_input_is_an_error(tmp_path: Path, photos: Path, labe
         tf.constant([1.0, 2.0], name="final_result")
     (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
     answer = label("--graph", tmp_path / "graph.pb", "--image", photos / "0.png")
-    spoken = "The graph does not say which of its operations is its input. None was found. Name it with --input_layer."
+    spoken = "The model's input cannot be inferred. It has no placeholder. Name it with --input_layer."
     assert answer == (2, "", f"error: {spoken}\n")
 
 
@@ -302,8 +315,8 @@ def test_labels_that_do_not_fit_are_an_error(bundled: Path, photos: Path, tmp_pa
     (tmp_path / "two.txt").write_text("a\nb\n")
     answer = label("--graph", bundled, "--image", photos / "0.png", "--labels", tmp_path / "two.txt")
     spoken = (
-        "The graph's output final_result:0 has 5 values, but there are 2 labels. Give the labels that the graph was trained "
-        "with (--labels)."
+        "The number of labels must be 5, that of the scores of final_result:0. There are 2 labels: set --labels to those that "
+        "the graph was trained with."
     )
     assert answer == (2, "", f"error: {spoken}\n")
 
@@ -315,15 +328,13 @@ def test_labels_that_do_not_fit_are_an_error(bundled: Path, photos: Path, tmp_pa
 def test_labels_beside_the_graph_are_found(graph_name: str, labels_name: str, tmp_path: Path) -> None:
     os.rename(write_hub_like(tmp_path), tmp_path / graph_name)
     os.rename(tmp_path / "labels.txt", tmp_path / labels_name)
-    assert open_graph(str(tmp_path / graph_name), NOTHING_SAID).description.labels == ("red", "green", "blue")
+    assert open_classifier(str(tmp_path / graph_name), NO_OPTIONS).description.labels == ("red", "green", "blue")
 
 
 def test_missing_labels_are_an_error_that_names_the_file(tmp_path: Path, photos: Path, label: Label) -> None:
     graph = write_hub_like(tmp_path)
     os.unlink(tmp_path / "labels.txt")
-    spoken = (
-        f"error: The graph does not say what its labels are, and there is no {tmp_path}/labels.txt. Give them with --labels.\n"
-    )
+    spoken = f"error: The graph has no labels in its metadata, and there is no {tmp_path}/labels.txt. Set --labels.\n"
     assert label("--graph", graph, "--image", photos / "0.png") == (2, "", spoken)
 
 
@@ -337,21 +348,21 @@ def test_labels_that_cannot_be_read_are_an_error(content: bytes | None, reason: 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(GraphError) as caught:
-        open_graph(str(bundled), Overrides(labels=str(path)))
+        open_classifier(str(bundled), ClassifierOptions(labels=str(path)))
     assert str(caught.value) == f"--labels {path} cannot be read ({reason})."
 
 
 @pytest.mark.parametrize("text", ["a\nb\n", "a\nb", "a\r\nb\r\n", "a\nb\n\n\n"])
 def test_labels_are_one_a_line_however_it_ends(text: str, bundled: Path, tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_bytes(text.encode())
-    assert open_graph(str(bundled), Overrides(labels=str(tmp_path / "words.txt"))).description.labels == ("a", "b")
+    assert open_classifier(str(bundled), ClassifierOptions(labels=str(tmp_path / "words.txt"))).description.labels == ("a", "b")
 
 
 def test_a_file_that_is_no_graph_is_an_error(photos: Path) -> None:
     with pytest.raises(GraphError, match="is not a frozen TensorFlow graph"):
-        open_graph(str(photos / "0.png"), NOTHING_SAID)
+        open_classifier(str(photos / "0.png"), NO_OPTIONS)
     with pytest.raises(GraphError, match="cannot be read"):
-        open_graph(str(photos / "none.pb"), NOTHING_SAID)
+        open_classifier(str(photos / "none.pb"), NO_OPTIONS)
 
 
 def test_a_damaged_description_is_an_error(bundled: Path, tmp_path: Path) -> None:
@@ -360,7 +371,7 @@ def test_a_damaged_description_is_an_error(bundled: Path, tmp_path: Path) -> Non
     description.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(b"{"))
     (tmp_path / "graph.pb").write_bytes(graph.SerializeToString())
     with pytest.raises(GraphError, match="description of itself cannot be read"):
-        open_graph(str(tmp_path / "graph.pb"), NOTHING_SAID)
+        open_classifier(str(tmp_path / "graph.pb"), NO_OPTIONS)
 
 
 def test_a_description_that_is_no_single_text_is_an_error(bundled: Path, tmp_path: Path) -> None:
@@ -369,7 +380,7 @@ def test_a_description_that_is_no_single_text_is_an_error(bundled: Path, tmp_pat
     description.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([b"{}", b"{}"]))
     (tmp_path / "graph.pb").write_bytes(graph.SerializeToString())
     with pytest.raises(GraphError):
-        open_graph(str(tmp_path / "graph.pb"), NOTHING_SAID)
+        open_classifier(str(tmp_path / "graph.pb"), NO_OPTIONS)
 
 
 # A graph that decodes by itself
@@ -387,7 +398,7 @@ def test_a_files_bytes_can_be_fed(inception: Path, photos: Path, label: Label) -
 def test_both_ways_into_the_graph_agree(inception: Path, photos: Path) -> None:
     failed: dict[str, str] = {}
     paths = [str(photos / "1.jpg"), str(photos / "4.JPG")]
-    graphs = [open_graph(str(inception), Overrides(input_layer=name)) for name in ("Mul", "DecodeJpeg/contents")]
+    graphs = [open_classifier(str(inception), ClassifierOptions(input_layer=name)) for name in ("Mul", "DecodeJpeg/contents")]
     by_pixels, by_bytes = (classify(graph, paths, 5, failed) for graph in graphs)
     assert failed == {}
     for pixels, contents in zip(by_pixels, by_bytes, strict=True):
@@ -531,13 +542,13 @@ def test_of_only_bad_images_nothing_is_printed_but_the_error(bundled: Path, tmp_
 def test_answers_stay_in_the_order_of_the_images(bundled: Path, photos: Path, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9), "red").save(tmp_path / "scan.jpg", "TIFF")  # Pillow reads it, after all others.
     paths = [str(path) for path in (photos / "4.JPG", tmp_path / "scan.jpg", photos / "0.png")]
-    answers = classify(open_graph(str(bundled), NOTHING_SAID), paths, 1, {})
+    answers = classify(open_classifier(str(bundled), NO_OPTIONS), paths, 1, {})
     assert [answer.path for answer in answers] == paths
 
 
 def test_the_ending_of_a_file_does_not_matter(bundled: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "picture.jpg").write_bytes((photos / "2.gif").read_bytes())
-    graph = open_graph(str(bundled), NOTHING_SAID)
+    graph = open_classifier(str(bundled), NO_OPTIONS)
     found, expected = classify(graph, [str(tmp_path / "picture.jpg"), str(photos / "2.gif")], 5, {})
     assert (found.labels, found.scores) == (expected.labels, expected.scores)
 
@@ -636,7 +647,10 @@ def test_an_operation_that_does_not_run_is_no_danger(bundled: Path, photos: Path
 def test_a_label_without_any_letter_is_kept(tmp_path: Path, bundled: Path) -> None:
     """What the original makes of a folder named in another script: a space."""
     (tmp_path / "words.txt").write_text("cats\n \n")
-    assert open_graph(str(bundled), Overrides(labels=str(tmp_path / "words.txt"))).description.labels == ("cats", " ")
+    assert open_classifier(str(bundled), ClassifierOptions(labels=str(tmp_path / "words.txt"))).description.labels == (
+        "cats",
+        " ",
+    )
 
 
 def test_images_may_be_named_one_by_one(bundled: Path, photos: Path, label: Label) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from label_image.graph import Overrides
+from label_image.config import ClassifierOptions
 from label_image.opening import open_classifier
 from retrain.arrays import FloatArray
 from retrain.data.decode import image_from_file
@@ -25,7 +25,7 @@ from tests.conftest import MOBILENET_ARCHIVE, ROOT, Label
 from tests.support.exported import FORMATS, HAS_ONNX, LABELS, NO_ONNX, Exported
 from tests.support.stand_ins import ARCHIVE, GRAPH_FILE, tiny_inception_graph
 
-NOTHING_SAID = Overrides()
+NO_OPTIONS = ClassifierOptions()
 KINDS = [*FORMATS, "saved_model"]
 # float32 sums in another order, then printed with five digits.
 EXACT = ["tflite", "saved_model", *(["onnx"] if HAS_ONNX else [])]
@@ -40,7 +40,7 @@ def answers(text: str) -> dict[str, dict[str, float]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_export_needs_no_flag(kind: str, exported: Exported) -> None:
-    about = open_classifier(str(exported.path(kind)), NOTHING_SAID).description
+    about = open_classifier(str(exported.path(kind)), NO_OPTIONS).description
     same = {"input_tensor": about.input_tensor, "output_tensor": about.output_tensor}
     assert about == dataclasses.replace(exported.description, **same)  # type: ignore[arg-type]
     assert (about.labels, about.note, about.input_height, about.input_std) == (LABELS, "a note", 128, 127.5)
@@ -72,18 +72,18 @@ def test_one_image_is_answered_in_the_originals_lines(
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_file_is_known_by_its_content(kind: str, exported: Exported, tmp_path: Path) -> None:
     shutil.copy(exported.path(kind), tmp_path / "graph.pb")
-    assert open_classifier(str(tmp_path / "graph.pb"), NOTHING_SAID).description.labels == LABELS
+    assert open_classifier(str(tmp_path / "graph.pb"), NO_OPTIONS).description.labels == LABELS
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_flags_win_over_the_description(kind: str, exported: Exported, few_photos: list[Path], tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("a\nb\nc\n")
-    said = Overrides(input_mean=0.0, input_std=255.0, labels=str(tmp_path / "words.txt"))
+    said = ClassifierOptions(input_mean=0.0, input_std=255.0, labels=str(tmp_path / "words.txt"))
     graph = open_classifier(str(exported.path(kind)), said)
     about = graph.description
     assert (about.input_mean, about.input_std, about.labels) == (0.0, 255.0, ("a", "b", "c"))
     images = np.stack([image_from_file(str(few_photos[0]), InputSpec(128, 128, 0.0, 255.0))])
-    plain = open_classifier(str(exported.path(kind)), NOTHING_SAID)
+    plain = open_classifier(str(exported.path(kind)), NO_OPTIONS)
     np.testing.assert_array_equal(graph.network()(images), plain.network()(images))
 
 
@@ -91,20 +91,20 @@ def test_flags_win_over_the_description(kind: str, exported: Exported, few_photo
 def test_a_layer_that_is_not_there_is_named(kind: str, exported: Exported, label: Label, few_photos: list[Path]) -> None:
     path = exported.path(kind)
     done = label("--graph", path, "--image", few_photos[0], "--input_layer", "Mul")
-    assert (done.code, done.err) == (2, "error: --input_layer: the file has no input named Mul. It could be: input.\n")
+    assert (done.code, done.err) == (2, "error: --input_layer: the model has no layer named Mul. It could be: input.\n")
     done = label("--graph", path, "--image", few_photos[0], "--output_layer", "softmax:0")
     assert (done.code, done.err) == (
         2,
-        "error: --output_layer: the file has no output named softmax. It could be: final_result.\n",
+        "error: --output_layer: the model has no layer named softmax. It could be: final_result.\n",
     )
     done = label("--graph", path, "--image", few_photos[0], "--input_height", "64")
-    assert (done.code, done.err) == (2, "error: --input_height must be 128, the size that the input input has. Got 64.\n")
+    assert (done.code, done.err) == (2, "error: --input_height must be 128, the height of the input layer input. Got 64.\n")
 
 
 def test_a_batch_of_any_size_gives_the_same(exported: Exported, few_photos: list[Path]) -> None:
     images = np.stack([image_from_file(str(photo), InputSpec(128, 128, 127.5, 127.5)) for photo in few_photos])
     for kind in FORMATS:
-        network = open_classifier(str(exported.path(kind)), NOTHING_SAID).network()
+        network = open_classifier(str(exported.path(kind)), NO_OPTIONS).network()
         together = network(images)
         np.testing.assert_allclose(np.concatenate([network(images[:1]), network(images[1:])]), together, atol=1e-4)
 
@@ -137,7 +137,7 @@ def grey_levels(count: int) -> FloatArray:
 def test_files_for_one_image_take_several(batch: int | None, reshaped_to: int, tmp_path: Path) -> None:
     path = write_tflite(tmp_path / "other.tflite", batch, reshaped_to)
     (tmp_path / "words.txt").write_text("red\ngreen\nblue\n")
-    said = Overrides(input_mean=0.0, input_std=1.0, labels=str(tmp_path / "words.txt"))
+    said = ClassifierOptions(input_mean=0.0, input_std=1.0, labels=str(tmp_path / "words.txt"))
     images = grey_levels(5)
     np.testing.assert_allclose(open_classifier(str(path), said).network()(images), images.mean(axis=(1, 2)), rtol=1e-5)
 
@@ -145,18 +145,19 @@ def test_files_for_one_image_take_several(batch: int | None, reshaped_to: int, t
 def test_a_file_without_a_description_asks_for_what_it_needs(tmp_path: Path, few_photos: list[Path], label: Label) -> None:
     path = write_tflite(tmp_path / "other_graph.tflite", None)
     ask = ["--graph", path, "--image", few_photos[0]]
-    assert label(*ask).err == "error: The file does not say what its input looks like. Give it with --input_mean.\n"
+    assert label(*ask).err == (
+        "error: The pixel mean and pixel standard deviation of the input layer pixels cannot be inferred. Set --input_mean and "
+        "--input_std.\n"
+    )
     ask += ["--input_mean=0", "--input_std=255"]
     missing = tmp_path / "other_labels.txt"
-    assert label(*ask).err == (
-        f"error: The graph does not say what its labels are, and there is no {missing}. Give them with --labels.\n"
-    )
+    assert label(*ask).err == (f"error: The graph has no labels in its metadata, and there is no {missing}. Set --labels.\n")
     missing.write_text("red\ngreen\nblue\n")
     done = label(*ask)
     assert done.code == 0, done.err
     assert "red (score=" in done.out
     missing.write_text("red\ngreen\n")
-    assert "has 3 values, but there are 2 labels." in label(*ask).err
+    assert "The number of labels must be 3, that of the scores of " in label(*ask).err
 
 
 def test_a_tflite_file_that_reaches_for_files_is_refused(tmp_path: Path, few_photos: list[Path], label: Label) -> None:
@@ -177,13 +178,15 @@ def test_onnx_weights_in_other_files_are_refused(exported: Exported, tmp_path: P
     model = onnx.load(exported.path("onnx"))
     onnx.save_model(model, tmp_path / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
     with pytest.raises(GraphError, match=r"model\.onnx keeps weights in other files\. Write it again as one file"):
-        open_classifier(str(tmp_path / "model.onnx"), NOTHING_SAID)
+        open_classifier(str(tmp_path / "model.onnx"), NO_OPTIONS)
 
 
 def test_without_onnxruntime_the_extra_is_named(tmp_path: Path, few_photos: list[Path]) -> None:
     """In a process where these packages cannot be imported, as if they were not installed."""
     (tmp_path / "model.onnx").write_bytes(b"\x08\x07")
-    program = "import sys; sys.modules.update(onnx=None, onnxruntime=None); from label_image.cli import main; sys.exit(main())"
+    program = (
+        "import sys; sys.modules.update(onnx=None, onnxruntime=None); from label_image.__main__ import main; sys.exit(main())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, "--graph", "model.onnx", "--image", str(few_photos[0])],
         cwd=tmp_path,
@@ -210,7 +213,7 @@ def test_damaged_files_are_errors_in_words(kind: str, exported: Exported, tmp_pa
             damaged[place if draw.random() < 0.5 else len(damaged) - 1 - place] = draw.randrange(256)
         (tmp_path / "damaged").write_bytes(damaged)
         try:
-            classifier = open_classifier(str(tmp_path / "damaged"), NOTHING_SAID)
+            classifier = open_classifier(str(tmp_path / "damaged"), NO_OPTIONS)
             classifier.network()(np.zeros((2, 128, 128, 3), np.float32))
         except GraphError as error:
             n_refused += 1
@@ -238,14 +241,14 @@ def test_a_damaged_saved_model_is_refused(exported: Exported, tmp_path: Path) ->
     data = (folder / "saved_model.pb").read_bytes()
     (folder / "saved_model.pb").write_bytes(data[: len(data) // 2])
     with pytest.raises(GraphError, match=r"saved_model\.pb is no SavedModel, or is damaged\."):
-        open_classifier(str(folder), NOTHING_SAID)
+        open_classifier(str(folder), NO_OPTIONS)
     (folder / "saved_model.pb").write_bytes(b"")
     with pytest.raises(GraphError, match=r"has no graph for serving \(tag serve\), or is damaged\."):
-        open_classifier(str(folder), NOTHING_SAID)
+        open_classifier(str(folder), NO_OPTIONS)
     (folder / "saved_model.pb").write_bytes(data)
     (folder / DESCRIPTION_FILE).write_text("{}")
     with pytest.raises(GraphError, match="The graph's description of itself cannot be read"):
-        open_classifier(str(folder), NOTHING_SAID)
+        open_classifier(str(folder), NO_OPTIONS)
 
 
 def write_stranger(folder: Path) -> Path:
@@ -295,7 +298,7 @@ def test_a_saved_model_with_variables_as_the_originals(
         session.run(tf.compat.v1.global_variables_initializer())
         tf.compat.v1.saved_model.simple_save(session, str(tmp_path / "saved"), {"image": pixels}, {"prediction": scores})
     (tmp_path / "words.txt").write_text("blue\nred\ngreen\n")
-    graph_of_it = open_classifier(str(tmp_path / "saved"), Overrides(labels=str(tmp_path / "words.txt")))
+    graph_of_it = open_classifier(str(tmp_path / "saved"), ClassifierOptions(labels=str(tmp_path / "words.txt")))
     about = graph_of_it.description
     assert (about.input_mean, about.input_std, about.input_height) == (0.0, 255.0, 4)  # `Placeholder`, as of Hub modules.
     images = grey_levels(3)
@@ -311,8 +314,8 @@ def test_a_saved_model_of_tensorflow_2_with_variables_is_an_error_in_words(tmp_p
         input_signature=[tf.TensorSpec([None, 4, 4, 3], tf.float32)],
     )
     tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"serving_default": module.serve})
-    with pytest.raises(GraphError, match=r"has variables whose values cannot be read .* give the frozen graph \(\.pb\)\."):
-        open_classifier(str(tmp_path / "saved"), NOTHING_SAID)
+    with pytest.raises(GraphError, match=r"has variables whose values cannot be read .* use the frozen graph \(\.pb\)\."):
+        open_classifier(str(tmp_path / "saved"), NO_OPTIONS)
 
 
 # A network's own classes
@@ -403,7 +406,7 @@ def test_a_network_without_classes_is_an_error(few_photos: list[Path], label: La
     done = label("--architecture=tiny_resnet_128", "--image", few_photos[0])
     assert (done.code, done.err) == (
         2, "error: --architecture tiny_resnet_128 has no classes of its own. Train it on photos with python -m retrain, or "
-        "take inception_v3 or a mobilenet.\n",
+        "use inception_v3 or a mobilenet.\n",
     )  # fmt: skip
 
 
@@ -412,7 +415,7 @@ def test_a_network_without_classes_is_an_error(few_photos: list[Path], label: La
 
 def test_a_frozen_graph_loads_no_other_runtime(exported: Exported, few_photos: list[Path]) -> None:
     program = (
-        "import sys; from label_image.cli import main; code = main(); "
+        "import sys; from label_image.__main__ import main; code = main(); "
         "print(sorted(name for name in sys.modules if name.startswith(('retrain.runtimes.', 'onnx'))))"
     )
     done = subprocess.run(
@@ -423,4 +426,4 @@ def test_a_frozen_graph_loads_no_other_runtime(exported: Exported, few_photos: l
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "['retrain.runtimes.model']"
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -24,6 +24,7 @@ from retrain.bottlenecks.cache import format_values
 from retrain.errors import RetrainError
 from retrain.export.frozen_graph import retrained_graph
 from retrain.graphdef.description import NODE_NAME, Description
+from retrain.input_spec import InputSpec
 from retrain.options.flags import flags_of, kind_of
 
 Input = TypeVar("Input")
@@ -194,7 +195,15 @@ def _exported() -> GraphDef:
     axes.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([1, 2]))
     mean = network.node.add(name="bottleneck", op="Mean", input=["input", "axes"])
     mean.attr["T"].type, mean.attr["Tidx"].type = tf.float32.as_datatype_enum, tf.int32.as_datatype_enum
-    architecture = Architecture("tiny", "input:0", "bottleneck:0", "bottleneck:0", 3, 4, 4, 127.5, 127.5, "tiny.pb")
+    architecture = Architecture(
+        name="tiny",
+        input_tensor="input:0",
+        bottleneck_tensor="bottleneck:0",
+        batch_tensor="bottleneck:0",
+        bottleneck_size=3,
+        input_spec=InputSpec(4, 4, 127.5, 127.5),
+        graph_file="tiny.pb",
+    )
     weights, biases = np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32)
     return retrained_graph(network, architecture, [(weights, biases)], "final_result", DESCRIPTION)
 
