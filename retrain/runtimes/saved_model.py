@@ -89,7 +89,7 @@ def _description(folder: str) -> Description | None:
 
 
 def _with_constants(graph_def: GraphDef, folder: str) -> GraphDef:
-    """Return the graph with its variables as constants; the original's SavedModels have a checkpoint beside the graph."""
+    """Return the graph with its variables, which the original's SavedModels keep in a checkpoint, as constants."""
     names = {node.name for node in graph_def.node if node.op in VARIABLES}
     if not names:
         return graph_def
@@ -103,8 +103,8 @@ def _with_constants(graph_def: GraphDef, folder: str) -> GraphDef:
             )
     except (tf.errors.OpError, LookupError, ValueError, RuntimeError, TypeError) as error:
         raise GraphError(
-            f"The SavedModel {folder} has variables whose values cannot be read ({reason_of(error)}). SavedModels of TensorFlow 2 "
-            "are not supported: use the frozen graph (.pb)."
+            f"The SavedModel {folder} has variables whose values cannot be read ({reason_of(error)}). Those of TensorFlow 2 are "
+            "not supported: use the frozen graph (.pb)."
         ) from error
     return frozen
 
