@@ -9,7 +9,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from label_image.config import ClassifierOptions
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.errors import GraphError, ModelError
+from retrain.errors import GraphError
 from retrain.graphdef.description import Description, input_fields, read_description
 from retrain.graphdef.find_layers import (
     JPEG_CONTENTS,
@@ -23,7 +23,7 @@ from retrain.graphdef.find_layers import (
 )
 from retrain.graphdef.input_settings import infer_input, resolve_input
 from retrain.graphdef.nodes import declared_shape, find_node, node_name, tensor_name
-from retrain.graphdef.run import batch_function, bytes_function, parse_graph
+from retrain.graphdef.run import batch_function, bytes_function, parse_graph, read_bytes
 from retrain.graphdef.subgraph import file_ops
 from retrain.input_spec import InputSpec
 
@@ -61,7 +61,7 @@ def open_classifier(path: str, options: ClassifierOptions) -> Classifier:
     """
     if os.path.isdir(path):
         return _open_saved_model(path, options)
-    data = _read(path)
+    data = read_bytes(path)
     if data[4:8] == TFLITE_MARK or path.lower().endswith(".tflite"):
         from retrain.runtimes.tflite import open_tflite  # A runtime is loaded only for its own files.
 
@@ -70,19 +70,8 @@ def open_classifier(path: str, options: ClassifierOptions) -> Classifier:
         from retrain.runtimes.onnx import open_onnx
 
         return _runtime_classifier(path, open_onnx(data, path), options)
-    try:
-        graph_def = parse_graph(data, path)
-    except ModelError as error:
-        raise GraphError(str(error)) from error
+    graph_def = parse_graph(data, path)
     return open_graph_def(path, graph_def, read_description(graph_def), options)
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise GraphError(f"The graph {path} cannot be read ({error.strerror}).") from error
 
 
 def _open_saved_model(path: str, options: ClassifierOptions) -> Classifier:
@@ -128,7 +117,7 @@ def open_graph_def(
     shape = declared_shape(node) if node else []
     decodes = node_name(source) == JPEG_CONTENTS
     spec = NO_PIXELS if decodes else resolve_input(options, metadata, infer_input(node_name(source), shape))
-    labels = labels_of(path, options.labels, metadata)
+    labels = _labels(path, options.labels, metadata)
     return graph_classifier(graph_def, _describe(metadata, labels, spec, tensor_name(source), tensor_name(output)))
 
 
@@ -160,7 +149,7 @@ def _runtime_classifier(path: str, model: "RuntimeModel", options: ClassifierOpt
         sizes = ", ".join("?" if size is None else str(size) for size in shape)
         raise GraphError(f"The input {source} must take images, [N, height, width, 3]. It takes [{sizes}].")
     spec = resolve_input(options, metadata, infer_input(node_name(source), shape))
-    labels = labels_of(path, options.labels, metadata)
+    labels = _labels(path, options.labels, metadata)
     return Classifier(_describe(metadata, labels, spec, source, output), network=lambda: model.function(source, output))
 
 
@@ -189,7 +178,7 @@ def _describe(
     )
 
 
-def labels_of(path: str, labels_path: str | None, metadata: Description | None) -> tuple[str, ...]:
+def _labels(path: str, labels_path: str | None, metadata: Description | None) -> tuple[str, ...]:
     """Return the labels: from the user's file, else from the metadata, else from the file beside the graph.
 
     Raises:

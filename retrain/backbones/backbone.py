@@ -8,7 +8,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction
 from retrain.backbones.catalog import Architecture
-from retrain.errors import ModelError
+from retrain.errors import GraphError, ModelError
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.run import batch_function, parse_graph, static_shape
 from retrain.graphdef.subgraph import file_ops
@@ -52,7 +52,7 @@ def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str
     """
     try:
         graph_def = parse_graph(graph_bytes, architecture.graph_file)
-    except ModelError as error:
+    except GraphError as error:
         raise ModelError(f"{error} {_cure(architecture)}") from error
     nodes = {node.name for node in graph_def.node}
     for tensor in (architecture.input_tensor, architecture.bottleneck_tensor, architecture.batch_tensor):

@@ -7,7 +7,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.backbones.backbone import Backbone, graph_fingerprint
 from retrain.backbones.catalog import Architecture
-from retrain.errors import FlagError, GraphError, ModelError, reason_of
+from retrain.errors import FlagError, GraphError, reason_of
 from retrain.graphdef.description import read_description
 from retrain.graphdef.find_layers import check_layer, find_bottleneck, find_pixel_input, layer_names
 from retrain.graphdef.input_settings import infer_input, resolve_input
@@ -28,9 +28,13 @@ def load_local_graph(path: str, options: NetworkOptions) -> Backbone:
             with batches of images, does not compute one vector for each, or accesses files.
         FlagError: a size was given that is not the graph's.
     """
-    graph_bytes, graph_def = _read(path)
     try:
-        network, architecture = _network(path, graph_def, options)
+        with open(path, "rb") as file:
+            graph_bytes = file.read()
+    except OSError as error:
+        raise GraphError(f"--architecture {path}: the file cannot be read ({error.strerror}).") from error
+    try:
+        network, architecture = _network(path, parse_graph(graph_bytes, "it"), options)
     except GraphError as error:
         raise GraphError(f"--architecture {path}: {error}") from error
     fingerprint = graph_fingerprint(graph_bytes, architecture, options.precision)
@@ -64,17 +68,6 @@ def _network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tuple[G
         input_spec=spec,
         graph_file=path,
     )
-
-
-def _read(path: str) -> tuple[bytes, GraphDef]:
-    try:
-        with open(path, "rb") as file:
-            graph_bytes = file.read()
-        return graph_bytes, parse_graph(graph_bytes, "it")
-    except OSError as error:
-        raise GraphError(f"--architecture {path}: the file cannot be read ({error.strerror}).") from error
-    except ModelError as error:
-        raise GraphError(f"--architecture {path}: {error}") from error
 
 
 def _layer(flag: str, layer: str, graph_def: GraphDef) -> NodeDef:

@@ -9,7 +9,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.errors import GraphError, ModelError
+from retrain.errors import GraphError
 from retrain.graphdef.nodes import declared_shape, find_node, node_name
 from retrain.graphdef.rewrite import runnable_copy
 from retrain.graphdef.subgraph import subgraph
@@ -18,26 +18,27 @@ from retrain.process.precision import BFLOAT16, FLOAT32
 
 def read_graph(path: str) -> GraphDef:
     """Read the GraphDef in a file. Raises GraphError if it cannot be read or holds none."""
+    return parse_graph(read_bytes(path), path)
+
+
+def read_bytes(path: str) -> bytes:
+    """Return the content of a graph's file. Raises GraphError if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            return file.read()
     except OSError as error:
         raise GraphError(f"The graph {path} cannot be read ({error.strerror}).") from error
-    try:
-        return parse_graph(data, path)
-    except ModelError as error:
-        raise GraphError(str(error)) from error
 
 
 def parse_graph(data: bytes, source: str) -> GraphDef:
-    """Parse the GraphDef in `data`. Raises ModelError, which names `source`, if there is none."""
+    """Parse the GraphDef in `data`. Raises GraphError, which names `source`, if there is none."""
     graph_def = GraphDef()
     try:
         graph_def.ParseFromString(data)
     except DecodeError as error:
-        raise ModelError(f"{source} is not a frozen TensorFlow graph (a GraphDef in binary form), or is damaged.") from error
+        raise GraphError(f"{source} is not a frozen TensorFlow graph (a GraphDef in binary form), or is damaged.") from error
     if not graph_def.node:
-        raise ModelError(f"{source} holds no graph: no node was found in it.")
+        raise GraphError(f"{source} holds no graph: no node was found in it.")
     return graph_def
 
 
