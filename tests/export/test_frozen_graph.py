@@ -27,7 +27,7 @@ from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.run import batch_function, read_graph
 from retrain.graphdef.subgraph import subgraph
 from retrain.head.model import SoftmaxHead
-from tests.backbones.test_backbone import pictures
+from tests.support.graphs import pictures
 from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
 
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
