@@ -41,7 +41,7 @@ class Classifier:
     """A trained classifier, opened.
 
     Attributes:
-        description: its labels, tensors and input settings, with the user's options in the place of the metadata.
+        description: its labels, tensors and input settings, with the user's options instead of the metadata.
         network: loads the network; returns the function float32 [B, H, W, 3] → float32 [B, C].
         file_network: the same for the bytes of an image file, if the graph decodes files itself; else None.
     """

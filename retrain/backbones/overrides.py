@@ -7,7 +7,7 @@ from retrain.errors import FlagError
 from retrain.options.network import NetworkOptions
 
 LAYERS = ("input_layer", "bottleneck_layer")
-STATED = (*LAYERS, "input_height", "input_width", "input_mean", "input_std")
+INPUT_OPTIONS = (*LAYERS, "input_height", "input_width", "input_mean", "input_std")
 
 
 def network_problems(options: NetworkOptions) -> str | None:
@@ -24,7 +24,7 @@ def network_problems(options: NetworkOptions) -> str | None:
     local = architecture is not None and is_local_graph(architecture)
     if architecture is not None and not local and (problem := _name_problem(architecture)):
         return problem
-    given = [name for name in STATED if getattr(options, name) is not None]
+    given = [name for name in INPUT_OPTIONS if getattr(options, name) is not None]
     idle = [] if local else [name for name in given if name in LAYERS] if module is not None else given
     graph = "a local graph (--architecture path/to/graph.pb)"
     both = f"{graph} or a module (--tfhub_module)"
