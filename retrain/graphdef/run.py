@@ -48,22 +48,20 @@ def batch_function(graph_def: GraphDef, feed: str, fetch: str, precision: str = 
     A graph whose batch is frozen at one image takes batches too. Raises GraphError if the graph cannot be imported.
     """
     shape = static_shape(graph_def, feed)
-    return _callable(graph_def, feed, fetch, tf.float32, [None, *shape[1:]] if shape else None, precision)
+    return _callable(graph_def, feed, fetch, tf.TensorSpec([None, *shape[1:]] if shape else None, tf.float32), precision)
 
 
 def bytes_function(graph_def: GraphDef, feed: str, fetch: str) -> Callable[[bytes], FloatArray]:
     """Return a graph that decodes files itself (`DecodeJpeg/contents`) as a function of one file's bytes. Raises GraphError."""
-    return _callable(graph_def, feed, fetch, tf.string, [], FLOAT32)
+    return _callable(graph_def, feed, fetch, tf.TensorSpec([], tf.string), FLOAT32)
 
 
-def _callable(
-    graph_def: GraphDef, feed: str, fetch: str, kind: tf.DType, shape: list[int | None] | None, precision: str
-) -> Callable[[Any], FloatArray]:
+def _callable(graph_def: GraphDef, feed: str, fetch: str, spec: tf.TensorSpec, precision: str) -> Callable[[Any], FloatArray]:
     # A session rather than a tf.function: a frozen graph has nothing to trace, and a function copies its weights five times.
     try:
         runnable = runnable_copy(subgraph(graph_def, [node_name(fetch)]), keep=node_name(feed))
         with tf.Graph().as_default() as graph:
-            placeholder = tf.compat.v1.placeholder(kind, shape)
+            placeholder = tf.compat.v1.placeholder(spec.dtype, spec.shape)
             [output] = tf.graph_util.import_graph_def(runnable, {feed: placeholder}, [fetch], name="")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise GraphError(f"The graph does not run with the input {feed}: {error}") from error
