@@ -50,7 +50,7 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     import tensorflow as tf
 
     from label_image.classify import classify
-    from label_image.graph import LabelledGraph
+    from label_image.opening import graph_classifier
     from retrain.backbones.load import load_network
     from retrain.bottlenecks.cache import BottleneckCache
     from retrain.bottlenecks.extract import Extractor
@@ -69,7 +69,7 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     batch = np.random.default_rng(0).uniform(-1, 1, (size, spec.height, spec.width, 3)).astype(np.float32)
     head = SoftmaxHead(chosen.bottleneck_size, len(lists.labels), np.random.default_rng(0))
     classifier = TrainedClassifier(backbone, head, lists.labels, "final_result")
-    graph = LabelledGraph(classifier_graph(classifier), classifier.description)
+    graph = graph_classifier(classifier_graph(classifier), classifier.description)
 
     def decoding() -> None:
         for _ in decoded_batches(files, lambda path: image_from_bytes(tf.io.read_file(path), spec), size):

@@ -1,1 +1,1 @@
-"""Labels images with a trained graph: `python -m label_image --graph graph.pb --image photo.jpg`."""
+"""Labelling of images with a trained classifier: `python -m label_image --graph graph.pb --image photo.jpg`."""

@@ -1,14 +1,60 @@
-"""`python -m label_image`."""
+"""`python -m label_image`: flags → labels on stdout; errors → `error: …` and an exit code."""
 
+import io
+import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
-from label_image.cli import main
-from retrain.process.command import end
+from label_image.config import GRAPH, LabelConfig
+from retrain.errors import ImageError, shown
+from retrain.options.flags import parse_args
+from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
+
+TEXTS = {
+    "prog": "python -m label_image",
+    "description": "Label images with a trained graph. Its metadata usually holds its input, its output and its labels.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0, 1 if an image could not be labelled, 2 for wrong flags or graphs."""
+
+    def command() -> int:
+        config = parse_args(LabelConfig, argv, **TEXTS)
+        log_to_stderr("INFO")
+        load_tensorflow()  # Only now: neither --help nor a wrong flag should wait for it.
+        return _label(config)
+
+    return run_command(command)
 
 
 def start() -> NoReturn:
-    """Runs the command line and ends the program."""
+    """Run the command line and end the program."""
     end(main())
+
+
+def _label(config: LabelConfig) -> int:
+    from label_image.classify import Classification, classify_each, find_images
+    from label_image.imagenet import open_architecture
+    from label_image.opening import open_classifier
+    from label_image.report import FORMATS
+
+    classifier = open_architecture(config) if config.architecture else open_classifier(config.graph or GRAPH, config)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # The name of a file need not be Unicode.
+    paths = find_images(config.image)
+    answers: dict[int, Classification] = {}
+    failed: dict[str, str] = {}
+    try:
+        for index, answer in classify_each(classifier, paths, config.top_k, failed):
+            answers[index] = answer
+    finally:  # At Ctrl-C too: the answers of an hour must not be lost.
+        if answers or (failed and config.output_format != "text"):
+            sys.stdout.write(FORMATS[config.output_format]([answers[index] for index in sorted(answers)]))
+            sys.stdout.flush()
+    if failed:
+        raise ImageError("\n".join(f"{shown(path)} cannot be labelled: {reason}" for path, reason in failed.items()))
+    return 0
 
 
 if __name__ == "__main__":

@@ -2,31 +2,31 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-from label_image.graph import LabelledGraph
-from label_image.opening import Classifier
+from label_image.opening import Classifier, FileFunction
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.data.image_folder import is_file_or_dead_link
 from retrain.data.loader import ImageLoader, run_network, suitable_batch_size
 from retrain.errors import FlagError, GraphError
-from retrain.graphdef.run import bytes_function
-from retrain.input_spec import InputSpec
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+# Indices of the images, their scores, float32 [len(indices), C], and the network's wall time in seconds.
+ScoredBatch: TypeAlias = tuple[list[int], FloatArray, float]
 
 
 @dataclass(frozen=True)
 class Classification:
-    """The answer for one image.
+    """Labels of one image.
 
     Attributes:
-        path: the image.
-        labels, scores: the best first, as many as were asked for; scores as the graph gives them.
+        path: of the image.
+        labels, scores: the best first, `top_k` of them; scores as the graph computes them.
         seconds: wall time of the network for this image, its share of the batch's.
     """
 
@@ -37,7 +37,7 @@ class Classification:
 
 
 def find_images(paths: Sequence[str]) -> list[str]:
-    """The files themselves, and of each folder every image below it, sorted.
+    """Return the files themselves, and for each folder all images below it, sorted.
 
     Raises:
         FlagError: a path does not exist, or a folder holds no image.
@@ -61,110 +61,104 @@ def find_images(paths: Sequence[str]) -> list[str]:
     return found
 
 
-def classify(graph: Classifier, paths: Sequence[str], top_k: int, failed: dict[str, str]) -> list[Classification]:
-    """Labels image files, in their order.
+def classify(classifier: Classifier, paths: Sequence[str], top_k: int, failed: dict[str, str]) -> list[Classification]:
+    """Return the labels of image files, in the order of the files, without those that cannot be decoded.
 
     Args:
-        graph: the classifier.
+        classifier: the classifier.
         paths: the image files.
-        top_k: how many labels to give for each; all of them where there are fewer.
-        failed: filled with the reason for each image that cannot be decoded, by path.
+        top_k: number of labels for each image; all of them if there are fewer.
+        failed: receives the reason for each image that cannot be decoded, by path.
 
     Raises:
-        GraphError: the labels do not match the graph's outputs, or the graph does not take such an input.
+        GraphError: the number of labels is not that of the scores, or the network does not run with such an input.
     """
-    answers = dict(classify_each(graph, paths, top_k, failed))
-    return [answers[place] for place in sorted(answers)]
+    answers = dict(classify_each(classifier, paths, top_k, failed))
+    return [answers[index] for index in sorted(answers)]
 
 
 def classify_each(
-    graph: Classifier, paths: Sequence[str], top_k: int, failed: dict[str, str]
+    classifier: Classifier, paths: Sequence[str], top_k: int, failed: dict[str, str]
 ) -> Iterator[tuple[int, Classification]]:
-    """As `classify`, but gives each answer as soon as it is there, with the image's position in `paths`, in another order."""
-    for places, scores, seconds in score_images(graph, paths, failed):
-        for place, row in zip(places, scores, strict=True):
-            yield place, _top(graph.description.labels, paths[place], row, top_k, seconds / len(places))
+    """Yield the index in `paths` and the labels of each image as soon as they are known; otherwise like `classify`."""
+    for indices, scores, seconds in score_images(classifier, paths, failed):
+        for index, row in zip(indices, scores, strict=True):
+            best = np.argsort(-row, kind="stable")[:top_k]
+            labels = tuple(classifier.description.labels[i] for i in best)
+            yield index, Classification(paths[index], labels, tuple(float(row[i]) for i in best), seconds / len(indices))
 
 
-def score_images(
-    graph: Classifier, paths: Sequence[str], failed: dict[str, str]
-) -> Iterator[tuple[list[int], FloatArray, float]]:
-    """Runs image files through a graph, in batches where it takes them.
+def score_images(classifier: Classifier, paths: Sequence[str], failed: dict[str, str]) -> Iterator[ScoredBatch]:
+    """Yield the scores of image files, batch by batch.
 
     Args:
-        graph: the classifier.
+        classifier: the classifier.
         paths: the image files.
-        failed: filled with the reason for each image that cannot be decoded, by path.
-
-    Yields:
-        Positions in `paths`, their scores, float32 [len(positions), C], and the network's wall time in seconds.
+        failed: receives the reason for each image that cannot be decoded, by path.
 
     Raises:
-        GraphError: the labels do not match the graph's outputs, or the graph does not take such an input.
+        GraphError: the number of labels is not that of the scores, or the network does not run with such an input.
     """
-    if isinstance(graph, LabelledGraph) and graph.takes_file_bytes:
-        outputs = _file_bytes_outputs(graph, paths, failed)
-    else:
-        outputs = _pixel_outputs(graph, paths, failed)
+    description = classifier.description
     try:
-        for places, scores, seconds in outputs:
-            _check_labels(graph, scores)
-            yield places, scores, seconds
+        if classifier.file_network:
+            batches = _score_files(classifier.file_network(), paths, failed)
+        else:
+            batches = _score_pixels(classifier, paths, failed)
+        for batch in batches:
+            _check_labels(classifier, n_scores=batch[1].shape[1])
+            yield batch
     except (tf.errors.OpError, ValueError) as error:
-        raise GraphError(f"The graph does not run with the input {graph.description.input_tensor}: {error}") from error
+        raise GraphError(f"The graph does not run with the input {description.input_tensor}: {error}") from error
 
 
-def _pixel_outputs(
-    graph: Classifier, paths: Sequence[str], failed: dict[str, str]
-) -> Iterator[tuple[list[int], FloatArray, float]]:
-    about = graph.description
-    spec = InputSpec(about.input_height, about.input_width, about.input_mean, about.input_std)
-    last = [0.0]
+class _TimedNetwork:
+    """A network that measures its last batch: `seconds` is the wall time."""
 
-    def timed_network() -> BatchFunction:
-        function = graph.network()
+    def __init__(self, load: Callable[[], BatchFunction]) -> None:
+        self._load = load
+        self.seconds = 0.0
+
+    def load(self) -> BatchFunction:
+        """Load the network; return the function float32 [B, H, W, 3] → float32 [B, C]."""
+        network = self._load()
 
         def timed(images: FloatArray) -> FloatArray:
             start = time.perf_counter()
-            scores = function(images)
-            last[0] = time.perf_counter() - start
+            scores = network(images)
+            self.seconds = time.perf_counter() - start
             return scores.reshape(len(images), -1)
 
         return timed
 
-    size = min(len(paths), suitable_batch_size(spec))  # For one photo it would be a waste to fill a batch.
-    loader = ImageLoader(dict(enumerate(paths)), spec, size)
-    for places, scores in run_network(loader, timed_network):
-        yield places.tolist(), scores, last[0]
-    failed.update({paths[place]: reason for place, reason in loader.failed.items()})
+
+def _score_pixels(classifier: Classifier, paths: Sequence[str], failed: dict[str, str]) -> Iterator[ScoredBatch]:
+    spec = classifier.description.input_spec
+    network = _TimedNetwork(classifier.network)
+    batch_size = min(len(paths), suitable_batch_size(spec))  # A full batch for a single photo would waste time.
+    loader = ImageLoader(dict(enumerate(paths)), spec, batch_size)
+    for indices, scores in run_network(loader, network.load):
+        yield indices.tolist(), scores, network.seconds
+    failed.update({paths[index]: reason for index, reason in loader.failed.items()})
 
 
-def _file_bytes_outputs(
-    graph: LabelledGraph, paths: Sequence[str], failed: dict[str, str]
-) -> Iterator[tuple[list[int], FloatArray, float]]:
-    """Feeds each file as it is; the graph decodes it, and takes one at a time."""
-    about = graph.description
-    function = bytes_function(graph.graph_def, about.input_tensor, about.output_tensor)
-    for place, path in enumerate(paths):
+def _score_files(network: FileFunction, paths: Sequence[str], failed: dict[str, str]) -> Iterator[ScoredBatch]:
+    """Run files one by one through a network that decodes them itself."""
+    for index, path in enumerate(paths):
         start = time.perf_counter()
         try:
             with open(path, "rb") as file:
-                scores = function(file.read())
+                scores = network(file.read())
         except (OSError, tf.errors.InvalidArgumentError) as error:
             failed[path] = getattr(error, "strerror", None) or "the graph cannot decode it"
             continue
-        yield [place], scores.reshape(1, -1), time.perf_counter() - start
+        yield [index], scores.reshape(1, -1), time.perf_counter() - start
 
 
-def _check_labels(graph: Classifier, scores: FloatArray) -> None:
-    n_labels, n_outputs = len(graph.description.labels), scores.shape[1]
-    if n_labels != n_outputs:
+def _check_labels(classifier: Classifier, n_scores: int) -> None:
+    description = classifier.description
+    if len(description.labels) != n_scores:
         raise GraphError(
-            f"The graph's output {graph.description.output_tensor} has {n_outputs} values, but there are {n_labels} labels. "
-            "Give the labels that the graph was trained with (--labels)."
+            f"The number of labels must be {n_scores}, that of the scores of {description.output_tensor}. There are "
+            f"{len(description.labels)} labels: set --labels to those that the graph was trained with."
         )
-
-
-def _top(labels: Sequence[str], path: str, scores: FloatArray, top_k: int, seconds: float) -> Classification:
-    best = np.argsort(-scores, kind="stable")[:top_k]
-    return Classification(path, tuple(labels[i] for i in best), tuple(float(scores[i]) for i in best), seconds)

@@ -1,44 +1,38 @@
-"""The networks as they were published, with the classes of ImageNet that they were trained on."""
+"""The published networks with their own classes, those of ImageNet."""
 
 import re
 
-from label_image.graph import LabelledGraph, Overrides, labelled_graph
+from label_image.config import LabelConfig
+from label_image.opening import Classifier, open_graph_def
 from retrain.backbones.backbone import load_backbone
 from retrain.backbones.catalog import INCEPTION, Architecture, find_architecture
 from retrain.backbones.download import read_archived_file, read_graph_file
 from retrain.errors import FlagError, ModelError
-from retrain.graphdef.description import Description
 
 NUMBERED = re.compile(r"\s*(\d+):(.*)")
 ENTRY = re.compile(r'target_class:\s*(\d+)\s+target_class_string:\s*"([^"]*)"')
 INCEPTION_OUTPUTS = 1008  # The length of `softmax` in the archive of 2015, whose classes have the numbers 1 to 1000.
 
 
-def open_architecture(name: str, model_dir: str, model_url_base: str | None, overrides: Overrides) -> LabelledGraph:
-    """A network with its own head and its own classes.
-
-    Args:
-        name: as in `--architecture`.
-        model_dir: holds its archive, or gets it.
-        model_url_base: address of a mirror; None is the network's own.
-        overrides: what the user says of it.
+def open_architecture(config: LabelConfig) -> Classifier:
+    """Open the network `--architecture` with its own head and its own classes.
 
     Raises:
         FlagError: there is no such network, or it has no classes.
-        ModelError: its archive cannot be had, or is damaged.
-        GraphError: what the user said does not fit it.
+        ModelError: its archive is not available, or is damaged.
+        GraphError: the user's options do not fit it.
     """
-    chosen = find_architecture(name)
+    chosen = find_architecture(config.architecture or INCEPTION)
     if not chosen.class_tensor:
         raise FlagError(
-            f"--architecture {chosen.name} has no classes of its own. Train it on photos with python -m retrain, or take "
+            f"--architecture {chosen.name} has no classes of its own. Train it on photos with python -m retrain, or use "
             "inception_v3 or a mobilenet."
         )
-    backbone = load_backbone(chosen, read_graph_file(chosen, model_dir, model_url_base))
-    texts = [_text(read_archived_file(chosen, file, model_dir, model_url_base), file) for file in chosen.label_files]
+    archive = config.model_dir, config.model_url_base
+    backbone = load_backbone(chosen, read_graph_file(chosen, *archive))
+    texts = [_text(read_archived_file(chosen, file, *archive), file) for file in chosen.label_files]
     labels = _inception_labels(*texts) if chosen.name == INCEPTION else _numbered_labels(texts[0], chosen)
-    description = Description.of(chosen, labels, chosen.class_tensor)
-    return labelled_graph(chosen.graph_file, backbone.graph_def, description, overrides)
+    return open_graph_def(chosen.graph_file, backbone.graph_def, chosen.describe(labels, chosen.class_tensor), config)
 
 
 def _text(data: bytes, file: str) -> str:
@@ -51,7 +45,7 @@ def _text(data: bytes, file: str) -> str:
 
 
 def _numbered_labels(text: str, architecture: Architecture) -> tuple[str, ...]:
-    """MobileNet's file: lines such as `1:tench, Tinca tinca`, numbered from 0 in order."""
+    """Read MobileNet's file: lines such as `1:tench, Tinca tinca`, numbered from 0 in order."""
     found = [NUMBERED.fullmatch(line) for line in text.splitlines()]
     numbers = [int(line[1]) if line else -1 for line in found]
     last = architecture.bottleneck_size - 1  # Its bottlenecks are its classes' logits.
@@ -64,9 +58,9 @@ def _numbered_labels(text: str, architecture: Architecture) -> tuple[str, ...]:
 
 
 def _inception_labels(label_map: str, human: str) -> tuple[str, ...]:
-    """Inception's two files: class number → WordNet's number of the synset, as text protocol buffer, and that → words.
+    """Read Inception's two files: class number → WordNet's number of the synset, as text protocol buffer, and that → words.
 
-    Places of the output that stand for no class are called by their number.
+    The label of an output without a class is its number.
     """
     words = dict(line.split("\t", 1) for line in human.splitlines() if "\t" in line)
     labels = [f"(no class {number})" for number in range(INCEPTION_OUTPUTS)]

@@ -1,59 +1,202 @@
-"""Opens whatever `--graph` names, known by its content: frozen graph, SavedModel, TensorFlow Lite or ONNX file."""
+"""Opening of classifiers. The content tells the kind: frozen graph, SavedModel, TensorFlow Lite or ONNX file."""
 
 import dataclasses
 import os
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
-from label_image.graph import LabelledGraph, Overrides, labelled_graph, parsed_graph
-from label_image.runtime import LabelledModel, labelled_model
+from tensorflow.core.framework.graph_pb2 import GraphDef
+
+from label_image.config import ClassifierOptions
+from retrain.arrays import BatchFunction, FloatArray
 from retrain.errors import GraphError
+from retrain.graphdef.description import Description, input_fields, read_description
+from retrain.graphdef.find_layers import (
+    JPEG_CONTENTS,
+    check_layer,
+    find_classifier_input,
+    find_output,
+    input_candidates,
+    layer_names,
+    not_inferred,
+    output_candidates,
+)
+from retrain.graphdef.input_settings import infer_input, resolve_input
+from retrain.graphdef.nodes import declared_shape, find_node, node_name, tensor_name
+from retrain.graphdef.run import batch_function, bytes_function, parse_graph, read_bytes
+from retrain.graphdef.subgraph import file_ops
+from retrain.input_spec import InputSpec
 
-Classifier: TypeAlias = LabelledGraph | LabelledModel
+if TYPE_CHECKING:
+    from retrain.runtimes.model import RuntimeModel
+
+FileFunction: TypeAlias = Callable[[bytes], FloatArray]  # An image file's content → float32 [1, C].
 TFLITE_MARK = b"TFL3"  # Bytes 4 to 8 of every TensorFlow Lite file: `file_identifier` in its schema.fbs.
 ONNX_MARK = b"\x08"  # The tag of a ModelProto's first field, a number; a GraphDef's field 1 are its nodes, tag 0x0a.
+NO_PIXELS = InputSpec(1, 1, 0.0, 1.0)  # The input settings of a graph that decodes files itself.
 
 
-def open_classifier(path: str, overrides: Overrides) -> Classifier:
-    """Opens a trained classifier of any kind, and finds out its input, its output and its labels.
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A trained classifier, opened.
+
+    Attributes:
+        description: its labels, tensors and input settings, with the user's options instead of the metadata.
+        network: loads the network; returns the function float32 [B, H, W, 3] → float32 [B, C].
+        file_network: the same for the bytes of an image file, if the graph decodes files itself; else None.
+    """
+
+    description: Description
+    network: Callable[[], BatchFunction]
+    file_network: Callable[[], FileFunction] | None = None
+
+
+def open_classifier(path: str, options: ClassifierOptions) -> Classifier:
+    """Open a trained classifier of any kind.
 
     Raises:
+        FlagError: a given size is not the one that the input takes.
         GraphError: it is missing, damaged or needs a package; a named layer is not in it; the input, the output or the labels are
-            not known; it reaches for files.
+            not known; it accesses files.
     """
     if os.path.isdir(path):
-        return _open_folder(path, overrides)
-    data = _read(path)
+        return _open_saved_model(path, options)
+    data = read_bytes(path)
     if data[4:8] == TFLITE_MARK or path.lower().endswith(".tflite"):
-        from retrain.runtimes.tflite import open_tflite  # Each runtime is loaded where its file is met, and not before.
+        from retrain.runtimes.tflite import open_tflite  # A runtime is loaded only for its own files.
 
-        return labelled_model(path, open_tflite(data, path, overrides.allow_file_ops), overrides)
+        return _runtime_classifier(path, open_tflite(data, path, options.allow_file_ops), options)
     if data[:1] == ONNX_MARK or path.lower().endswith(".onnx"):
         from retrain.runtimes.onnx import open_onnx
 
-        return labelled_model(path, open_onnx(data, path), overrides)
-    return parsed_graph(path, data, overrides)
+        return _runtime_classifier(path, open_onnx(data, path), options)
+    graph_def = parse_graph(data, path)
+    return open_graph_def(path, graph_def, read_description(graph_def), options)
 
 
-def _open_folder(path: str, overrides: Overrides) -> LabelledGraph:
+def _open_saved_model(path: str, options: ClassifierOptions) -> Classifier:
     from retrain.runtimes.saved_model import FILE, is_saved_model, open_saved_model
 
     if not is_saved_model(path):
         raise GraphError(f"--graph {path} is a folder, but no SavedModel: there is no {FILE} in it.")
     opened = open_saved_model(path)
-    stated = opened.stated
-    if stated:
-        stated = dataclasses.replace(stated, input_tensor=opened.input_tensor, output_tensor=opened.output_tensor)
-    layers = dataclasses.replace(
-        overrides,
-        input_layer=overrides.input_layer or opened.input_tensor,
-        output_layer=overrides.output_layer or opened.output_tensor,
+    return open_graph_def(path, opened.graph_def, opened.metadata, options, (opened.input_tensor, opened.output_tensor))
+
+
+def open_graph_def(
+    path: str,
+    graph_def: GraphDef,
+    metadata: Description | None,
+    options: ClassifierOptions,
+    tensors: tuple[str, str] | None = None,
+) -> Classifier:
+    """Return the classifier of a graph.
+
+    Args:
+        path: of its file; labels are looked for beside it.
+        graph_def: the graph.
+        metadata: of the graph; None if it has none.
+        options: what the user states; they precede the metadata.
+        tensors: of the input and the output, under the names that a SavedModel gives them; None for those of the metadata.
+
+    Raises:
+        FlagError, GraphError: as `open_classifier`.
+    """
+    if tensors is None and metadata:
+        tensors = metadata.input_tensor, metadata.output_tensor
+    names = layer_names(graph_def)
+    source = options.input_layer or (tensors[0] if tensors else find_classifier_input(graph_def))
+    check_layer("input_layer", source, names, input_candidates(graph_def))
+    output = options.output_layer or (tensors[1] if tensors else find_output(graph_def))
+    check_layer("output_layer", output, names, output_candidates(graph_def))
+    if not options.allow_file_ops:
+        _check_no_file_ops(graph_def, output)
+    if metadata and tensors:
+        metadata = dataclasses.replace(metadata, input_tensor=tensors[0])
+    node = find_node(graph_def, node_name(source))
+    shape = declared_shape(node) if node else []
+    decodes = node_name(source) == JPEG_CONTENTS
+    spec = NO_PIXELS if decodes else resolve_input(options, metadata, infer_input(node_name(source), shape))
+    labels = _labels(path, options.labels, metadata)
+    return graph_classifier(graph_def, _describe(metadata, labels, spec, tensor_name(source), tensor_name(output)))
+
+
+def graph_classifier(graph_def: GraphDef, description: Description) -> Classifier:
+    """Return the classifier of a graph whose labels, tensors and input settings are known."""
+    source, output = description.input_tensor, description.output_tensor
+    decodes = node_name(source) == JPEG_CONTENTS
+    return Classifier(
+        description,
+        network=lambda: batch_function(graph_def, source, output),
+        file_network=(lambda: bytes_function(graph_def, source, output)) if decodes else None,
     )
-    return labelled_graph(path, opened.graph_def, stated, layers)
 
 
-def _read(path: str) -> bytes:
+def _check_no_file_ops(graph_def: GraphDef, output_tensor: str) -> None:
+    if found := file_ops(graph_def, output_tensor):
+        raise GraphError(
+            f"The graph has operations that can read or write files: {', '.join(found)}. If you trust whoever made it, "
+            "add --allow_file_ops."
+        )
+
+
+def _runtime_classifier(path: str, model: "RuntimeModel", options: ClassifierOptions) -> Classifier:
+    metadata = model.metadata
+    source = _tensor("input", options.input_layer, metadata.input_tensor if metadata else None, model.inputs)
+    output = _tensor("output", options.output_layer, metadata.output_tensor if metadata else None, model.outputs)
+    shape = model.inputs[source]
+    if len(shape) != 4 or shape[3] not in (3, None):
+        sizes = ", ".join("?" if size is None else str(size) for size in shape)
+        raise GraphError(f"The input {source} must take images, [N, height, width, 3]. It takes [{sizes}].")
+    spec = resolve_input(options, metadata, infer_input(node_name(source), shape))
+    labels = _labels(path, options.labels, metadata)
+    return Classifier(_describe(metadata, labels, spec, source, output), network=lambda: model.function(source, output))
+
+
+def _tensor(kind: str, given: str | None, described: str | None, tensors: Iterable[str]) -> str:
+    """Return the file's own name of the input or output: the one given, or that in the metadata, or the only one."""
+    names = {node_name(tensor): tensor for tensor in tensors}
+    layer = given or described
+    if layer is None:
+        if len(names) != 1:
+            raise not_inferred(kind, list(names))
+        return next(iter(names.values()))
+    check_layer(f"{kind}_layer", layer, names, list(names))
+    return names[node_name(layer)]
+
+
+def _describe(
+    metadata: Description | None, labels: tuple[str, ...], spec: InputSpec, input_tensor: str, output_tensor: str
+) -> Description:
+    return Description(
+        labels=labels,
+        input_tensor=input_tensor,
+        **input_fields(spec),
+        output_tensor=output_tensor,
+        architecture=metadata.architecture if metadata else "",
+        note=metadata.note if metadata else "",
+    )
+
+
+def _labels(path: str, labels_path: str | None, metadata: Description | None) -> tuple[str, ...]:
+    """Return the labels: from the user's file, else from the metadata, else from the file beside the graph.
+
+    Raises:
+        GraphError: the file cannot be read, or is missing.
+    """
+    if labels_path is None and metadata:
+        return metadata.labels
+    if labels_path is None:
+        folder, name = os.path.split(path)
+        labels_path = os.path.join(folder, os.path.splitext(name.replace("graph", "labels"))[0] + ".txt")
+        if not os.path.isfile(labels_path):
+            raise GraphError(f"The graph has no labels in its metadata, and there is no {labels_path}. Set --labels.")
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise GraphError(f"The graph {path} cannot be read ({error.strerror}).") from error
+        with open(labels_path, encoding="utf-8") as file:
+            labels = [line.rstrip("\r\n") for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise GraphError(f"--labels {labels_path} cannot be read ({reason}).") from error
+    while labels and not labels[-1]:  # Blank lines at the end.
+        labels.pop()
+    return tuple(labels)

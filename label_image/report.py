@@ -1,4 +1,4 @@
-"""Classifications as text, JSON or CSV."""
+"""Reports of classifications: text, JSON or CSV."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from retrain.errors import shown
 
 
 def as_text(answers: Sequence[Classification]) -> str:
-    """The original's lines for one image; for several, the same with the image's path above its labels."""
+    """Return the original's lines for one image; for several, the same lines below the path of each image."""
     if len(answers) == 1:
         return "\n".join([f"Evaluation time (1-image): {answers[0].seconds:.3f}s", "", *_label_lines(answers[0])]) + "\n"
     parts = ["\n".join([shown(answer.path), *_label_lines(answer)]) for answer in answers]
@@ -21,7 +21,7 @@ def as_text(answers: Sequence[Classification]) -> str:
 
 
 def as_json(answers: Sequence[Classification]) -> str:
-    """A list with an object for each image: `image`, and `predictions`, a list of `label` and `score`."""
+    """Return a list with an object for each image: `image`, and `predictions`, a list of `label` and `score`."""
     images = [
         {
             "image": answer.path,
@@ -33,7 +33,7 @@ def as_json(answers: Sequence[Classification]) -> str:
 
 
 def as_csv(answers: Sequence[Classification]) -> str:
-    """A line for each image and label, with the columns image, rank (from 1), label, score."""
+    """Return a line for each image and label, with the columns image, rank (from 1), label, score."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["image", "rank", "label", "score"])

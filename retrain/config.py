@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from retrain.backbones.overrides import STATED, network_problems
+from retrain.backbones.overrides import INPUT_OPTIONS, network_problems
 from retrain.options.bottlenecks import BottleneckOptions
 from retrain.options.checkpoint import CheckpointOptions
 from retrain.options.evaluation import EvaluationOptions
@@ -38,7 +38,7 @@ class RetrainConfig(
         """True if the bottlenecks are all that training needs: no step decodes images."""
         return not self.distorts and not self.fine_tune_steps
 
-    @cross_check("architecture", "tfhub_module", *STATED)
+    @cross_check("architecture", "tfhub_module", *INPUT_OPTIONS)
     def _network_fits_its_options(self) -> str | None:
         return network_problems(self)
 

@@ -1,4 +1,4 @@
-"""What a network takes."""
+"""The input that a network takes."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,12 @@ LARGEST_INPUT_SIDE = 1 << 13  # Pixels; a photo enlarged to a square of that siz
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network takes: `height` × `width` pixels, each value as `(grey level - mean) / std`."""
+    """Input settings of a network.
+
+    Attributes:
+        height, width: of the images, in pixels.
+        mean, std: pixel mean and pixel standard deviation; a value of the input is `(grey level - mean) / std`.
+    """
 
     height: int
     width: int
@@ -18,6 +23,6 @@ class InputSpec:
     def fingerprint_text(self) -> str:
         """The text that is hashed into a network's fingerprint.
 
-        Part of the cache format: every index of every cache depends on it, so it is spelled out and never follows a rename.
+        It is part of the cache format: every index of every cache depends on it. So it is spelled out and never follows a rename.
         """
         return f"InputSpec(height={self.height!r}, width={self.width!r}, mean={self.mean!r}, std={self.std!r})"

@@ -1,8 +1,13 @@
 """Two runs' times beside each other: `python -m scripts.compare_timings cpu.json gpu.json`, files that --timing_report wrote."""
 
 import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrain.errors import FlagError
 from retrain.options.flags import Parser

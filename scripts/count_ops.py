@@ -1,8 +1,12 @@
-"""Counts a graph's operations by kind, or lists those of one kind: `python -m scripts.count_ops GRAPH [OP]`."""
+"""Operations of a graph, counted by kind, or listed for one kind: `python -m scripts.count_ops GRAPH [OP]`."""
 
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+
+if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrain.errors import GraphError
 from retrain.options.flags import Parser
@@ -10,12 +14,12 @@ from retrain.process.command import load_tensorflow, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints a line for each kind of operation, the most frequent first, or the names of the operations of one kind."""
+    """Print a line for each kind of operation, the most frequent first, or the names of the operations of one kind."""
 
     def command() -> int:
-        parser = Parser(prog="python -m scripts.count_ops", description="Counts a graph's operations by kind.")
+        parser = Parser(prog="python -m scripts.count_ops", description="Count the operations of a graph by kind.")
         parser.add_argument("graph", help="The graph file (.pb).")
-        parser.add_argument("op", nargs="?", help="Only list the names of the operations of this kind, such as Conv2D.")
+        parser.add_argument("op", nargs="?", help="List the names of the operations of this kind only, such as Conv2D.")
         args = parser.parse_args(argv)
         load_tensorflow()
         from retrain.graphdef.run import read_graph

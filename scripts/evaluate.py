@@ -1,38 +1,40 @@
-"""How good a graph is on a folder of photos: `python -m scripts.evaluate GRAPH --image_dir flowers`."""
+"""Evaluation of a classifier on a folder of photos: `python -m scripts.evaluate GRAPH --image_dir flowers`."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrain.data.image_folder import SPLITS, LabelledImage, create_image_lists
 from retrain.errors import FlagError, ImageError, ImageFolderError, shown
-from retrain.options.flags import build_parser, check, flag, from_namespace
+from retrain.options.flags import Options, build_parser, flag, from_namespace
 from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """Which images to evaluate on."""
+class EvaluateConfig(Options):
+    """Options of the images to evaluate on."""
 
     image_dir: str = flag("Folder that holds one folder of photos for each class.", "tf_files/flower_photos")
     split: str = flag(
-        "Which images of it; the sets of training, if --image_dir and the percentages are typed as they were there.",
+        "Set of images. The sets are those of training if --image_dir and the percentages are the same as there.",
         "testing",
         choices=(*SPLITS, "all"),
     )
-    testing_percentage: int = flag("As in training.", 10, low=0, high=100, high_open=True)
-    validation_percentage: int = flag("As in training.", 10, low=0, high=100, high_open=True)
-    labels: str | None = flag("File of the labels, one a line.", None, shown_default="as label_image finds them")
-
-    def __post_init__(self) -> None:
-        check(self)
+    testing_percentage: int = flag("Percentage of test images, as in training.", 10, low=0, high=100, high_open=True)
+    validation_percentage: int = flag("Percentage of validation images, as in training.", 10, low=0, high=100, high_open=True)
+    labels: str | None = flag("File of the labels, one per line.", None, shown_default="as label_image finds them")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints accuracy, cross entropy, and recall and precision of each class; returns the exit code."""
+    """Print accuracy, cross entropy, and recall and precision of each class; return the exit code."""
 
     def command() -> int:
-        parser = build_parser(EvaluateConfig, prog="python -m scripts.evaluate", description="How good a graph is.")
-        parser.add_argument("graph", help="The trained graph (.pb), or what --export or --saved_model_dir wrote.")
+        parser = build_parser(EvaluateConfig, prog="python -m scripts.evaluate", description="Evaluate a trained graph.")
+        parser.add_argument("graph", help="The trained graph (.pb), or a file of --export or a folder of --saved_model_dir.")
         args = parser.parse_args(argv)
         config = from_namespace(EvaluateConfig, args)
         log_to_stderr("WARNING")
@@ -46,23 +48,23 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
     import numpy as np
 
     from label_image.classify import score_images
-    from label_image.graph import Overrides
+    from label_image.config import ClassifierOptions
     from label_image.opening import open_classifier
     from retrain.evaluation.metrics import evaluate
 
-    graph = open_classifier(graph_path, Overrides(labels=config.labels))
-    labels = graph.description.labels
+    classifier = open_classifier(graph_path, ClassifierOptions(labels=config.labels))
+    labels = classifier.description.labels
     images, classes = _images_and_classes(config, labels)
     scores = np.full((len(images), len(labels)), np.nan, np.float32)
     failed: dict[str, str] = {}
-    for places, rows, _ in score_images(graph, [image.path for image in images], failed):
-        scores[places] = rows
-    seen = np.flatnonzero(~np.isnan(scores[:, 0]))
-    if not len(seen):
+    for indices, rows, _ in score_images(classifier, [image.path for image in images], failed):
+        scores[indices] = rows
+    scored = np.flatnonzero(~np.isnan(scores[:, 0]))
+    if not len(scored):
         raise ImageFolderError(f"No image of {config.image_dir} could be decoded.")
     # A score that float32 rounds to 0 would make the cross entropy infinite.
-    logits = np.log(np.maximum(scores[seen], np.finfo(np.float32).tiny))
-    found = evaluate(logits, np.array(classes)[seen])
+    logits = np.log(np.maximum(scores[scored], np.finfo(np.float32).tiny))
+    found = evaluate(logits, np.array(classes)[scored])
     print(f"Accuracy = {found.accuracy:.1%} (N={found.count})\nCross entropy = {found.cross_entropy:.6f}\n")
     width = max(len(label) for label in labels)
     print(f"{'':{width}}  images  recall  precision")
@@ -74,11 +76,11 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
 
 
 def _images_and_classes(config: EvaluateConfig, labels: Sequence[str]) -> tuple[list[LabelledImage], list[int]]:
-    """The images of the split, and the position of each one's label among the graph's."""
+    """Return the images of the set, and the index of each one's label among the graph's."""
     lists = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
     unknown = [label for label in lists.labels if label not in labels]
     if unknown:
-        raise FlagError(f"--image_dir {config.image_dir} has classes that the graph does not know: {', '.join(unknown)}.")
+        raise FlagError(f"--image_dir {config.image_dir} has classes that the graph does not have: {', '.join(unknown)}.")
     images = [image for image in lists.images if config.split in ("all", image.split)]
     if not images:
         raise FlagError(f"--split {config.split} has no image in {config.image_dir}.")

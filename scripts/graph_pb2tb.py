@@ -1,17 +1,21 @@
-"""Shows a graph file in TensorBoard: `python -m scripts.graph_pb2tb LOGDIR GRAPH`, then `tensorboard --logdir LOGDIR`."""
+"""Graph file for TensorBoard: `python -m scripts.graph_pb2tb LOGDIR GRAPH`, then `tensorboard --logdir LOGDIR`."""
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrain.options.flags import Parser
 from retrain.process.command import load_tensorflow, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes an event file with the graph, without its weights, into LOGDIR; returns the exit code."""
+    """Write an event file with the graph, without its weights, into LOGDIR; return the exit code."""
 
     def command() -> int:
-        parser = Parser(prog="python -m scripts.graph_pb2tb", description="Shows a graph file in TensorBoard.")
+        parser = Parser(prog="python -m scripts.graph_pb2tb", description="Convert a graph file for TensorBoard.")
         parser.add_argument("logdir", help="Folder for TensorBoard's file.")
         parser.add_argument("graph", help="The graph file (.pb).")
         args = parser.parse_args(argv)

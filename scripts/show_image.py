@@ -1,4 +1,4 @@
-"""Shows a photo, and whose it is: `python -m scripts.show_image PHOTO`."""
+"""Photo viewer that prints the credit: `python -m scripts.show_image PHOTO`."""
 
 import sys
 from collections.abc import Sequence
@@ -6,16 +6,19 @@ from pathlib import Path
 
 import PIL.Image
 
+if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from retrain.errors import ImageError
 from retrain.options.flags import Parser
 from retrain.process.command import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the photo's format, size and credit, and opens it in the desktop's viewer."""
+    """Print the photo's format, size and credit, and open it in the desktop's viewer."""
 
     def command() -> int:
-        parser = Parser(prog="python -m scripts.show_image", description="Shows a photo, and whose it is.")
+        parser = Parser(prog="python -m scripts.show_image", description="Show a photo and its credit.")
         parser.add_argument("photo", type=Path, help="The image file.")
         parser.add_argument("--print_only", action="store_true", help="Open no window.")
         args = parser.parse_args(argv)
@@ -34,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def credit_of(photo: Path) -> str:
-    """The line of the photo collection's LICENSE.txt that names the photo, as the flower photos have it; empty if none."""
+    """Return the line of the photo collection's LICENSE.txt that names the photo; empty if there is none."""
     licence = photo.parent.parent / "LICENSE.txt"
     if not licence.is_file():
         return ""

@@ -3,6 +3,9 @@
 import sys
 from pathlib import Path
 
+if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from label_image.config import LabelConfig
 from retrain.config import RetrainConfig
 from retrain.options.flags import default_text, flags_of, range_text

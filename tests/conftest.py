@@ -59,7 +59,7 @@ Label = Callable[..., Answer]
 def label(capsys: pytest.CaptureFixture[str]) -> Label:
     """Runs `label_image`'s command line in this process, which spares loading TensorFlow each time."""
 
-    from label_image.cli import main
+    from label_image.__main__ import main
 
     def run(*args: str | Path) -> Answer:
         capsys.readouterr()

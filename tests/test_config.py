@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from label_image.cli import main as label_main
+from label_image.__main__ import main as label_main
 from label_image.config import LabelConfig
 from retrain.__main__ import main as retrain_main
 from retrain.config import RetrainConfig

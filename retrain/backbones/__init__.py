@@ -1,1 +1,1 @@
-"""The networks whose bottlenecks are trained on: what they are called, where their files come from, how they are run."""
+"""Pretrained networks: their names, their files, and how they are loaded."""

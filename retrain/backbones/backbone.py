@@ -1,4 +1,4 @@
-"""Backbones: a pretrained network, loaded and checked, as a function from images to bottlenecks."""
+"""A pretrained network, loaded and checked: a function from images to bottlenecks."""
 
 import functools
 import hashlib
@@ -8,7 +8,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction
 from retrain.backbones.catalog import Architecture
-from retrain.errors import ModelError
+from retrain.errors import GraphError, ModelError
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.run import batch_function, parse_graph, static_shape
 from retrain.graphdef.subgraph import file_ops
@@ -17,15 +17,16 @@ from retrain.process.precision import FLOAT32
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network, loaded.
+    """A pretrained network, loaded.
 
     Attributes:
         architecture: its tensors and its input.
         graph_def: as read from its file; never changed.
-        fingerprint: SHA-256 over all that a bottleneck depends on but the image: the file, the tensors, the input, the precision.
-        size: of its file, in bytes; asking the graph itself would take longer than reading it.
+        fingerprint: SHA-256 over all that a bottleneck depends on besides the image: the file, the tensors, the input, the
+            precision.
+        size: of its file, in bytes; computing it from the graph would take longer than reading the file.
         precision: of its computation, one of `precision.PRECISIONS`.
-        note: set if it is not the network that was meant.
+        note: a remark if it replaces the network that was asked for; else empty.
     """
 
     architecture: Architecture
@@ -37,35 +38,35 @@ class Backbone:
 
     @functools.cached_property
     def run(self) -> BatchFunction:
-        """float32 [N, H, W, 3], normalised → bottlenecks, float32 [N, D]. Made at the first use: a full cache needs none."""
+        """The function from images, float32 [N, H, W, 3], to bottlenecks, float32 [N, D]; made at its first use."""
         chosen = self.architecture
         function = batch_function(self.graph_def, chosen.input_tensor, chosen.batch_tensor, self.precision)
         return lambda images: function(images).reshape(len(images), chosen.bottleneck_size)
 
 
 def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str = FLOAT32) -> Backbone:
-    """Parses the network's file and checks that it has the tensors of its architecture.
+    """Parse the network's file, and check that it has the tensors of its architecture.
 
     Raises:
-        ModelError: the bytes are no GraphDef, a tensor is missing, or it reaches for files.
+        ModelError: the bytes are no GraphDef, a tensor is missing, or the graph accesses files.
     """
     try:
         graph_def = parse_graph(graph_bytes, architecture.graph_file)
-    except ModelError as error:
+    except GraphError as error:
         raise ModelError(f"{error} {_cure(architecture)}") from error
     nodes = {node.name for node in graph_def.node}
     for tensor in (architecture.input_tensor, architecture.bottleneck_tensor, architecture.batch_tensor):
         if node_name(tensor) not in nodes:
             raise _another_network(architecture, f"it has no tensor {tensor}")
-    reaching = {
+    accessing = {
         op for tensor in (architecture.bottleneck_tensor, architecture.batch_tensor) for op in file_ops(graph_def, tensor)
     }
-    if reaching:
-        raise _another_network(architecture, f"it has operations that can read or write files: {', '.join(sorted(reaching))}")
+    if accessing:
+        raise _another_network(architecture, f"it has operations that can read or write files: {', '.join(sorted(accessing))}")
     shape = static_shape(graph_def, architecture.input_tensor)[1:3]
-    wanted = [architecture.input_height, architecture.input_width]
-    if shape not in ([], [None, None], wanted):
-        raise _another_network(architecture, f"it takes images of {shape} pixels, not {wanted}")
+    expected = [architecture.input_spec.height, architecture.input_spec.width]
+    if shape not in ([], [None, None], expected):
+        raise _another_network(architecture, f"it takes images of {shape} pixels, not {expected}")
     return Backbone(architecture, graph_def, graph_fingerprint(graph_bytes, architecture, precision), len(graph_bytes), precision)
 
 
@@ -87,7 +88,7 @@ def _another_network(architecture: Architecture, difference: str) -> ModelError:
 
 
 def _cure(architecture: Architecture) -> str:
-    """The archive has to go too: the same would come out of it again."""
     if not architecture.archive:
         return "Install this project again."
-    return f"Delete {architecture.graph_file} and {architecture.archive} there, and run again to get them anew."
+    # The archive too: the same file would be unpacked from it again.
+    return f"Delete {architecture.graph_file} and {architecture.archive} there, and run again to download a new copy."

@@ -1,4 +1,4 @@
-"""The architectures by name: which file holds each network, which tensors to use, and what its input looks like."""
+"""The architectures by name: the file, the tensors and the input settings of each network."""
 
 import os
 import re
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrain.errors import FlagError
+from retrain.graphdef.description import Description, input_fields
 from retrain.input_spec import InputSpec
 
 INCEPTION = "inception_v3"
@@ -17,28 +18,27 @@ MOBILENET_RESOLUTIONS = ("224", "192", "160", "128")
 PIXELS = re.compile(r"pixels_([1-9][0-9]{0,2})")
 MAX_PIXELS = 512  # A side; the bottleneck is then 262,144 values, a file of 2 MB for each image.
 _MODELS = "http://download.tensorflow.org/models/"
-# SHA-256 of archives that were checked by hand; an archive not listed is used as it is.
+# SHA-256 of archives that were checked by hand; other archives are not checked.
 KNOWN_DIGESTS: Mapping[str, str] = {
     "mobilenet_v1_0.25_128_frozen.tgz": "30af63cf9039861bc03f86c7b8092fab754d51b27f042830c456ddbfa2b72fce"
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A network that gives bottlenecks.
+    """A network that computes bottlenecks.
 
     Attributes:
-        name: as in `--architecture` or `--tfhub_module`, and, made safe by `cache_name`, in the names of cached bottlenecks.
-        input_tensor: takes float32 [N, H, W, 3], pixels as `(value - input_mean) / input_std`.
+        name: as in `--architecture` or `--tfhub_module`; `cache_name` makes it fit for the names of cached bottlenecks.
+        input_tensor: takes float32 [N, H, W, 3].
         bottleneck_tensor: the exported head's input, [N, D].
-        batch_tensor: the tensor to fetch for a batch; differs from `bottleneck_tensor` where that one is frozen at one image.
+        batch_tensor: the tensor to fetch for a batch; differs from `bottleneck_tensor` if that one is frozen at one image.
         bottleneck_size: D.
-        input_height, input_width: in pixels.
-        input_mean, input_std: in grey levels 0 to 255.
-        graph_file: the GraphDef's path inside the archive, or of the bundled or local file; else what stands for it in messages.
-        archive: the archive's file name; empty where there is none.
-        url: where the original downloads the archive from.
-        class_tensor: the network's own output, probabilities of ImageNet's classes; empty where it has none.
+        input_spec: the input settings.
+        graph_file: the GraphDef's path inside the archive, or of the bundled or local file; else its name in messages.
+        archive: the archive's file name; empty if there is none.
+        url: the address from which the original downloads the archive.
+        class_tensor: the network's own output, probabilities of ImageNet's classes; empty if it has none.
         label_files: the files in the archive that name these classes.
     """
 
@@ -47,27 +47,30 @@ class Architecture:
     bottleneck_tensor: str
     batch_tensor: str
     bottleneck_size: int
-    input_height: int
-    input_width: int
-    input_mean: float
-    input_std: float
+    input_spec: InputSpec
     graph_file: str
     archive: str = ""
     url: str = ""
     class_tensor: str = ""
     label_files: tuple[str, ...] = ()
 
-    @property
-    def input_spec(self) -> InputSpec:
-        """The input as the decoder wants to know it."""
-        return InputSpec(self.input_height, self.input_width, self.input_mean, self.input_std)
+    def describe(self, labels: tuple[str, ...], output_tensor: str, note: str = "") -> Description:
+        """Return the metadata of a classifier whose network is this one."""
+        return Description(
+            labels=labels,
+            input_tensor=self.input_tensor,
+            **input_fields(self.input_spec),
+            output_tensor=output_tensor,
+            architecture=self.name,
+            note=note,
+        )
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture of that name, in any case.
+    """Return the architecture of that name, in upper or lower case.
 
     Raises:
-        FlagError: a part of the name is unknown; the message says which, and what is allowed there.
+        FlagError: a part of the name is unknown; the message names the part and the allowed values.
     """
     lowered = name.lower()
     if lowered == INCEPTION:
@@ -85,7 +88,7 @@ def find_architecture(name: str) -> Architecture:
 
 
 def is_local_graph(name: str) -> bool:
-    """Whether `--architecture` names a file: what ends in `.pb`, or exists and is no architecture's name."""
+    """Return True if `--architecture` names a file: it ends in `.pb`, or exists and is no architecture's name."""
     if name.lower().endswith(".pb"):
         return True
     try:
@@ -95,66 +98,67 @@ def is_local_graph(name: str) -> bool:
     return False
 
 
-def all_names() -> list[str]:
-    """Every name of a network that `find_architecture` knows; `pixels_<n>` aside."""
-    mobilenets = [f"mobilenet_{size}_{resolution}" for size in MOBILENET_SIZES for resolution in MOBILENET_RESOLUTIONS]
-    return [INCEPTION, BUNDLED, *mobilenets, *(f"{name}_quantized" for name in mobilenets)]
-
-
 def _inception_v3() -> Architecture:
     archive = "inception-2015-12-05.tgz"
     return Architecture(
-        INCEPTION,
-        "Mul:0",
-        "pool_3/_reshape:0",
-        "pool_3:0",
-        2048,
-        299,
-        299,
-        128.0,
-        128.0,
-        "classify_image_graph_def.pb",
-        archive,
-        f"{_MODELS}image/imagenet/{archive}",
-        "softmax:0",
-        ("imagenet_2012_challenge_label_map_proto.pbtxt", "imagenet_synset_to_human_label_map.txt"),
+        name=INCEPTION,
+        input_tensor="Mul:0",
+        bottleneck_tensor="pool_3/_reshape:0",
+        batch_tensor="pool_3:0",
+        bottleneck_size=2048,
+        input_spec=InputSpec(height=299, width=299, mean=128.0, std=128.0),
+        graph_file="classify_image_graph_def.pb",
+        archive=archive,
+        url=f"{_MODELS}image/imagenet/{archive}",
+        class_tensor="softmax:0",
+        label_files=("imagenet_2012_challenge_label_map_proto.pbtxt", "imagenet_synset_to_human_label_map.txt"),
     )
 
 
 def _tiny_resnet_128() -> Architecture:
-    bottleneck = "TinyResnet/bottleneck:0"
-    return Architecture(BUNDLED, "input:0", bottleneck, bottleneck, 512, 128, 128, 127.5, 127.5, str(BUNDLED_FILE))
+    return Architecture(
+        name=BUNDLED,
+        input_tensor="input:0",
+        bottleneck_tensor="TinyResnet/bottleneck:0",
+        batch_tensor="TinyResnet/bottleneck:0",
+        bottleneck_size=512,
+        input_spec=InputSpec(height=128, width=128, mean=127.5, std=127.5),
+        graph_file=str(BUNDLED_FILE),
+    )
 
 
 def _pixels(name: str, side: int) -> Architecture:
-    """No network at all: the bottleneck is the image, in grey levels from 0 to 1, row by row."""
-    bottleneck = "flattened_pixels:0"
-    return Architecture(name, "input:0", bottleneck, bottleneck, side * side, side, side, 0.0, 255.0, name)
+    """Return the architecture without a network: the bottleneck is the image, in grey levels from 0 to 1, row by row."""
+    return Architecture(
+        name=name,
+        input_tensor="input:0",
+        bottleneck_tensor="flattened_pixels:0",
+        batch_tensor="flattened_pixels:0",
+        bottleneck_size=side * side,
+        input_spec=InputSpec(height=side, width=side, mean=0.0, std=255.0),
+        graph_file=name,
+    )
 
 
 def _mobilenet(name: str) -> Architecture:
     parts = name.split("_")
     _check_mobilenet(name, parts)
-    size, resolution = parts[1:3]
+    size, resolution = parts[1], int(parts[2])
     folder = f"mobilenet_v1_{size}_{resolution}"
     archive = f"{folder}_frozen.tgz"
     graph_file = "quantized_graph.pb" if len(parts) == 4 else "frozen_graph.pb"
-    bottleneck, pixels = "MobilenetV1/Predictions/Reshape:0", int(resolution)
     return Architecture(
-        name,
-        "input:0",
-        bottleneck,
-        bottleneck,
-        1001,
-        pixels,
-        pixels,
-        127.5,
-        127.5,
-        f"{folder}/{graph_file}",
-        archive,
-        f"{_MODELS}{archive}",
-        "MobilenetV1/Predictions/Reshape_1:0",
-        (f"{folder}/labels.txt",),
+        name=name,
+        input_tensor="input:0",
+        bottleneck_tensor="MobilenetV1/Predictions/Reshape:0",
+        batch_tensor="MobilenetV1/Predictions/Reshape:0",
+        bottleneck_size=1001,
+        input_spec=InputSpec(height=resolution, width=resolution, mean=127.5, std=127.5),
+        graph_file=f"{folder}/{graph_file}",
+        archive=archive,
+        url=f"{_MODELS}{archive}",
+        class_tensor="MobilenetV1/Predictions/Reshape_1:0",
+        label_files=(f"{folder}/labels.txt",),
     )
 
 

@@ -1,4 +1,4 @@
-"""A network's graph file: from the model folder, from the archive there, or downloaded into it."""
+"""A network's files: from the model folder, from the archive there, or downloaded into it."""
 
 import gzip
 import hashlib
@@ -28,7 +28,7 @@ UNPACK_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, Ov
 
 
 def read_graph_file(architecture: Architecture, model_dir: str, model_url_base: str | None = None) -> bytes:
-    """The bytes of the architecture's GraphDef file. As `read_archived_file`."""
+    """Return the bytes of the architecture's GraphDef file, as `read_archived_file` does."""
     if not architecture.archive:
         with open(architecture.graph_file, "rb") as file:
             return file.read()
@@ -36,13 +36,13 @@ def read_graph_file(architecture: Architecture, model_dir: str, model_url_base: 
 
 
 def read_archived_file(architecture: Architecture, name: str, model_dir: str, model_url_base: str | None = None) -> bytes:
-    """The bytes of the file `name` of the architecture's archive.
+    """Return the bytes of the file `name` of the architecture's archive.
 
-    Taken from, in this order: the unpacked file in `model_dir`, the archive in `model_dir`,
-    the archive's address. Only the one member that is needed is ever unpacked, so nothing else in an archive can do harm.
+    The file is read from the first of these that is available: the unpacked file in `model_dir`, the archive in `model_dir`, the
+    archive's address. Only the member that is needed is unpacked, so nothing else in an archive can do harm.
 
     Raises:
-        ModelError: the file cannot be had; the message names the address, the file, and the folder to put it in by hand.
+        ModelError: the file is not available; the message names the address, the file, and the folder to put it in by hand.
     """
     unpacked_path = os.path.join(model_dir, name)
     archive_path = os.path.join(model_dir, architecture.archive)
@@ -59,7 +59,7 @@ def read_archived_file(architecture: Architecture, name: str, model_dir: str, mo
 
 
 def _is_current(unpacked_path: str, archive_path: str) -> bool:
-    """Whether the unpacked file is there, and the archive has not been replaced since."""
+    """Return True if the unpacked file exists and the archive has not been replaced since."""
     if not os.path.isfile(unpacked_path):
         return False
     return not os.path.isfile(archive_path) or os.stat(unpacked_path).st_mtime_ns >= os.stat(archive_path).st_mtime_ns
@@ -78,10 +78,10 @@ def _download(url: str, archive_path: str) -> None:
 
 
 def fetch_archive(url: str, archive_path: str) -> None:
-    """Downloads a gzip archive. The file is there only when all of it has come and its checksum is right.
+    """Download a gzip archive. The file appears only after all of it has arrived and its checksum is right.
 
     Raises:
-        One of FETCH_ERRORS, which `fetch_reason` has words for.
+        One of FETCH_ERRORS, which `fetch_reason` puts into words.
     """
     logger.info("Downloading %s to %s", url, archive_path)
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, atomic_writer(archive_path) as file:
@@ -89,21 +89,21 @@ def fetch_archive(url: str, archive_path: str) -> None:
         received = 0
         while chunk := response.read(CHUNK_BYTES):
             if received == 0 and not chunk.startswith(GZIP_MAGIC):
-                raise OSError("what came is no gzip archive, perhaps a page that says why")
+                raise OSError("the answer is no gzip archive, but perhaps a page that explains why")
             received += len(chunk)
             if received > MAX_GRAPH_BYTES:
-                raise OSError(f"more than {MAX_GRAPH_BYTES} bytes came, and no network has as many")
+                raise OSError(f"more than {MAX_GRAPH_BYTES} bytes arrived, and no network is that large")
             file.write(chunk)
         if expected not in (-1, received):
             raise OSError(f"the connection ended after {received} of {expected} bytes")
         if received == 0:
-            raise OSError("nothing came")
+            raise OSError("the answer is empty")
         file.flush()
         _check_whole(file.name)
 
 
 def fetch_reason(error: BaseException) -> object:
-    """Why a download failed."""
+    """Return why a download failed."""
     return error.reason if type(error) is urllib.error.URLError else error  # An HTTPError's own text has its code.
 
 
@@ -115,8 +115,8 @@ def _check_digest(archive_path: str) -> None:
         found = hashlib.sha256(file.read()).hexdigest()
     if found != expected:
         raise ModelError(
-            f"The archive {archive_path} is damaged, or is not the published one: its SHA-256 is {found}, expected "
-            f"{expected}. Delete it, and run again to download it."
+            f"The archive {archive_path} is damaged, or is not the published one: its SHA-256 must be {expected}. "
+            f"It is {found}. Delete it, and run again to download it."
         )
 
 
@@ -133,43 +133,43 @@ def _read_member(archive_path: str, member_name: str) -> bytes:
 
 
 def _check_whole(archive_path: str) -> None:
-    """Reads to the end of a gzip file, where its checksum stands. Raises OSError, EOFError or zlib.error where it is damaged."""
+    """Read to the end of a gzip file, where its checksum is. Raises OSError, EOFError or zlib.error if it is damaged."""
     with gzip.open(archive_path) as archive:
         while archive.read(CHUNK_BYTES):
             pass
 
 
 class Member(NamedTuple):
-    """A member of an archive, as it is passed by: read it before the next."""
+    """A member of an archive, to be read before the iterator moves to the next."""
 
     path: str
     info: tarfile.TarInfo
     unpacked: "_Unpacked"
 
     def read(self) -> bytes:
-        """Its content. Raises one of UNPACK_ERRORS where it is no regular file, or is cut off."""
+        """Return its content. Raises one of UNPACK_ERRORS if it is no regular file, or is cut off."""
         return _read_regular(self.unpacked, self.info)
 
 
 def archive_members(archive_path: str) -> Iterator[Member]:
-    """The members of a .tar.gz archive that is whole, one after the other, with their paths made plain.
+    """Yield the members of a .tar.gz archive that is complete, with normalised paths.
 
     Raises:
-        One of UNPACK_ERRORS: the archive is damaged, or is made to do harm.
+        One of UNPACK_ERRORS: the archive is damaged, or malicious.
     """
     _check_whole(archive_path)
     with _Unpacked(archive_path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
         position = -1
         while info := archive.next():
-            if archive.offset <= position:  # A negative size leads back to the same header, again and again (CVE-2025-8194).
+            if archive.offset <= position:  # A negative size leads back to the same header, endlessly (CVE-2025-8194).
                 raise tarfile.ReadError("a member of a negative size")
             position = archive.offset
-            archive.members.clear()  # type: ignore[attr-defined]  # Else millions of empty members would fill the memory.
+            archive.members.clear()  # type: ignore[attr-defined]  # Millions of empty members would fill the memory.
             yield Member(os.path.normpath(info.name), info, unpacked)
 
 
 class _Unpacked(gzip.GzipFile):
-    """An archive that is read in small pieces: tarfile reads a long name as a whole, and a bomb's is gigabytes long."""
+    """Archive that is read in small pieces: tarfile reads a long name at once, and a malicious name is gigabytes long."""
 
     largest_read = CHUNK_BYTES
 
@@ -192,7 +192,7 @@ def _read_regular(unpacked: _Unpacked, member: tarfile.TarInfo) -> bytes:
 
 
 def _keep_unpacked(unpacked_path: str, data: bytes) -> None:
-    """Saves the next run the unpacking. A model folder that cannot be written to is no obstacle."""
+    """Keep the unpacked file for the next run, if the model folder can be written to."""
     try:
         os.makedirs(os.path.dirname(unpacked_path), exist_ok=True)
         write_atomically(unpacked_path, data)

@@ -34,9 +34,10 @@ def load_network(options: NetworkOptions) -> Backbone:
     except ModelUnavailableError as error:
         if architecture is not None:
             raise
+        # The note becomes a part of the exported graph, whose bytes follow no change of wording.
         note = f"{INCEPTION} could not be had; the bundled network {BUNDLED} was used in its place."
-        advice = "name it with --architecture to avoid this warning."
-        logger.warning("%s\nGoing on with the bundled network %s; %s", error, BUNDLED, advice)
+        advice = "Name a network with --architecture to avoid this warning."
+        logger.warning("%s\nThe bundled network %s is used instead. %s", error, BUNDLED, advice)
         chosen = find_architecture(BUNDLED)
         graph_bytes = _graph_bytes(chosen, options)
     return dataclasses.replace(load_backbone(chosen, graph_bytes, options.precision), note=note)

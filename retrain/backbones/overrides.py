@@ -1,4 +1,4 @@
-"""Checks of the options that state something about a network's layers and input."""
+"""Checks of the options that name the network, its layers and its input settings."""
 
 import os
 
@@ -7,13 +7,13 @@ from retrain.errors import FlagError
 from retrain.options.network import NetworkOptions
 
 LAYERS = ("input_layer", "bottleneck_layer")
-STATED = (*LAYERS, "input_height", "input_width", "input_mean", "input_std")
+INPUT_OPTIONS = (*LAYERS, "input_height", "input_width", "input_mean", "input_std")
 
 
 def network_problems(options: NetworkOptions) -> str | None:
     """Return what is wrong with the choice of the network, a line for each problem; None if nothing is.
 
-    Two networks at once are wrong, an unknown one, and options that would have no effect. Only the name of a file is looked at.
+    Wrong are two networks at once, an unknown network, and options that would have no effect. No file is opened.
     """
     architecture, module = options.architecture, options.tfhub_module
     if architecture is not None and module is not None:
@@ -24,7 +24,7 @@ def network_problems(options: NetworkOptions) -> str | None:
     local = architecture is not None and is_local_graph(architecture)
     if architecture is not None and not local and (problem := _name_problem(architecture)):
         return problem
-    given = [name for name in STATED if getattr(options, name) is not None]
+    given = [name for name in INPUT_OPTIONS if getattr(options, name) is not None]
     idle = [] if local else [name for name in given if name in LAYERS] if module is not None else given
     graph = "a local graph (--architecture path/to/graph.pb)"
     both = f"{graph} or a module (--tfhub_module)"

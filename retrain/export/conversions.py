@@ -19,7 +19,6 @@ from retrain.export.verify import ConversionReport, compare
 from retrain.files import write_atomically
 from retrain.graphdef.description import Description
 from retrain.graphdef.run import batch_function
-from retrain.input_spec import InputSpec
 from retrain.options.export_formats import ONNX, SAVED_MODEL, export_path
 from retrain.runtimes.model import RuntimeModel
 from retrain.runtimes.onnx import open_onnx
@@ -49,7 +48,7 @@ class Conversions:
                 if there are no others; int8 is calibrated on training photos.
         """
         self._graph, self._description, self._paths = graph, description, paths
-        self._spec = InputSpec(description.input_height, description.input_width, description.input_mean, description.input_std)
+        self._spec = description.input_spec
         self.reports: list[ConversionReport] = []
 
     def write(self, format: str, output_graph: str) -> None:

@@ -7,16 +7,14 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import FloatArray
 from retrain.errors import FlagError, ModelError
 from retrain.graphdef.description import NODE_NAME, Description
-from retrain.graphdef.nodes import node_name
+from retrain.graphdef.nodes import constant, node_name, plain_node
 from retrain.graphdef.subgraph import subgraph
 
 MAX_BYTES = 2**31 - 1 - 2**20  # The limit of protocol buffers is 2 GB; the head's names and the metadata need some of it.
@@ -63,7 +61,7 @@ def retrained_graph(
     scope = "input" if "input" not in taken else "input_1"
     bottleneck = f"{scope}/BottleneckInputPlaceholder"
     ops = "final_training_ops"
-    placeholder = _node("PlaceholderWithDefault", bottleneck, node_name(bottleneck_tensor), dtype=tf.float32)
+    placeholder = plain_node("PlaceholderWithDefault", bottleneck, node_name(bottleneck_tensor), dtype=tf.float32)
     placeholder.attr["shape"].shape.CopyFrom(tf.TensorShape([None, len(layers[0][0])]).as_proto())
     graph.node.append(placeholder)
     values = bottleneck
@@ -73,15 +71,15 @@ def retrained_graph(
     weights, biases = layers[-1]
     graph.node.extend(
         [
-            _constant(f"{ops}/weights/final_weights", weights),
-            _node("Identity", f"{ops}/weights/final_weights/read", f"{ops}/weights/final_weights", T=tf.float32),
-            _constant(f"{ops}/biases/final_biases", biases),
-            _node("Identity", f"{ops}/biases/final_biases/read", f"{ops}/biases/final_biases", T=tf.float32),
-            _node("MatMul", f"{ops}/Wx_plus_b/MatMul", values, f"{ops}/weights/final_weights/read", T=tf.float32),
+            constant(f"{ops}/weights/final_weights", weights),
+            plain_node("Identity", f"{ops}/weights/final_weights/read", f"{ops}/weights/final_weights", T=tf.float32),
+            constant(f"{ops}/biases/final_biases", biases),
+            plain_node("Identity", f"{ops}/biases/final_biases/read", f"{ops}/biases/final_biases", T=tf.float32),
+            plain_node("MatMul", f"{ops}/Wx_plus_b/MatMul", values, f"{ops}/weights/final_weights/read", T=tf.float32),
             # Add, not AddV2: readers older than TensorFlow 1.12 know only the former.
-            _node("Add", f"{ops}/Wx_plus_b/add", f"{ops}/Wx_plus_b/MatMul", f"{ops}/biases/final_biases/read", T=tf.float32),
-            _node("Softmax", final_tensor_name, f"{ops}/Wx_plus_b/add", T=tf.float32),
-            _constant(NODE_NAME, np.array(description.to_json().encode(), dtype=object)),
+            plain_node("Add", f"{ops}/Wx_plus_b/add", f"{ops}/Wx_plus_b/MatMul", f"{ops}/biases/final_biases/read", T=tf.float32),
+            plain_node("Softmax", final_tensor_name, f"{ops}/Wx_plus_b/add", T=tf.float32),
+            constant(NODE_NAME, np.array(description.to_json().encode(), dtype=object)),
         ]
     )
     return graph
@@ -90,24 +88,9 @@ def retrained_graph(
 def _hidden_layer(scope: str, values: str, weights: FloatArray, biases: FloatArray) -> tuple[str, list[NodeDef]]:
     """Return the output's name and the nodes of `relu(values · weights + biases)`."""
     return f"{scope}/Relu", [
-        _constant(f"{scope}/weights", weights),
-        _constant(f"{scope}/biases", biases),
-        _node("MatMul", f"{scope}/MatMul", values, f"{scope}/weights", T=tf.float32),
-        _node("Add", f"{scope}/add", f"{scope}/MatMul", f"{scope}/biases", T=tf.float32),
-        _node("Relu", f"{scope}/Relu", f"{scope}/add", T=tf.float32),
+        constant(f"{scope}/weights", weights),
+        constant(f"{scope}/biases", biases),
+        plain_node("MatMul", f"{scope}/MatMul", values, f"{scope}/weights", T=tf.float32),
+        plain_node("Add", f"{scope}/add", f"{scope}/MatMul", f"{scope}/biases", T=tf.float32),
+        plain_node("Relu", f"{scope}/Relu", f"{scope}/add", T=tf.float32),
     ]
-
-
-def _node(op: str, name: str, *inputs: str, **types: tf.DType) -> NodeDef:
-    node = NodeDef(name=name, op=op, input=inputs)
-    for key, kind in types.items():
-        node.attr[key].CopyFrom(AttrValue(type=kind.as_datatype_enum))
-    return node
-
-
-def _constant(name: str, values: npt.NDArray[np.generic]) -> NodeDef:
-    tensor = tf.make_tensor_proto(values)
-    node = NodeDef(name=name, op="Const")
-    node.attr["dtype"].CopyFrom(AttrValue(type=tensor.dtype))
-    node.attr["value"].CopyFrom(AttrValue(tensor=tensor))
-    return node

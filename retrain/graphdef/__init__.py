@@ -1,1 +1,1 @@
-"""Everything that knows GraphDef."""
+"""Reading, rewriting and running of GraphDefs, and the metadata in them."""

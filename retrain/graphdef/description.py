@@ -1,37 +1,37 @@
-"""What an exported graph says about itself: enough for label_image to need no flag but the graph and the image."""
+"""Metadata of a classifier: labels, tensors and input. Every exported file carries it, so that labelling needs no flags."""
 
 import dataclasses
 import json
 import os
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrain.errors import GraphError
-from retrain.input_spec import LARGEST_INPUT_SIDE
+from retrain.input_spec import LARGEST_INPUT_SIDE, InputSpec
 
 if TYPE_CHECKING:
-    from retrain.backbones.catalog import Architecture
+    from tensorflow.core.framework.graph_pb2 import GraphDef
 
 FORMAT_VERSION = 1
 NODE_NAME = "retrain_description"  # In graphs; also the key in other formats.
 DESCRIPTION_FILE = os.path.join("assets.extra", "retrain_description.json")  # Inside a SavedModel.
 
-LARGEST_LEVEL = 1e30  # Of a grey level; beyond that float32, in which pixels are computed, has no room.
+LARGEST_LEVEL = 1e30  # Of a grey level; pixels are computed in float32, which overflows beyond that.
 # TensorFlow's rule for names of operations, and the number of an output.
 TENSOR_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*(:[0-9]{1,9})?")
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """Names, input and labels of a classifier.
+    """Labels, tensors and input of a classifier. The order of the fields is that of the JSON text.
 
     Attributes:
-        labels: one a class, in the order of the output.
-        input_tensor: takes float32 [N, input_height, input_width, 3], pixels as `(level - input_mean) / input_std`.
+        labels: one for each class, in the order of the output.
+        input_tensor: takes float32 [N, input_height, input_width, 3], pixels as `(grey level - input_mean) / input_std`.
         output_tensor: the class probabilities, float32 [N, C].
         architecture: the network's name.
-        note: what a reader should know besides, such as that another network was meant; often empty.
+        note: a remark for readers, such as that another network was asked for; often empty.
         format_version: of this description.
     """
 
@@ -46,31 +46,21 @@ class Description:
     note: str = ""
     format_version: int = FORMAT_VERSION
 
-    @classmethod
-    def of(cls, network: "Architecture", labels: tuple[str, ...], output_tensor: str, note: str = "") -> "Description":
-        """Of a classifier whose input is that of `network`."""
-        return cls(
-            labels=labels,
-            input_tensor=network.input_tensor,
-            input_height=network.input_height,
-            input_width=network.input_width,
-            input_mean=network.input_mean,
-            input_std=network.input_std,
-            output_tensor=output_tensor,
-            architecture=network.name,
-            note=note,
-        )
+    @property
+    def input_spec(self) -> InputSpec:
+        """The input settings."""
+        return InputSpec(self.input_height, self.input_width, self.input_mean, self.input_std)
 
     def to_json(self) -> str:
-        """The description as JSON on one line."""
+        """Return the description as JSON on one line."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Description":
-        """Reads `to_json`'s text. Fields of a later version that are not known here are passed over.
+        """Read the text that `to_json` returns, and ignore fields that only a later version knows.
 
         Raises:
-            GraphError: the text is no such description.
+            GraphError: the text is no description.
         """
         try:
             values = json.loads(text)
@@ -93,3 +83,16 @@ class Description:
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise GraphError(f"The graph's description of itself cannot be read ({error}).") from error
         return description
+
+
+def input_fields(spec: InputSpec) -> dict[str, Any]:
+    """Return the fields of a description that hold the input settings."""
+    return {f"input_{name}": value for name, value in dataclasses.asdict(spec).items()}
+
+
+def read_description(graph_def: "GraphDef") -> Description | None:
+    """Return the description in a graph; None if it has none, as graphs of other tools. Raises GraphError if it is damaged."""
+    for node in graph_def.node:
+        if node.name == NODE_NAME and node.op == "Const":
+            return Description.from_json(b"".join(node.attr["value"].tensor.string_val))
+    return None

@@ -1,30 +1,35 @@
-"""Finds the input and the bottleneck of a frozen graph that nobody has described."""
+"""Layers of a frozen graph without metadata: its input, its bottleneck, its output."""
 
+import difflib
 import re
+from collections.abc import Collection, Sequence
 
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.errors import GraphError
-from retrain.graphdef.known_inputs import JPEG_CONTENTS, KNOWN_INPUTS
+from retrain.graphdef.description import TENSOR_NAME
+from retrain.graphdef.input_settings import KNOWN_INPUTS
 from retrain.graphdef.nodes import node_name
 
+JPEG_CONTENTS = "DecodeJpeg/contents"  # The input of Inception v3 that takes the bytes of a file.
+OUTPUT = "final_result"  # The output of graphs that `retrain`, here or the original's, exports.
 # What `retrain`, here or the original's, puts between the network and the head: its input is the bottleneck.
 HEAD_INPUT = re.compile(r"input(_1)?/BottleneckInputPlaceholder")
-# Of the networks of 2015 and 2017, and of those that call it so. The first that the graph has is taken.
+# Of the networks of 2015 and 2017, and of those that use the word. The first that the graph has is the bottleneck.
 KNOWN_BOTTLENECKS = (
     re.compile(r"pool_3/_reshape"),
     re.compile(r"MobilenetV1/Predictions/Reshape"),
     re.compile(r"(.*/)?bottleneck"),
 )
 # Between the last layer's product and its softmax; what they are computed from is their first input.
-PASSED_OVER = ("Identity", "Reshape", "Squeeze", "BiasAdd", "Add", "AddV2", "Mul")
+AFTER_PRODUCT = ("Identity", "Reshape", "Squeeze", "BiasAdd", "Add", "AddV2", "Mul")
 SHOWN_CANDIDATES = 8
 
 
-def find_input(graph_def: GraphDef) -> str:
-    """The name of the operation that takes the image's pixels.
+def find_pixel_input(graph_def: GraphDef) -> str:
+    """Return the name of the operation that takes pixels, to train on what is computed from it.
 
     Raises:
         GraphError: there is none, or several; the message names them.
@@ -36,12 +41,83 @@ def find_input(graph_def: GraphDef) -> str:
     known = [name for name in KNOWN_INPUTS if name in candidates]
     if len(known or candidates) == 1:
         return (known or candidates)[0]
-    found = f"It could be: {', '.join(candidates)}." if candidates else "It has no placeholder for pixels, float32 [N, H, W, 3]."
-    raise GraphError(f"The graph does not say which of its operations is its input. {found} Name it with --input_layer.")
+    raise not_inferred("input", candidates, "It has no placeholder for pixels, float32 [N, H, W, 3].")
+
+
+def find_classifier_input(graph_def: GraphDef) -> str:
+    """Return the name of the operation to feed with an image, or with the bytes of its file.
+
+    Raises:
+        GraphError: there is none, or several; the message names them.
+    """
+    names = layer_names(graph_def)
+    recognised = [name for name in KNOWN_INPUTS if name in names]
+    recognised = recognised or [name for name in input_candidates(graph_def) if name in names]
+    if len(recognised) == 1 or recognised[:1] == ["Mul"]:
+        return recognised[0]
+    raise not_inferred("input", recognised, "It has no placeholder.")
+
+
+def find_output(graph_def: GraphDef) -> str:
+    """Return the name of the operation that computes the scores.
+
+    Raises:
+        GraphError: there is none, or several; the message names them.
+    """
+    names = layer_names(graph_def)
+    candidates = [name for name in output_candidates(graph_def) if name in names]
+    if OUTPUT in names or len(candidates) == 1:
+        return OUTPUT if OUTPUT in names else candidates[0]
+    raise not_inferred("output", candidates, "It has no result that nothing else uses.")
+
+
+def input_candidates(graph_def: GraphDef) -> list[str]:
+    """Return the names of operations that a classifier's image could be fed to."""
+    known = (*KNOWN_INPUTS, JPEG_CONTENTS)
+    return [node.name for node in graph_def.node if node.op == "Placeholder" or node.name in known]
+
+
+def output_candidates(graph_def: GraphDef) -> list[str]:
+    """Return the names of operations whose results nothing else uses."""
+    used = {node_name(text) for node in graph_def.node for text in node.input}
+    return [node.name for node in graph_def.node if node.name not in used and node.op not in ("Const", "Placeholder", "NoOp")]
+
+
+def layer_names(graph_def: GraphDef) -> list[str]:
+    """Return the names of operations that TensorFlow accepts as names."""
+    return [node.name for node in graph_def.node if ":" not in node.name and TENSOR_NAME.fullmatch(node.name)]
+
+
+def check_layer(flag: str, layer: str, names: Collection[str], candidates: Sequence[str] = ()) -> None:
+    """Raise GraphError if the model has no layer of that name; the message suggests candidates and similar names.
+
+    Args:
+        flag: the option that names the layer.
+        layer: its name, with or without the number of an output.
+        names: of all layers.
+        candidates: those that the layer is most likely to be.
+    """
+    name = node_name(layer)
+    if name not in names:
+        likely = list(dict.fromkeys([*candidates, *difflib.get_close_matches(name, names)]))
+        could = f"It could be: {', '.join(likely)}." if likely else "scripts.count_ops lists its operations."
+        raise GraphError(f"--{flag}: the model has no layer named {name}. {could}")
+
+
+def not_inferred(layer: str, candidates: Sequence[str], otherwise: str = "") -> GraphError:
+    """Return the error for a layer that cannot be inferred.
+
+    Args:
+        layer: `input`, `output` or `bottleneck`.
+        candidates: names of layers that it could be.
+        otherwise: a sentence for the case that there are no candidates.
+    """
+    could = f"It could be: {', '.join(candidates)}." if candidates else otherwise
+    return GraphError(f"The model's {layer} cannot be inferred. {could} Name it with --{layer}_layer.".replace("  ", " "))
 
 
 def find_bottleneck(graph_def: GraphDef, graph_input: str) -> str:
-    """The name of the operation whose values a head can be trained on.
+    """Return the name of the operation whose values a head can be trained on.
 
     It is, in this order: what an earlier retraining put its head on; a layer of a known name; the input of the last fully
     connected layer, or 1 × 1 convolution, before the only softmax; the graph's only output where it has no softmax.
@@ -66,8 +142,7 @@ def find_bottleneck(graph_def: GraphDef, graph_input: str) -> str:
     vectors = _vectors(graph_def, downstream)
     if not softmaxes and len(outputs) == 1 and outputs[0] in vectors:
         return outputs[0]
-    could = f"It could be: {', '.join(vectors[-SHOWN_CANDIDATES:])}." if vectors else "scripts.count_ops lists its operations."
-    raise GraphError(f"The graph does not say which of its layers is the bottleneck. {could} Name it with --bottleneck_layer.")
+    raise not_inferred("bottleneck", vectors[-SHOWN_CANDIDATES:], "scripts.count_ops lists its operations.")
 
 
 def _may_be_pixels(node: NodeDef) -> bool:
@@ -78,7 +153,7 @@ def _may_be_pixels(node: NodeDef) -> bool:
 
 
 def _downstream(graph_def: GraphDef, graph_input: str) -> list[str]:
-    """Names of all that is computed from the input, in the order of the graph, which need not be that of the computation."""
+    """Return the names of all that is computed from the input, in the order of the graph, which need not be the computation's."""
     reached, before = {graph_input}, 0
     while len(reached) > before:
         before = len(reached)
@@ -89,11 +164,11 @@ def _downstream(graph_def: GraphDef, graph_input: str) -> list[str]:
 
 
 def _before_last_layer(softmax: NodeDef, nodes: dict[str, NodeDef]) -> str | None:
-    """What the product before the softmax is computed from; None where another operation stands in the way."""
+    """Return what the product before the softmax is computed from; None if another operation stands between them."""
     node: NodeDef | None = softmax
     for _ in nodes:
         node = nodes.get(node_name(node.input[0])) if node is not None and node.input else None
-        if node is None or node.op not in PASSED_OVER:
+        if node is None or node.op not in AFTER_PRODUCT:
             break
     is_layer = node is not None and (node.op == "MatMul" or (node.op == "Conv2D" and _is_1_by_1(node, nodes)))
     return node_name(node.input[0]) if is_layer and node is not None else None
@@ -108,13 +183,13 @@ def _is_1_by_1(convolution: NodeDef, nodes: dict[str, NodeDef]) -> bool:
 
 
 def _vectors(graph_def: GraphDef, names: list[str]) -> list[str]:
-    """Those of the operations that give a vector of a known length for each image, float32 [N, D] or [N, 1, 1, D]."""
+    """Return those operations that compute a vector of known length for each image, float32 [N, D] or [N, 1, 1, D]."""
     copy = GraphDef()
     copy.CopyFrom(graph_def)  # The import adds default attributes to what it is given.
     with tf.Graph().as_default() as graph:
         try:
             tf.graph_util.import_graph_def(copy, name="")
-        except (ValueError, LookupError, TypeError):  # Then it does not run either, and whoever runs it says why.
+        except (ValueError, LookupError, TypeError):  # Then it does not run either, and running it says why.
             return []
         return [name for name in names if _is_vector(graph.get_operation_by_name(name))]
 

@@ -1,18 +1,17 @@
-"""The exported graph without all that only training programs and TensorFlow 1 need, as converters want it."""
+"""The exported graph without what only training programs and TensorFlow 1 need, as converters expect it."""
 
 import tensorflow as tf
-from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.graphdef.description import Description
-from retrain.graphdef.nodes import node_name
+from retrain.graphdef.nodes import constant, identity, node_name, plain_node
 from retrain.graphdef.rewrite import runnable_copy
 from retrain.graphdef.subgraph import subgraph
 
 
 def inference_graph(graph_def: GraphDef, description: Description) -> GraphDef:
-    """A copy from a placeholder, float32 [N, H, W, 3], to the probabilities, float32 [N, C], both under the graph's names.
+    """Return a copy from a placeholder, float32 [N, H, W, 3], to the probabilities, float32 [N, C], under the graph's own names.
 
     Args:
         graph_def: the exported graph; not changed.
@@ -23,15 +22,15 @@ def inference_graph(graph_def: GraphDef, description: Description) -> GraphDef:
     cut.node.extend(_placeholder(node.name, description) if node.name == source else node for node in graph_def.node)
     runnable = runnable_copy(_with_plain_weights(subgraph(cut, [output]), output), keep=source)
     for node in runnable.node:
-        if node.op == "PlaceholderWithDefault":  # Where programs feed bottlenecks; no converter knows it.
-            node.CopyFrom(NodeDef(name=node.name, op="Identity", input=node.input, attr={"T": node.attr["dtype"]}))
+        if node.op == "PlaceholderWithDefault":  # Where other programs feed bottlenecks; no converter knows the operation.
+            node.CopyFrom(identity(node, "dtype"))
     return runnable
 
 
 def _with_plain_weights(graph_def: GraphDef, output: str) -> GraphDef:
-    """Weights of 8 bits, as in the quantized MobileNets, become the float32 constants that they stand for.
+    """Return a copy in which weights of 8 bits, as in the quantized MobileNets, are float32 constants.
 
-    Converters do not know the operation that does it in the graph; formats of 8 bits quantize by themselves.
+    Converters do not know the operation that converts them in the graph; 8-bit formats quantize by themselves.
     """
     constants = {node.name for node in graph_def.node if node.op == "Const"}
     weights = [node for node in graph_def.node if node.op == "Dequantize" and constants.issuperset(node.input)]
@@ -42,13 +41,12 @@ def _with_plain_weights(graph_def: GraphDef, output: str) -> GraphDef:
         with tf.compat.v1.Session(graph=graph) as session:
             values = session.run([f"{node.name}:0" for node in weights])
     for node, value in zip(weights, values, strict=True):
-        tensor = tf.make_tensor_proto(value)
-        kind = AttrValue(type=tensor.dtype)
-        node.CopyFrom(NodeDef(name=node.name, op="Const", attr={"dtype": kind, "value": AttrValue(tensor=tensor)}))
+        node.CopyFrom(constant(node.name, value))
     return subgraph(graph_def, [output])
 
 
 def _placeholder(name: str, description: Description) -> NodeDef:
     shape = tf.TensorShape([None, description.input_height, description.input_width, 3])
-    kind = AttrValue(type=tf.float32.as_datatype_enum)
-    return NodeDef(name=name, op="Placeholder", attr={"dtype": kind, "shape": AttrValue(shape=shape.as_proto())})
+    node = plain_node("Placeholder", name, dtype=tf.float32)
+    node.attr["shape"].shape.CopyFrom(shape.as_proto())
+    return node

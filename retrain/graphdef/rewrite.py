@@ -1,6 +1,10 @@
-"""Makes a frozen graph of any age run fast in TensorFlow 2, over batches, with the same results.
+"""Rewriting of a frozen graph of any age, so that it runs fast in TensorFlow 2, over batches, with the same results.
 
-Works on copies: what is exported is always the graph as it was read.
+Everything here works on copies: the exported graph is always the one that was read.
+
+Batch normalisation is folded into the convolutions, since TensorFlow does not do that itself. Without the folding
+mobilenet_0.25_128 takes 1.38 to 1.46 times as long for batches of 64 and of 16, and 1.1 times for one image (medians of 9 to 81
+alternating pairs, several runs, 2 cores). tiny_resnet_128, whose file has no batch normalisation, is not affected.
 """
 
 from collections import Counter
@@ -10,16 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from retrain.graphdef.nodes import node_name
+from retrain.graphdef.nodes import constant, node_name
 
 Array = npt.NDArray[Any]
 
-# Operations on constants that are computed here. TensorFlow would do it too, but importing a node takes it longer the more there
-# are, and batch normalisation alone makes ten for each convolution.
+# Operations on constants that are computed here: a scale has to be a constant before it can be folded into a convolution.
 FOLDED: dict[str, Callable[..., Array]] = {
     "Identity": lambda value: value,
     "Add": np.add,
@@ -31,11 +33,11 @@ FOLDED: dict[str, Callable[..., Array]] = {
 
 
 def runnable_copy(graph_def: GraphDef, keep: str = "") -> GraphDef:
-    """A copy that computes the same, runs in TensorFlow 2, takes batches, and has its batch normalisation folded.
+    """Return a copy that computes the same, runs in TensorFlow 2, takes batches, and has its batch normalisation folded.
 
     Args:
         graph_def: is not changed.
-        keep: a node that has to stay, since it will be fed.
+        keep: name of a node that has to stay, since it will be fed.
     """
     runnable = modernised(graph_def)
     _fold_constants(runnable, keep)
@@ -44,8 +46,10 @@ def runnable_copy(graph_def: GraphDef, keep: str = "") -> GraphDef:
 
 
 def modernised(graph_def: GraphDef) -> GraphDef:
-    """Three things in graphs of 2015 stand in the way: an op that newer runtimes refuse (BatchNormWithGlobalNormalization),
-    checks that keep operations from being fused (CheckNumerics), and reshapes to a constant batch of one.
+    """Return a copy without three features of graphs of 2015.
+
+    They are an operation that newer runtimes refuse (BatchNormWithGlobalNormalization), checks that keep operations from being
+    fused (CheckNumerics), and reshapes to a constant batch of one.
     """
     modern = GraphDef(versions=graph_def.versions, library=graph_def.library)
     checks = {f"^{node.name}" for node in graph_def.node if node.op == "CheckNumerics"}
@@ -66,7 +70,7 @@ def modernised(graph_def: GraphDef) -> GraphDef:
 
 
 def _free_batch(node: NodeDef) -> None:
-    """A reshape's constant [1, n, …] → [-1, n, …]: the same for one image, since the count of values fixes the first size."""
+    """Replace a reshape's constant [1, n, …] by [-1, n, …]: for one image the result is the same."""
     sizes = tf.make_ndarray(node.attr["value"].tensor)
     if sizes.ndim == 1 and len(sizes) > 1 and sizes[0] == 1 and (sizes[1:] > 0).all():
         free = sizes.copy()
@@ -75,7 +79,7 @@ def _free_batch(node: NodeDef) -> None:
 
 
 def _batch_norm_nodes(node: NodeDef) -> list[NodeDef]:
-    """`(t - m) / sqrt(v + epsilon) · gamma + beta`, the op's definition, as `t · scale + (beta - m · scale)`."""
+    """Return nodes for `(t - m) / sqrt(v + epsilon) · gamma + beta`, the op's definition, as `t · scale + (beta - m · scale)`."""
     t, mean, variance, beta, gamma = node.input[:5]
     name, kind, made = node.name, node.attr["T"], []
 
@@ -83,7 +87,7 @@ def _batch_norm_nodes(node: NodeDef) -> list[NodeDef]:
         made.append(NodeDef(name=name + suffix, op=op, input=inputs, attr={"T": kind}))
         return name + suffix
 
-    made.append(_constant(f"{name}/epsilon", np.array(node.attr["variance_epsilon"].f, np.float32)))
+    made.append(constant(f"{name}/epsilon", np.array(node.attr["variance_epsilon"].f, np.float32)))
     scale = add("Rsqrt", "/rsqrt", add("Add", "/variance", variance, f"{name}/epsilon"))
     if node.attr["scale_after_normalization"].b:
         scale = add("Mul", "/scale", scale, gamma)
@@ -93,18 +97,18 @@ def _batch_norm_nodes(node: NodeDef) -> list[NodeDef]:
 
 
 def _fold_constants(graph_def: GraphDef, keep: str) -> None:
-    """Replaces each operation on nothing but constants by a constant, and removes those that nothing uses any more."""
+    """Replace each operation on nothing but constants by a constant, and remove constants that nothing uses any more."""
     constants = {node.name: tf.make_ndarray(node.attr["value"].tensor) for node in graph_def.node if node.op == "Const"}
     for node in graph_def.node:
         inputs = [constants.get(text) for text in node.input]
         if node.op in FOLDED and node.name != keep and inputs and all(value is not None for value in inputs):
             constants[node.name] = FOLDED[node.op](*inputs)
-            node.CopyFrom(_constant(node.name, constants[node.name]))
+            node.CopyFrom(constant(node.name, constants[node.name]))
     _remove_unused_constants(graph_def)
 
 
 def _fold_scales_into_convolutions(graph_def: GraphDef, keep: str) -> None:
-    """`convolution(x, w) · s` → `convolution(x, w · s)`, and `… + b` → BiasAdd, which TensorFlow fuses with what follows."""
+    """Replace `convolution(x, w) · s` by `convolution(x, w · s)`, and `… + b` by BiasAdd, which TensorFlow fuses further."""
     nodes = {node.name: node for node in graph_def.node}
     uses = Counter(node_name(text) for node in graph_def.node for text in node.input)
     for node in graph_def.node:
@@ -114,12 +118,12 @@ def _fold_scales_into_convolutions(graph_def: GraphDef, keep: str) -> None:
         if not convolution or not vector or vector.op != "Const" or not _is_vector(vector):
             continue
         if _n_channels(convolution, nodes) != len(_value(vector)):
-            continue  # Spread over the channels, or unknown: TensorFlow does as it is written.
+            continue  # Broadcast over the channels, or unknown: left as it is.
         if node.op == "Mul" and convolution.op in ("Conv2D", "DepthwiseConv2dNative") and uses[convolution.name] == 1:
             weights = nodes[node_name(convolution.input[1])]
             if weights.op == "Const" and uses[weights.name] == 1:
                 scaled = _scaled(_value(weights), _value(vector), convolution.op)
-                weights.CopyFrom(_constant(weights.name, scaled))
+                weights.CopyFrom(constant(weights.name, scaled))
                 node.CopyFrom(NodeDef(name=node.name, op="Identity", input=[convolution.name], attr={"T": node.attr["T"]}))
         elif node.op in ("Add", "AddV2"):
             node.op = "BiasAdd"
@@ -128,7 +132,7 @@ def _fold_scales_into_convolutions(graph_def: GraphDef, keep: str) -> None:
 
 
 def _n_channels(node: NodeDef, nodes: dict[str, NodeDef]) -> int | None:
-    """How many channels the node gives, where its constant weights tell."""
+    """Return the number of output channels of a node with constant weights; None if it is not known."""
     if node.op == "Identity":  # A scaled convolution.
         node = nodes[node_name(node.input[0])]
     weights = nodes.get(node.input[1]) if node.op in ("Conv2D", "DepthwiseConv2dNative", "MatMul") else None
@@ -139,7 +143,7 @@ def _n_channels(node: NodeDef, nodes: dict[str, NodeDef]) -> int | None:
 
 
 def _scaled(weights: Array, scale: Array, op: str) -> Array:
-    """Kernels [h, w, in, out], or depthwise [h, w, in, multiplier] whose outputs are ordered by `in`, then `multiplier`."""
+    """Scale kernels [h, w, in, out], or depthwise [h, w, in, multiplier] with outputs in the order of `in`, then `multiplier`."""
     shape = weights.shape[2:] if op == "DepthwiseConv2dNative" else (weights.shape[3],)
     return weights * scale.reshape(shape)
 
@@ -151,10 +155,10 @@ def _bypass_identities(graph_def: GraphDef, keep: str) -> None:
         if node.op == "Identity" and len(node.input) == 1 and node.name != keep
     }
     for node in graph_def.node:
-        for place, source in enumerate(node.input):
+        for index, source in enumerate(node.input):
             while source in sources:
-                source = sources[source]  # noqa: PLW2901 - following a chain is what the variable is for.
-            node.input[place] = source
+                source = sources[source]  # noqa: PLW2901 - the loop follows a chain.
+            node.input[index] = source
 
 
 def _remove_unused_constants(graph_def: GraphDef) -> None:
@@ -170,9 +174,3 @@ def _is_vector(node: NodeDef) -> bool:
 
 def _value(node: NodeDef) -> Array:
     return tf.make_ndarray(node.attr["value"].tensor)
-
-
-def _constant(name: str, value: Array) -> NodeDef:
-    tensor = tf.make_tensor_proto(value)
-    attributes = {"dtype": AttrValue(type=tensor.dtype), "value": AttrValue(tensor=tensor)}
-    return NodeDef(name=name, op="Const", attr=attributes)

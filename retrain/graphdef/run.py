@@ -1,4 +1,4 @@
-"""Reading frozen graphs, and running them over batches in TensorFlow 2."""
+"""Reading of frozen graphs, and running them over batches in TensorFlow 2."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,60 +9,59 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.errors import GraphError, ModelError
-from retrain.graphdef.nodes import node_name
+from retrain.errors import GraphError
+from retrain.graphdef.nodes import declared_shape, find_node, node_name
 from retrain.graphdef.rewrite import runnable_copy
 from retrain.graphdef.subgraph import subgraph
 from retrain.process.precision import BFLOAT16, FLOAT32
 
 
 def read_graph(path: str) -> GraphDef:
-    """The GraphDef in a file. Raises GraphError where it cannot be read or holds none."""
+    """Read the GraphDef in a file. Raises GraphError if it cannot be read or holds none."""
+    return parse_graph(read_bytes(path), path)
+
+
+def read_bytes(path: str) -> bytes:
+    """Return the content of a graph's file. Raises GraphError if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            return file.read()
     except OSError as error:
         raise GraphError(f"The graph {path} cannot be read ({error.strerror}).") from error
-    try:
-        return parse_graph(data, path)
-    except ModelError as error:
-        raise GraphError(str(error)) from error
 
 
 def parse_graph(data: bytes, source: str) -> GraphDef:
-    """The GraphDef in `data`. Raises ModelError, naming `source`, where there is none."""
+    """Parse the GraphDef in `data`. Raises GraphError, which names `source`, if there is none."""
     graph_def = GraphDef()
     try:
         graph_def.ParseFromString(data)
     except DecodeError as error:
-        raise ModelError(f"{source} is not a frozen TensorFlow graph (a GraphDef in binary form), or is damaged.") from error
+        raise GraphError(f"{source} is not a frozen TensorFlow graph (a GraphDef in binary form), or is damaged.") from error
     if not graph_def.node:
-        raise ModelError(f"{source} holds no graph: no node was found in it.")
+        raise GraphError(f"{source} holds no graph: no node was found in it.")
     return graph_def
 
 
 def batch_function(graph_def: GraphDef, feed: str, fetch: str, precision: str = FLOAT32) -> BatchFunction:
-    """The graph as a function from a batch of what `feed` takes to what `fetch` gives; both are names of tensors.
+    """Return the graph as a function from a batch at the tensor `feed` to the values of the tensor `fetch`.
 
-    A graph whose batch is frozen at one image takes batches too.
+    A graph whose batch is frozen at one image takes batches too. Raises GraphError if the graph cannot be imported.
     """
     shape = static_shape(graph_def, feed)
-    return _callable(graph_def, feed, fetch, tf.float32, [None, *shape[1:]] if shape else None, precision)
+    return _callable(graph_def, feed, fetch, tf.TensorSpec([None, *shape[1:]] if shape else None, tf.float32), precision)
 
 
 def bytes_function(graph_def: GraphDef, feed: str, fetch: str) -> Callable[[bytes], FloatArray]:
-    """The graph as a function of one image file's bytes, for graphs that decode by themselves (`DecodeJpeg/contents`)."""
-    return _callable(graph_def, feed, fetch, tf.string, [], FLOAT32)
+    """Return a graph that decodes files itself (`DecodeJpeg/contents`) as a function of one file's bytes. Raises GraphError."""
+    return _callable(graph_def, feed, fetch, tf.TensorSpec([], tf.string), FLOAT32)
 
 
-def _callable(
-    graph_def: GraphDef, feed: str, fetch: str, kind: tf.DType, shape: list[int | None] | None, precision: str
-) -> Callable[[Any], FloatArray]:
-    """A session rather than a tf.function: a frozen graph has nothing to trace, and a function copies its weights five times."""
+def _callable(graph_def: GraphDef, feed: str, fetch: str, spec: tf.TensorSpec, precision: str) -> Callable[[Any], FloatArray]:
+    # A session rather than a tf.function: a frozen graph has nothing to trace, and a function copies its weights five times.
     try:
         runnable = runnable_copy(subgraph(graph_def, [node_name(fetch)]), keep=node_name(feed))
         with tf.Graph().as_default() as graph:
-            placeholder = tf.compat.v1.placeholder(kind, shape)
+            placeholder = tf.compat.v1.placeholder(spec.dtype, spec.shape)
             [output] = tf.graph_util.import_graph_def(runnable, {feed: placeholder}, [fetch], name="")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise GraphError(f"The graph does not run with the input {feed}: {error}") from error
@@ -74,8 +73,6 @@ def _callable(
 
 
 def static_shape(graph_def: GraphDef, tensor: str) -> list[int | None]:
-    """The shape a placeholder declares, -1 as None; empty where the tensor is no placeholder or declares none."""
-    for node in graph_def.node:
-        if node.name == node_name(tensor) and node.op == "Placeholder" and "shape" in node.attr:  # Asking for it would add it.
-            return [size.size if size.size > 0 else None for size in node.attr["shape"].shape.dim]
-    return []
+    """Return the shape that a placeholder declares, None for a free size; empty if it declares none or is no placeholder."""
+    node = find_node(graph_def, node_name(tensor))
+    return declared_shape(node) if node and node.op == "Placeholder" else []

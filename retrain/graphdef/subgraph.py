@@ -1,4 +1,4 @@
-"""The part of a graph that is needed, and whether it reaches outside."""
+"""The part of a graph that an output is computed from, and the operations in it that access files."""
 
 import re
 from collections.abc import Iterable
@@ -9,8 +9,8 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from retrain.errors import GraphError
 from retrain.graphdef.nodes import node_name
 
-# Kinds of operations that reach outside the graph: files, checkpoints, event files, datasets, other processes, Python itself;
-# and one that ends the program.
+# Kinds of operations that access something outside the graph: files, checkpoints, event files, datasets, other processes, Python
+# itself; and one that ends the program.
 FILE_OPS = re.compile(
     r"File|Record|Save|Restore|Checkpoint|PyFunc|Reader|Print|Debug|Summary|Dataset|LMDB|Rpc|Dump|Iterator|ImportEvent|Abort"
     r"|ImmutableConst|LoadAndRemap|VocabRemapping|DecodeProto|EncodeProto|FixedUnigram|Skipgram|XlaCallModule|RemoteCall|TRT"
@@ -19,10 +19,10 @@ FILE_OPS = re.compile(
 
 
 def subgraph(graph_def: GraphDef, outputs: Iterable[str]) -> GraphDef:
-    """A copy of the graph with only the nodes that `outputs` (names of nodes) are computed from, in the same order.
+    """Return a copy of the graph with only the nodes that `outputs` (names of nodes) are computed from, in the same order.
 
     Raises:
-        GraphError: an operation is used that the graph does not have, or some wait for each other.
+        GraphError: the graph uses an operation that it does not have, or some operations wait for each other.
     """
     cut = GraphDef(versions=graph_def.versions, library=graph_def.library)
     cut.node.extend(_needed(graph_def, outputs))
@@ -30,10 +30,10 @@ def subgraph(graph_def: GraphDef, outputs: Iterable[str]) -> GraphDef:
 
 
 def file_ops(graph_def: GraphDef, output_tensor: str) -> list[str]:
-    """The kinds of operations, sorted, that reach for files, Python or the network, of all that `output_tensor` is computed from.
+    """Return the kinds of operations that access files, Python or the network and that `output_tensor` is computed from, sorted.
 
     Raises:
-        GraphError: an operation is used that the graph does not have.
+        GraphError: the graph uses an operation that it does not have.
     """
     in_functions = (node for function in graph_def.library.function for node in function.node_def)
     nodes = [*_needed(graph_def, [node_name(output_tensor)]), *in_functions]
@@ -49,15 +49,15 @@ def _needed(graph_def: GraphDef, outputs: Iterable[str]) -> list[NodeDef]:
         if name not in needed:
             needed.add(name)
             if name not in nodes:
-                raise GraphError(f"The graph is cut off: it uses an operation {name} that it does not have.")
+                raise GraphError(f"The graph is incomplete: it uses an operation {name} that it does not have.")
             waiting.extend(node_name(text) for text in nodes[name].input)
     chosen = [node for node in graph_def.node if node.name in needed]
-    _refuse_circles(chosen)
+    _check_no_cycle(chosen)
     return chosen
 
 
-def _refuse_circles(nodes: list[NodeDef]) -> None:
-    """Raises GraphError where operations wait for each other. A loop's circle is closed by a Merge, which waits for one input."""
+def _check_no_cycle(nodes: list[NodeDef]) -> None:
+    """Raise GraphError if operations wait for each other. A loop has a Merge, which waits for one input only."""
     inputs = {node.name: {node_name(text) for text in node.input if not node.op.endswith("Merge")} for node in nodes}
     users: dict[str, list[str]] = {name: [] for name in inputs}
     for name, names in inputs.items():

@@ -26,4 +26,4 @@ class TrainedClassifier:
     @property
     def description(self) -> Description:
         """Metadata of the exported graph."""
-        return Description.of(self.backbone.architecture, self.labels, f"{self.final_tensor_name}:0", self.backbone.note)
+        return self.backbone.architecture.describe(self.labels, f"{self.final_tensor_name}:0", self.backbone.note)

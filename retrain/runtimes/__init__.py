@@ -1,1 +1,1 @@
-"""Classifiers in other forms than a frozen graph, opened and run: a runtime each."""
+"""Classifiers in other formats than a frozen graph: opening and running them, a module for each runtime."""

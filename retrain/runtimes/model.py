@@ -1,4 +1,4 @@
-"""What a classifier of any runtime is to those who run it."""
+"""The common interface of the runtimes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from retrain.graphdef.description import Description
 
 @dataclass(frozen=True)
 class RuntimeModel:
-    """A file, opened.
+    """Classifier of another runtime, opened.
 
     Attributes:
-        stated: what the file says about itself; None where another tool wrote it.
-        inputs: the shape of each input by name, None where a size is free.
+        metadata: that in the file; None if another tool wrote it.
+        inputs: the shape of each input by name, None for a free size.
         outputs: names of the outputs.
-        function: of the names of an input and an output gives the function float32 [B, H, W, 3] → float32 [B, C].
+        function: takes the names of an input and an output; returns the function float32 [B, H, W, 3] → float32 [B, C].
     """
 
-    stated: Description | None
+    metadata: Description | None
     inputs: Mapping[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
     function: Callable[[str, str], BatchFunction]
 
 
 def one_by_one(function: BatchFunction) -> BatchFunction:
-    """For a network that takes one image: float32 [1, H, W, 3] → [1, C] becomes [B, H, W, 3] → [B, C]."""
+    """Return a function of batches, float32 [B, H, W, 3] → [B, C], of a function of one image, float32 [1, H, W, 3] → [1, C]."""
 
     def run(images: FloatArray) -> FloatArray:
         return np.concatenate([function(image[None]) for image in images])

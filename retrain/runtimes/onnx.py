@@ -1,4 +1,4 @@
-"""ONNX files, run by onnxruntime on the processor."""
+"""ONNX files, run by onnxruntime on the CPU."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ FLOAT = "tensor(float)"
 
 
 def open_onnx(data: bytes, source: str) -> RuntimeModel:
-    """Opens an ONNX file.
+    """Open an ONNX file.
 
     Args:
         data: its content.
-        source: names it in errors.
+        source: its name in errors.
 
     Raises:
         GraphError: onnxruntime is not installed, or the file is damaged, needs other files, or its tensors are not float32.
@@ -26,23 +26,25 @@ def open_onnx(data: bytes, source: str) -> RuntimeModel:
     except ImportError as error:
         raise GraphError(f"{source} is an ONNX file, which needs onnxruntime. Install it: pip install '.[onnx]'") from error
     try:
-        _refuse_other_files(onnx.load_model_from_string(data), source, onnx.TensorProto.EXTERNAL)
-        # Without the fallback, which would try the same again and print to stdout that it does.
+        _check_no_other_files(onnx.load_model_from_string(data), source, onnx.TensorProto.EXTERNAL)
+        # Without the fallback, which would try the same again and print that to stdout.
         session = onnxruntime.InferenceSession(
             data, _quiet_options(onnxruntime), providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except GraphError:
         raise
     except Exception as error:
-        # onnxruntime's errors are of one class each, with none in common but Exception; onnx raises protobuf's.
-        # A message that names a damaged name is no UTF-8.
+        # onnxruntime's errors have no base class in common but Exception; onnx raises protobuf's.
+        # A message that quotes a damaged name is not UTF-8.
         if not isinstance(error, UnicodeDecodeError) and not type(error).__module__.startswith(("onnx", "google.protobuf")):
             raise
         first_line = next(iter(str(error).splitlines()), "")
-        raise GraphError(f"{source} is no ONNX file that can be run, or is damaged ({first_line[:200]}).") from error
+        raise GraphError(
+            f"{source} must be an ONNX file that onnxruntime can run. It is another file or damaged ({first_line[:200]})."
+        ) from error
     values = [*session.get_inputs(), *session.get_outputs()]
     if wrong := [value.name for value in values if value.type != FLOAT]:
-        raise GraphError(f"{source} cannot be used: {', '.join(wrong)} takes or gives other numbers than float32.")
+        raise GraphError(f"{source} cannot be used: its inputs and outputs must be float32. These are not: {', '.join(wrong)}.")
     text = session.get_modelmeta().custom_metadata_map.get(NODE_NAME)
     inputs = {
         value.name: tuple(size if isinstance(size, int) and size > 0 else None for size in value.shape)
@@ -66,12 +68,12 @@ def open_onnx(data: bytes, source: str) -> RuntimeModel:
 
 def _quiet_options(onnxruntime: Any) -> Any:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # Fatal: what goes wrong comes as an exception too.
+    options.log_severity_level = 4  # Fatal: every error is raised as an exception too.
     return options
 
 
-def _refuse_other_files(model: Any, source: str, external: int) -> None:
-    """Weights can lie in files beside, named by whoever made the model."""
+def _check_no_other_files(model: Any, source: str, external: int) -> None:
+    """Raise GraphError if weights are in other files: whoever made the model chose their names."""
     waiting = [model.graph]
     while waiting:
         graph = waiting.pop()

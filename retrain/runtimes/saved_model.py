@@ -1,8 +1,7 @@
-"""SavedModels, taken apart into a graph, so that nothing of what they would do while being loaded is done."""
+"""SavedModels, reduced to their graph: nothing that they would do while being loaded is done."""
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -13,6 +12,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from retrain.errors import GraphError, reason_of
 from retrain.graphdef.description import DESCRIPTION_FILE, Description
+from retrain.graphdef.nodes import constant, identity
 
 FILE = "saved_model.pb"
 SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
@@ -25,36 +25,38 @@ class OpenedSavedModel:
 
     Attributes:
         graph_def: the graph.
-        stated: what the folder says about itself; None where another tool wrote it.
+        metadata: that in the folder; None if another tool wrote it.
         input_tensor, output_tensor: of the signature `serving_default`.
     """
 
     graph_def: GraphDef
-    stated: Description | None
+    metadata: Description | None
     input_tensor: str
     output_tensor: str
 
 
 def is_saved_model(path: str) -> bool:
-    """Whether a folder is one."""
+    """Return True if a folder is a SavedModel."""
     return os.path.isfile(os.path.join(path, FILE))
 
 
 def open_saved_model(folder: str) -> OpenedSavedModel:
-    """Reads a SavedModel.
+    """Read a SavedModel.
 
     Raises:
-        GraphError: it is damaged, has no signature of one input and one output, or variables that are no plain ones.
+        GraphError: it is damaged, has no signature of one input and one output, or has variables of TensorFlow 2.
     """
     meta = _serving(_read(os.path.join(folder, FILE), SavedModel()), folder)
     signature = meta.signature_def.get(SIGNATURE)
     if not signature or len(signature.inputs) != 1 or not signature.outputs:
-        raise GraphError(f"The SavedModel {folder} has no signature {SIGNATURE} of one input: it is no classifier of images.")
+        raise GraphError(f"The SavedModel {folder} is no image classifier: it has no signature {SIGNATURE} with one input.")
     if len(signature.outputs) != 1:
-        raise GraphError(f"The SavedModel {folder} gives {len(signature.outputs)} outputs, not one: it is no classifier.")
+        raise GraphError(
+            f"The SavedModel {folder} is no image classifier: it must have one output. It has {len(signature.outputs)}."
+        )
     [source], [output] = signature.inputs.values(), signature.outputs.values()
-    stated = _description(folder)
-    return OpenedSavedModel(_with_constants(meta.graph_def, folder), stated, source.name, output.name)
+    metadata = _description(folder)
+    return OpenedSavedModel(_with_constants(meta.graph_def, folder), metadata, source.name, output.name)
 
 
 def _read(path: str, message: SavedModel) -> SavedModel:
@@ -87,7 +89,7 @@ def _description(folder: str) -> Description | None:
 
 
 def _with_constants(graph_def: GraphDef, folder: str) -> GraphDef:
-    """Puts the values of variables, which the original's exports keep in a checkpoint beside the graph, into the graph."""
+    """Return the graph with its variables, which the original's SavedModels keep in a checkpoint, as constants."""
     names = {node.name for node in graph_def.node if node.op in VARIABLES}
     if not names:
         return graph_def
@@ -97,26 +99,18 @@ def _with_constants(graph_def: GraphDef, folder: str) -> GraphDef:
         reader = tf.train.load_checkpoint(prefix)
         for node in graph_def.node:
             frozen.node.append(
-                _constant(node.name, reader.get_tensor(node.name)) if node.name in names else _reading_a_constant(node, names)
+                constant(node.name, reader.get_tensor(node.name)) if node.name in names else _reading_a_constant(node, names)
             )
     except (tf.errors.OpError, LookupError, ValueError, RuntimeError, TypeError) as error:
         raise GraphError(
-            f"The SavedModel {folder} has variables whose values cannot be read ({reason_of(error)}). Those that TensorFlow 2 "
-            "writes are not taken: give the frozen graph (.pb)."
+            f"The SavedModel {folder} has variables whose values cannot be read ({reason_of(error)}). Those of TensorFlow 2 are "
+            "not supported: use the frozen graph (.pb)."
         ) from error
     return frozen
 
 
-def _constant(name: str, value: Any) -> NodeDef:
-    node = NodeDef(name=name, op="Const")
-    tensor = tf.make_tensor_proto(value)
-    node.attr["dtype"].type = tensor.dtype
-    node.attr["value"].tensor.CopyFrom(tensor)
-    return node
-
-
 def _reading_a_constant(node: NodeDef, constants: set[str]) -> NodeDef:
-    """The node as it is, or where it reads a variable of the newer kind an Identity."""
+    """Return the node, or an Identity if the node reads a resource variable."""
     if node.op != "ReadVariableOp" or node.input[0] not in constants:
         return node
-    return NodeDef(name=node.name, op="Identity", input=node.input, attr={"T": node.attr["dtype"]})
+    return identity(node, "dtype")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retrain.__main__ import main
-from retrain.backbones.catalog import BUNDLED_FILE, KNOWN_DIGESTS, Architecture, all_names, find_architecture
+from retrain.backbones.catalog import BUNDLED_FILE, KNOWN_DIGESTS, Architecture, find_architecture
 from retrain.errors import FlagError
 from retrain.input_spec import InputSpec
 from tests.conftest import MOBILENET_ARCHIVE
@@ -22,12 +22,13 @@ MOBILENETS = [
 ]
 
 
+NAMES = ["inception_v3", "tiny_resnet_128", *(name for name, *_ in MOBILENETS)]
+
+
 def test_all_names_are_known() -> None:
-    names = all_names()
     assert len(MOBILENETS) == 32
-    assert len(names) == len(set(names)) == 34
-    assert set(names) == {"inception_v3", "tiny_resnet_128", *(name for name, *_ in MOBILENETS)}
-    assert [find_architecture(name).name for name in names] == names
+    assert len(set(NAMES)) == 34
+    assert [find_architecture(name).name for name in NAMES] == NAMES
 
 
 def test_inception_v3() -> None:
@@ -37,10 +38,7 @@ def test_inception_v3() -> None:
         bottleneck_tensor="pool_3/_reshape:0",
         batch_tensor="pool_3:0",  # the other one is frozen at one image
         bottleneck_size=2048,
-        input_height=299,
-        input_width=299,
-        input_mean=128,
-        input_std=128,
+        input_spec=InputSpec(height=299, width=299, mean=128.0, std=128.0),
         graph_file="classify_image_graph_def.pb",
         archive="inception-2015-12-05.tgz",
         url="http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
@@ -57,10 +55,7 @@ def test_mobilenets(name: str, folder: str, resolution: int, graph_file: str) ->
         bottleneck_tensor="MobilenetV1/Predictions/Reshape:0",
         batch_tensor="MobilenetV1/Predictions/Reshape:0",
         bottleneck_size=1001,
-        input_height=resolution,
-        input_width=resolution,
-        input_mean=127.5,
-        input_std=127.5,
+        input_spec=InputSpec(height=resolution, width=resolution, mean=127.5, std=127.5),
         graph_file=f"{folder}/{graph_file}",
         archive=f"{folder}_frozen.tgz",
         url=f"http://download.tensorflow.org/models/{folder}_frozen.tgz",
@@ -73,10 +68,6 @@ def test_the_bundled_network_comes_with_the_package() -> None:
     found = find_architecture("tiny_resnet_128")
     assert (found.archive, found.url, found.graph_file) == ("", "", str(BUNDLED_FILE))
     assert BUNDLED_FILE.is_file()
-
-
-def test_the_input_in_one_piece() -> None:
-    assert find_architecture("mobilenet_1.0_160").input_spec == InputSpec(height=160, width=160, mean=127.5, std=127.5)
 
 
 @pytest.mark.parametrize("typed", ["Inception_V3", "MOBILENET_0.25_128", "MobileNet_1.0_224_Quantized", "Tiny_ResNet_128"])
@@ -138,6 +129,6 @@ def test_digests_are_those_of_the_archives(data_dir: Path) -> None:
 
 
 def test_digests_are_of_archives_of_the_catalog() -> None:
-    archives = {find_architecture(name).archive for name in all_names()}
+    archives = {find_architecture(name).archive for name in NAMES}
     assert set(KNOWN_DIGESTS) <= archives
     assert all(len(digest) == 64 and int(digest, 16) for digest in KNOWN_DIGESTS.values())

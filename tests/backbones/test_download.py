@@ -230,7 +230,7 @@ def test_a_page_in_place_of_the_archive(model_dir: Path) -> None:
     """As from a hotel's network that wants a login first."""
     with answering(sending(b"<!DOCTYPE html><p>Please log in.")) as address:
         found = unavailable(model_dir, address)
-    reason = "what came is no gzip archive, perhaps a page that says why"
+    reason = "the answer is no gzip archive, but perhaps a page that explains why"
     assert found == message_for(f"{address}/{ARCHIVE}", reason, model_dir)
 
 
@@ -336,8 +336,9 @@ def test_a_known_archive_with_another_content(model_dir: Path) -> None:
     archive.write_bytes(archive_of({"mobilenet_v1_0.25_128/frozen_graph.pb": GRAPH}))
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
     assert refused(find_architecture("mobilenet_0.25_128"), model_dir) == (
-        f"The archive {archive} is damaged, or is not the published one: its SHA-256 is {found}, expected "
-        "30af63cf9039861bc03f86c7b8092fab754d51b27f042830c456ddbfa2b72fce. Delete it, and run again to download it."
+        f"The archive {archive} is damaged, or is not the published one: its SHA-256 must be "
+        f"30af63cf9039861bc03f86c7b8092fab754d51b27f042830c456ddbfa2b72fce. It is {found}. Delete it, "
+        "and run again to download it."
     )
     assert files_below(model_dir) == [MOBILENET_ARCHIVE]  # the user's file is theirs to delete
 

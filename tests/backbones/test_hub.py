@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from label_image.cli import main as label_main
-from label_image.graph import Overrides, open_graph
+from label_image.__main__ import main as label_main
+from label_image.config import ClassifierOptions
+from label_image.opening import open_classifier
 from retrain.__main__ import main
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE, find_architecture
@@ -26,7 +27,7 @@ from retrain.backbones.load import load_network
 from retrain.config import RetrainConfig
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError
-from retrain.graphdef.run import batch_function, parse_graph
+from retrain.graphdef.run import batch_function, parse_graph, read_graph
 from retrain.options.network import NetworkOptions
 from retrain.process.precision import FLOAT32, cache_name
 from tests.support.hub_modules import (
@@ -198,7 +199,7 @@ class TestWhatIsRefused:
     )
     def test_what_gives_no_vectors(self, network: object, found: str, tmp_path: Path) -> None:
         module = write_tf2_module(tmp_path / "module", network)  # type: ignore[arg-type]
-        sentence = f"--tfhub_module {module}: It must give a vector for each image, float32 [N, D]. It gives {found}."
+        sentence = f"--tfhub_module {module}: Its output must be a vector for each image, float32 [N, D]. It is {found}."
         assert refused(module, GraphError) == sentence
 
     @pytest.mark.parametrize(
@@ -217,14 +218,14 @@ class TestWhatIsRefused:
 
     def test_a_size_that_is_not_stated(self, tmp_path: Path) -> None:
         module = write_tf2_module(tmp_path / "module", shape=(None, None, None, 3))
-        sentence = "It does not state the size of its images. Give it with --input_height and --input_width."
+        sentence = "The height and width of the input layer images cannot be inferred. Set --input_height and --input_width."
         assert refused(module, GraphError) == f"--tfhub_module {module}: {sentence}"
         assert_computes_vectors(load(module, NetworkOptions(input_height=24, input_width=24)), 24)
 
     def test_a_size_that_is_not_the_modules(self, tf2_module: Path) -> None:
         with pytest.raises(FlagError) as caught:
             load(tf2_module, NetworkOptions(input_height=96))
-        assert str(caught.value) == "--input_height must be 32, the size that the module takes. Got 96."
+        assert str(caught.value) == "--input_height must be 32, the height of the input layer images. Got 96."
 
     def test_several_signatures_of_unknown_names(self, tmp_path: Path) -> None:
         module = write_signatures(tmp_path / "module", {"b": vectors, "a": vectors})
@@ -266,7 +267,7 @@ class TestWhatIsRefused:
         assert refused(module, GraphError) == f"--tfhub_module {module}: {sentence}"
 
     def test_a_folder_without_a_module(self, tmp_path: Path) -> None:
-        sentence = "there is no saved_model.pb in it, so that it holds no module."
+        sentence = "it is no module, since it holds no saved_model.pb."
         assert refused(tmp_path, GraphError) == f"--tfhub_module {tmp_path}: {sentence}"
 
     def test_what_does_not_exist(self) -> None:
@@ -280,7 +281,7 @@ class TestWhatIsRefused:
         module = tmp_path / "module"
         shutil.copytree(request.getfixturevalue(kind), module)
         (module / "variables" / "variables.index").unlink()
-        sentence = "Its file variables/variables.index is missing. Get it anew."
+        sentence = "Its file variables/variables.index is missing. Get a new copy."
         assert refused(module, GraphError) == f"--tfhub_module {module}: {sentence}"
 
     @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"])
@@ -292,7 +293,7 @@ class TestWhatIsRefused:
         (module / name).write_bytes(data[: len(data) // 2])
         message = refused(module, GraphError)
         assert message.startswith(f"--tfhub_module {module}: the module in {module} cannot be loaded (")
-        assert message.endswith("). Get it anew.")
+        assert message.endswith("). Get a new copy.")
 
 
 def refused(handle: Path | str, kind: type[RetrainError]) -> str:
@@ -352,7 +353,7 @@ class TestArchivesAndAddresses:
             ("none", "HTTP Error 404: File not found"),
             ("cut.tar.gz", "Compressed file ended before the end-of-stream marker was reached"),
             ("cut_after_a_file.tar.gz", "Compressed file ended before the end-of-stream marker was reached"),
-            ("page.tar.gz", "what came is no gzip archive, perhaps a page that says why"),
+            ("page.tar.gz", "the answer is no gzip archive, but perhaps a page that explains why"),
         ],
     )
     def test_a_download_that_fails(self, name: str, reason: str, server: FolderServer, hub_cache: Path) -> None:
@@ -370,7 +371,7 @@ class TestArchivesAndAddresses:
 
     def test_an_archive_without_a_module(self, server: FolderServer, hub_cache: Path) -> None:
         handle = server.url + "no_module.tar.gz"
-        sentence = "there is no saved_model.pb in the archive, so that it holds no module."
+        sentence = "the archive is no module, since it holds no saved_model.pb."
         assert refused(handle, GraphError) == f"--tfhub_module {handle}: {sentence}"
         assert list(hub_cache.iterdir()) == []
 
@@ -383,7 +384,7 @@ class TestArchivesAndAddresses:
         backbone = load("ram://module")
         assert_computes_vectors(backbone)
         assert (backbone.architecture.name, backbone.fingerprint) == ("ram://module", load(tf2_module).fingerprint)
-        assert refused("ram://nothing", ModelUnavailableError).startswith("The module ram://nothing cannot be had (")
+        assert refused("ram://nothing", ModelUnavailableError).startswith("The module ram://nothing cannot be read (")
 
     def test_nobody_answers(self, hub_cache: Path) -> None:
         with serve_folder(hub_cache.parent) as gone:
@@ -404,7 +405,7 @@ class TestArchivesAndAddresses:
             member = tarfile.TarInfo("saved_model.pb")
             member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
             tar.addfile(member)
-        sentence = "the archive cannot be unpacked (saved_model.pb is not a regular file of a plausible size). Get it anew."
+        sentence = "the archive cannot be unpacked (saved_model.pb is not a regular file of a plausible size). Get a new copy."
         assert refused(archive, GraphError) == f"--tfhub_module {archive}: {sentence}"
 
 
@@ -499,9 +500,10 @@ class TestTheWholeCommand:
         assert pixels.min() >= 0 and pixels.max() <= 1
         np.testing.assert_allclose(np.loadtxt(cached, delimiter=","), np.ravel(vectors(pixels)), atol=1e-5)
 
-        opened = open_graph(str(tmp_path / "graph.pb"), Overrides())
+        opened = open_classifier(str(tmp_path / "graph.pb"), ClassifierOptions())
         assert (opened.description.input_tensor, opened.description.architecture) == ("Placeholder:0", handle)
-        scores = batch_function(opened.graph_def, "Placeholder:0", "final_result:0")(pixels)
+        graph_def = read_graph(str(tmp_path / "graph.pb"))
+        scores = batch_function(graph_def, "Placeholder:0", "final_result:0")(pixels)
         served = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
         answer = served(image=tf.constant(pixels))
         assert set(answer) == {"prediction"}

@@ -1,4 +1,4 @@
-"""`--architecture path/to/graph.pb`: any frozen graph, its input and its bottleneck found out or named."""
+"""`--architecture path/to/graph.pb`: any frozen graph, its input and its bottleneck inferred or named."""
 
 import os
 from collections.abc import Callable
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from label_image.cli import main as label_main
-from label_image.graph import Overrides, open_graph
+from label_image.__main__ import main as label_main
+from label_image.config import ClassifierOptions
+from label_image.opening import open_classifier
 from retrain.__main__ import main
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE
@@ -17,6 +18,7 @@ from retrain.backbones.load import load_network
 from retrain.backbones.local_graph import FLATTENED
 from retrain.errors import FlagError, GraphError, RetrainError
 from retrain.graphdef.run import batch_function
+from retrain.input_spec import InputSpec
 from retrain.options.network import NetworkOptions
 from retrain.process.precision import FLOAT32, cache_name
 from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
@@ -90,7 +92,7 @@ def expected_features(images: np.ndarray) -> np.ndarray:
     return np.reshape(pooled(images), (len(images), WIDTH))
 
 
-class TestWhatIsFoundOut:
+class TestWhatIsInferred:
     @pytest.mark.parametrize(
         ("network", "layer", "bottleneck"),
         [
@@ -118,7 +120,7 @@ class TestWhatIsFoundOut:
         backbone = load(tmp_path / "classify_image_graph_def.pb")
         chosen = backbone.architecture
         assert (chosen.input_tensor, chosen.bottleneck_tensor, chosen.bottleneck_size) == ("Mul:0", "pool_3/_reshape:0", 2048)
-        assert (chosen.input_height, chosen.input_width, chosen.input_mean, chosen.input_std) == (299, 299, 128.0, 128.0)
+        assert chosen.input_spec == InputSpec(299, 299, 128.0, 128.0)
         images = pixels(3, 299)
         expected = np.concatenate(
             [run_in_v1_session(graph, {"Mul:0": image[np.newaxis]}, "pool_3/_reshape:0") for image in images]
@@ -142,7 +144,7 @@ class TestWhatIsFoundOut:
         train(small_photos, tmp_path / "first", architecture="pixels_12", final_tensor_name="final_result")
         first = str(tmp_path / "first" / "graph.pb")
         train(small_photos, tmp_path / "second", architecture=first)
-        opened = open_graph(str(tmp_path / "second" / "graph.pb"), Overrides())
+        opened = open_classifier(str(tmp_path / "second" / "graph.pb"), ClassifierOptions())
         about = opened.description
         assert (about.architecture, about.input_height, about.input_mean, about.input_std) == (first, 12, 0.0, 255.0)
         bottlenecks = [sorted((tmp_path / run / "bottlenecks").rglob("*.txt")) for run in ("first", "second")]
@@ -159,7 +161,7 @@ class TestWhatIsGiven:
     def test_sizes_mean_and_std(self, tmp_path: Path) -> None:
         path = write_graph(tmp_path / "graph.pb", dense_classifier, shape=None)
         chosen = load(path, input_height=20, input_width=24, input_mean=1, input_std=2.5).architecture
-        assert (chosen.input_height, chosen.input_width, chosen.input_mean, chosen.input_std) == (20, 24, 1, 2.5)
+        assert chosen.input_spec == InputSpec(20, 24, 1, 2.5)
 
     def test_each_layer_has_a_cache_of_its_own(self, tmp_path: Path) -> None:
         path = write_graph(tmp_path / "graph.pb", dense_classifier)
@@ -183,15 +185,15 @@ class TestWhatIsRefused:
     @pytest.mark.parametrize(
         ("given", "sentence"),
         [
-            ({"input_layer": "inptu"}, "--input_layer: it has no operation named inptu. Similar: input."),
+            ({"input_layer": "inptu"}, "--input_layer: the model has no layer named inptu. It could be: input."),
             (
                 {"bottleneck_layer": "zzz"},
-                "--bottleneck_layer: it has no operation named zzz. scripts.count_ops lists its operations.",
+                "--bottleneck_layer: the model has no layer named zzz. scripts.count_ops lists its operations.",
             ),
             (
                 {"bottleneck_layer": "Relu"},
-                "Its layer Relu:0 gives float32 [2, 8, 8, 8] for two images, and not a vector for each, float32 [2, D]. "
-                "Name another one with --bottleneck_layer.",
+                "Its layer Relu:0 must be a vector for each image, float32 [2, D] for two images. It is float32 [2, 8, 8, 8]: "
+                "name another one with --bottleneck_layer.",
             ),
             ({"input_layer": "Relu", "bottleneck_layer": "Conv2D"}, "Its layer Conv2D is not computed from its input Relu."),
         ],
@@ -207,13 +209,13 @@ class TestWhatIsRefused:
 
     def test_a_size_that_is_not_the_graphs(self, tmp_path: Path) -> None:
         path = write_graph(tmp_path / "graph.pb", dense_classifier)
-        sentence = "--input_width must be 16, the size that the network's input input has. Got 20."
+        sentence = "--input_width must be 16, the width of the input layer input. Got 20."
         assert refused(FlagError, path, input_width=20) == sentence
 
     def test_a_bottleneck_that_is_not_clear(self, tmp_path: Path) -> None:
         path = write_graph(tmp_path / "graph.pb", two_heads)
         assert refused(GraphError, path) == (
-            f"--architecture {path}: The graph does not say which of its layers is the bottleneck. "
+            f"--architecture {path}: The model's bottleneck cannot be inferred. "
             "It could be: pooled, features, first, a, mul, second, b. Name it with --bottleneck_layer."
         )
 
@@ -223,9 +225,7 @@ class TestWhatIsRefused:
 
         path = write_graph(tmp_path / "graph.pb", network, name="images")
         sentence = "It could be: images, noise. Name it with --input_layer."
-        assert refused(GraphError, path) == (
-            f"--architecture {path}: The graph does not say which of its operations is its input. {sentence}"
-        )
+        assert refused(GraphError, path) == (f"--architecture {path}: The model's input cannot be inferred. {sentence}")
         message = refused(GraphError, path, input_layer="images", input_mean=0, input_std=1)
         assert message == (
             f"--architecture {path}: It does not run with two images of 16 × 16 pixels at its input images:0: You must feed a "
@@ -235,16 +235,22 @@ class TestWhatIsRefused:
     def test_an_input_of_bytes(self, tmp_path: Path) -> None:
         path = write_graph(tmp_path / "graph.pb", lambda x: dense_classifier(tf.cast(x, tf.float32)), dtype=tf.uint8)
         sentence = "It has no placeholder for pixels, float32 [N, H, W, 3]. Name it with --input_layer."
-        assert refused(GraphError, path) == (
-            f"--architecture {path}: The graph does not say which of its operations is its input. {sentence}"
-        )
+        assert refused(GraphError, path) == (f"--architecture {path}: The model's input cannot be inferred. {sentence}")
 
-    @pytest.mark.parametrize("missing", ["input_height", "input_width", "input_mean", "input_std"])
-    def test_an_input_that_says_too_little(self, missing: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("missing", "words"),
+        [
+            ("input_height", "height"),
+            ("input_width", "width"),
+            ("input_mean", "pixel mean"),
+            ("input_std", "pixel standard deviation"),
+        ],
+    )
+    def test_an_input_that_says_too_little(self, missing: str, words: str, tmp_path: Path) -> None:
         path = write_graph(tmp_path / "graph.pb", dense_classifier, name="images", shape=None)
         given = {"input_height": 16, "input_width": 16, "input_mean": 0, "input_std": 1}
         del given[missing]
-        sentence = f"It does not say what its input images looks like. Give it with --{missing}."
+        sentence = f"The {words} of the input layer images cannot be inferred. Set --{missing}."
         assert refused(GraphError, path, **given) == f"--architecture {path}: {sentence}"
 
     def test_a_graph_that_reads_files(self, tmp_path: Path) -> None:

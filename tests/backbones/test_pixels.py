@@ -10,14 +10,15 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from label_image.cli import main as label_main
-from label_image.graph import Overrides, open_graph
+from label_image.__main__ import main as label_main
 from retrain.__main__ import main
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.load import load_network
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError
+from retrain.graphdef.run import read_graph
 from retrain.head.checkpoint import read_checkpoint
+from retrain.input_spec import InputSpec
 from retrain.options.network import NetworkOptions
 from scripts.make_digits import encode_digit
 from scripts.make_digits import main as make_digits
@@ -36,7 +37,7 @@ def test_grey_levels_row_by_row() -> None:
     """By the weights of ITU-R BT.601, from 0 to 1."""
     backbone = load_network(NetworkOptions(architecture="Pixels_5"))
     chosen = backbone.architecture
-    assert (chosen.name, chosen.bottleneck_size, chosen.input_height, chosen.input_width) == ("pixels_5", 25, 5, 5)
+    assert (chosen.name, chosen.bottleneck_size, chosen.input_spec) == ("pixels_5", 25, InputSpec(5, 5, 0.0, 255.0))
     pixels = np.random.default_rng(3).uniform(0, 1, (4, 5, 5, 3)).astype(np.float32)
     expected = [0.299 * row[:, 0] + 0.587 * row[:, 1] + 0.114 * row[:, 2] for row in pixels.reshape(4, 25, 3).astype(np.float64)]
     np.testing.assert_allclose(backbone.run(pixels), expected, atol=1e-6)
@@ -114,7 +115,7 @@ def test_the_dense_network_of_the_course(
     accuracy = float(capsys.readouterr().err.split("Final test accuracy = ")[1].split("%")[0])
     assert accuracy > 95
 
-    graph = open_graph(str(tmp_path / "graph.pb"), Overrides()).graph_def
+    graph = read_graph(str(tmp_path / "graph.pb"))
     sizes = {
         node.name: int(np.prod([size.size for size in node.attr["value"].tensor.tensor_shape.dim]))
         for node in graph.node

@@ -125,7 +125,7 @@ def test_tflite_files_carry_the_description(exported: Exported) -> None:
     for export in EXPORTS:
         if export != ONNX:
             path = exported.path(export)
-            assert open_tflite(path.read_bytes(), str(path)).stated == exported.description
+            assert open_tflite(path.read_bytes(), str(path)).metadata == exported.description
 
 
 @needs_onnx

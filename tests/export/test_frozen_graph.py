@@ -30,7 +30,7 @@ from retrain.graphdef.subgraph import subgraph
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.model import SoftmaxHead
 from retrain.options.export import ExportOptions
-from tests.backbones.test_backbone import pictures
+from tests.support.graphs import pictures
 from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
 
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
@@ -47,7 +47,7 @@ class Trained:
     graph: GraphDef
 
     def images(self, count: int) -> FloatArray:
-        return pictures(count, self.backbone.architecture.input_height)
+        return pictures(count, self.backbone.architecture.input_spec.height)
 
     def prediction(self, images: FloatArray) -> np.ndarray:
         """The classifier in numpy, from the network's bottlenecks on: float64 [N, C]."""
@@ -347,7 +347,7 @@ def test_the_saved_model_predicts_as_the_graph_does(trained: Trained, tmp_path: 
     about, images = trained.backbone.architecture, trained.images(3)
     _, inputs = signature.structured_input_signature
     assert list(inputs) == ["image"]
-    assert inputs["image"].shape.as_list() == [None, about.input_height, about.input_width, 3]
+    assert inputs["image"].shape.as_list() == [None, about.input_spec.height, about.input_spec.width, 3]
     outputs = signature(image=tf.constant(images))
     assert list(outputs) == ["prediction"]
     expected = batch_function(trained.graph, about.input_tensor, "final_result:0")(images)

@@ -24,6 +24,7 @@ from retrain.fine_tuning.variables import trainable_network
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.model import LossSettings, SoftmaxHead
 from retrain.head.trainer import Trainer
+from retrain.input_spec import InputSpec
 from retrain.options.fine_tuning import FineTuningOptions
 from retrain.options.head import HeadOptions
 from tests.support.small_network import CONSTANTS, EPSILON, FEED, FETCH, SIZE, D, small_network
@@ -139,7 +140,16 @@ def test_dropout_is_on_in_steps_only() -> None:
 
 
 def backbone_of(graph: GraphDef, name: str = "small") -> Backbone:
-    return Backbone(Architecture(name, FEED, FETCH, FETCH, D, SIZE, SIZE, 0.0, 1.0, "small.pb"), graph, "", 0)
+    architecture = Architecture(
+        name=name,
+        input_tensor=FEED,
+        bottleneck_tensor=FETCH,
+        batch_tensor=FETCH,
+        bottleneck_size=D,
+        input_spec=InputSpec(SIZE, SIZE, 0.0, 1.0),
+        graph_file="small.pb",
+    )
+    return Backbone(architecture, graph, "", 0)
 
 
 def one_layer_head() -> SoftmaxHead:

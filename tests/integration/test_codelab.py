@@ -103,7 +103,7 @@ class TestLabelImage:
         """The original's most frequent complaint: `The name 'import/Mul' refers to an Operation not in the graph`."""
         process = run_cli("scripts.label_image", f"--graph={GRAPH}", f"--image={DAISY}", "--input_layer=Mul", cwd=trained)
         assert process.returncode == 2
-        assert process.stderr == "error: --input_layer: the graph has no operation named Mul. It could be: input.\n"
+        assert process.stderr == "error: --input_layer: the model has no layer named Mul. It could be: input.\n"
 
 
 class TestEvaluate:
@@ -129,7 +129,7 @@ class TestEvaluate:
         process = run_cli("scripts.evaluate", GRAPH, "--image_dir", small_photos, cwd=trained)
         assert (process.returncode, process.stdout) == (2, "")
         assert process.stderr == (
-            f"error: --image_dir {small_photos} has classes that the graph does not know: blue stripes, green rings, red dots.\n"
+            f"error: --image_dir {small_photos} has classes that the graph does not have: blue stripes, green rings, red dots.\n"
         )
 
 

@@ -386,7 +386,7 @@ class TestNetworkThatCannotBeHad:
         assert (
             f"WARNING: The network cannot be downloaded from {DEAD_URL}{archive} ([Errno 111] Connection refused). "
             f"Get {archive} by hand, put it into {models} (--model_dir), and run again.\n"
-            "Going on with the bundled network tiny_resnet_128; name it with --architecture to avoid this warning.\n"
+            "The bundled network tiny_resnet_128 is used instead. Name a network with --architecture to avoid this warning.\n"
         ) in process.stderr
         [node] = [node for node in read_graph(outputs.graph).node if node.name == "retrain_description"]
         described = json.loads(tf.make_ndarray(node.attr["value"].tensor).item())

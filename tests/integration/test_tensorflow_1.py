@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from label_image.classify import classify
-from label_image.graph import Overrides, open_graph
+from label_image.config import ClassifierOptions
+from label_image.opening import open_classifier
 from retrain.backbones.load import load_network
 from retrain.data.decode import image_from_file
 from retrain.input_spec import InputSpec
@@ -123,7 +124,7 @@ def _run_program(interpreter: str, *arguments: Path | str) -> None:
 
 def _our_scores(graph: Path, photo: Path) -> list[float]:
     """What `label_image` gives, in the order of the labels."""
-    opened = open_graph(str(graph), Overrides())
+    opened = open_classifier(str(graph), ClassifierOptions())
     [answer] = classify(opened, [str(photo)], len(opened.description.labels), {})
     score_of = dict(zip(answer.labels, answer.scores, strict=True))
     return [score_of[label] for label in opened.description.labels]

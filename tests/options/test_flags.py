@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from label_image.cli import TEXTS as LABEL_TEXTS
-from label_image.cli import main as label_main
+from label_image.__main__ import TEXTS as LABEL_TEXTS
+from label_image.__main__ import main as label_main
 from label_image.config import LabelConfig
 from retrain.__main__ import TEXTS as RETRAIN_TEXTS
 from retrain.__main__ import main as retrain_main
@@ -238,9 +238,9 @@ def test_any_value_for_a_field_of_labelling_gives_a_configuration_or_a_flag_erro
         "import label_image",
         "from retrain import RetrainConfig, RetrainError; RetrainConfig(image_dir='photos')",
         "import retrain.__main__; retrain.__main__.main(['--help'])",
-        "import label_image.cli; label_image.cli.main(['--help'])",
+        "import label_image.__main__; label_image.__main__.main(['--help'])",
         "import retrain.__main__; retrain.__main__.main(['--learning_rate=fast'])",
-        "import label_image.cli; label_image.cli.main(['--top_k=many'])",
+        "import label_image.__main__; label_image.__main__.main(['--top_k=many'])",
     ],
 )
 def test_starting_loads_nothing_heavy_and_touches_no_environment(statements: str, run_python: Callable[[str], Any]) -> None:

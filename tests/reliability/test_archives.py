@@ -120,7 +120,10 @@ def test_failed_downloads_leave_nothing_and_the_next_run_starts_afresh(trainer: 
     half, size = len(whole) // 2, len(whole)
     faults: dict[str, tuple[Answer, str]] = {
         "a download cut off half way": (sending(whole[:half], size), f"the connection ended after {half} of {size} bytes"),
-        "an HTML page in place of the archive": (sending(PAGE), "what came is no gzip archive, perhaps a page that says why"),
+        "an HTML page in place of the archive": (
+            sending(PAGE),
+            "the answer is no gzip archive, but perhaps a page that explains why",
+        ),
     }
     said = {}
     with answering(in_turn(*(answer for answer, _ in faults.values()), sending(whole))) as address:
@@ -149,7 +152,7 @@ def test_a_download_cut_off_anywhere_is_never_used(tmp_path: Path, good: Path, l
             assert left == []
             refusals.append(str(caught.value))
     assert sum("the connection ended after " in text for text in refusals) == times
-    assert sum("Compressed file ended before" in text or "nothing came" in text for text in refusals) == times
+    assert sum("Compressed file ended before" in text or "the answer is empty" in text for text in refusals) == times
     with serve_folder(good.parent) as server:
         assert read_graph_file(NETWORK, str(model_dir), server.url) == tiny_inception_graph().SerializeToString()
     shown = refusals[-1].split(". ")[0].replace(address, "http://…")
@@ -176,7 +179,7 @@ def test_another_network_is_refused_with_a_cure_that_helps(trainer: Trainer, tmp
             said[fault] = trainer.error(address)
             assert said[fault] == (
                 f"error: {GRAPH_FILE} in --model_dir is not the network inception_v3: {difference}. Delete {GRAPH_FILE} and "
-                f"{ARCHIVE} there, and run again to get them anew."
+                f"{ARCHIVE} there, and run again to download a new copy."
             )
             assert {name.split("/")[0] for name in trainer.files()} == {"models"}
             for name in set(re.findall(r"\S+\.(?:pb|tgz)", said[fault])):
@@ -401,7 +404,7 @@ def test_a_known_archive_with_another_content_is_refused(tmp_path: Path, mobilen
     middle = len(graph) // 2
     changed = graph[:middle] + bytes([graph[middle] ^ 1]) + graph[middle + 1 :]
     error = refused(tmp_path / "models", archive_of({member: changed}), "mobilenet_0.25_128")
-    assert error.startswith(f"The archive {published.name} is damaged, or is not the published one: its SHA-256 is ")
+    assert error.startswith(f"The archive {published.name} is damaged, or is not the published one: its SHA-256 must be ")
     with serve_folder(mobilenet_model_dir) as server:
         found = read_graph_file(find_architecture("mobilenet_0.25_128"), str(tmp_path / "models"), server.url)
     assert found == graph

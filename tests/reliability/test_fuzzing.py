@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
+from label_image.__main__ import TEXTS as LABEL_TEXTS
 from label_image.classify import classify
-from label_image.cli import TEXTS as LABEL_TEXTS
-from label_image.config import LabelConfig
-from label_image.graph import Overrides, open_graph
+from label_image.config import ClassifierOptions, LabelConfig
+from label_image.opening import open_classifier
 from retrain.__main__ import TEXTS as RETRAIN_TEXTS
 from retrain.arrays import FloatArray
 from retrain.backbones.catalog import find_architecture
@@ -76,7 +76,7 @@ def test_labels(fuzz: Fuzz, tmp_path: Path) -> None:
 
     def read(content: bytes) -> str:
         labels.write_bytes(content)
-        found = open_graph(str(graph), Overrides(labels=str(labels))).description.labels
+        found = open_classifier(str(graph), ClassifierOptions(labels=str(labels))).description.labels
         lines = re.split("\r\n|\r|\n", content.decode("utf-8"))
         while lines and not lines[-1]:
             lines.pop()
@@ -115,7 +115,7 @@ def test_graphs_with_such_descriptions(fuzz: Fuzz, tmp_path: Path) -> None:
 
     def read(text: bytes) -> str:
         path.write_bytes(make.tiny_graph(text))
-        check_description(open_graph(str(path), Overrides()).description, text)
+        check_description(open_classifier(str(path), ClassifierOptions()).description, text)
         return ACCEPTED
 
     fuzz("a graph with such a description", make.descriptions(), read, GraphError)
@@ -130,7 +130,7 @@ def test_graphs(fuzz: Fuzz, tmp_path: Path) -> None:
 
     def read(content: bytes) -> str:
         path.write_bytes(content)
-        graph = open_graph(str(path), Overrides(labels=str(labels)))
+        graph = open_classifier(str(path), ClassifierOptions(labels=str(labels)))
         names = {node.name for node in GraphDef.FromString(content).node}
         assert {node_name(graph.description.input_tensor), node_name(graph.description.output_tensor)} <= names
         return ACCEPTED
@@ -145,7 +145,7 @@ def test_labelling_with_damaged_graphs(fuzz: Fuzz, tmp_path: Path) -> None:
 
     def read(content: bytes) -> str:
         path.write_bytes(content)
-        graph = open_graph(str(path), Overrides())
+        graph = open_classifier(str(path), ClassifierOptions())
         if graph.description.input_height * graph.description.input_width > 2**20:
             return "not run, as the input would be large"
         failed: dict[str, str] = {}

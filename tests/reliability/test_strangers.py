@@ -14,7 +14,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.framework.op_def_pb2 import OpList
 from tensorflow.python.client import pywrap_tf_session
 
-from label_image.cli import main as label_image
+from label_image.__main__ import main as label_image
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.subgraph import FILE_OPS
 from tests.backbones.test_download import files_below

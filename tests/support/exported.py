@@ -19,7 +19,6 @@ from retrain.graphdef.description import Description
 from retrain.graphdef.run import batch_function, read_graph
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.model import SoftmaxHead
-from retrain.input_spec import InputSpec
 from retrain.options.export_formats import EXPORTS, ONNX, PACKAGES
 
 HAS_ONNX = all(importlib.util.find_spec(name) for name in PACKAGES[ONNX])
@@ -53,8 +52,7 @@ class Exported:
     def expected(self, photos: Sequence[Path]) -> FloatArray:
         """The frozen graph's scores of photos, float32 [N, C]."""
         about = self.description
-        spec = InputSpec(about.input_height, about.input_width, about.input_mean, about.input_std)
-        images = np.stack([image_from_file(str(photo), spec) for photo in photos])
+        images = np.stack([image_from_file(str(photo), about.input_spec) for photo in photos])
         return batch_function(read_graph(str(self.graph)), about.input_tensor, about.output_tensor)(images)
 
 

@@ -1,1 +1,1 @@
-"""TensorFlow Hub modules."""
+"""TensorFlow Hub modules as networks."""

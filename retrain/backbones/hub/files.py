@@ -1,7 +1,7 @@
-"""A module's handle → the folder of its files: a folder, an archive, or what an address gives.
+"""The folder of a module's files: given as a folder or an archive, or downloaded from an address.
 
-What is downloaded is kept where TensorFlow Hub keeps it, so that each finds what the other has fetched. The download itself is
-not left to that library: it does not notice that a connection has ended early where what has come ends with a whole file.
+Downloads are kept in TensorFlow Hub's cache, so that this tool and that library share them. The download itself is not left to
+the library: it does not notice a connection that ends early, if the data happen to end with a complete file.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from retrain.errors import FlagError, GraphError, ModelUnavailableError
 from retrain.files import remove_orphans, temporary_beside, write_atomically
 
 SAVED_MODEL = "saved_model.pb"
-# All that a network needs; in archives perhaps below one folder. Signatures, documents and the like are left where they are.
+# All that a network needs, in archives perhaps below one folder. Documents and other files are ignored.
 MODULE_FILES = re.compile(r"(?:[^/]+/)?(saved_model\.pb|tfhub_module\.pb|(?:variables|assets)/.+)")
 MAX_FILES = 10_000
 CACHE_VARIABLE = "TFHUB_CACHE_DIR"  # As in TensorFlow Hub, and so are the two below.
@@ -36,7 +36,7 @@ COMPRESSED = ("tf-hub-format", "compressed")
 
 @contextlib.contextmanager
 def module_folder(handle: str) -> Iterator[str]:
-    """The folder that holds the module's `saved_model.pb`; of a local archive only until the block ends.
+    """Yield the folder that holds the module's `saved_model.pb`; that of a local archive is deleted when the block ends.
 
     Raises:
         FlagError: there is no such folder or archive.
@@ -58,12 +58,12 @@ def module_folder(handle: str) -> Iterator[str]:
                 f"Got {handle}, which does not exist."
             )
         if not os.path.isfile(os.path.join(folder, SAVED_MODEL)):
-            raise GraphError(f"--tfhub_module {handle}: there is no {SAVED_MODEL} in it, so that it holds no module.")
+            raise GraphError(f"--tfhub_module {handle}: it is no module, since it holds no {SAVED_MODEL}.")
         yield folder
 
 
 def files_digest(folder: str) -> str:
-    """SHA-256 over the names and contents of all that the module computes with, in hexadecimal."""
+    """Return the SHA-256, in hexadecimal, of the names and contents of all files that the module computes with."""
     digest = hashlib.sha256()
     for parent, folders, names in os.walk(folder):
         folders.sort()
@@ -79,7 +79,7 @@ def files_digest(folder: str) -> str:
 
 
 def _resolved(handle: str, target: str) -> str:
-    """What TensorFlow's own file systems hold, such as `gs://…`; copied into `target` where it is not on this machine."""
+    """Return the folder of a module in a file system of TensorFlow, such as `gs://…`; a remote one is copied into `target`."""
     import tensorflow as tf
     import tensorflow_hub as hub
 
@@ -96,19 +96,18 @@ def _resolved(handle: str, target: str) -> str:
         return target
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise ModelUnavailableError(
-            f"The module {handle} cannot be had ({error}). Download it by hand, and give its folder as --tfhub_module."
+            f"The module {handle} cannot be read ({error}). Download it by hand, and give its folder as --tfhub_module."
         ) from error
 
 
 def _downloaded(handle: str) -> str:
-    """The module's folder in the cache, fetched if it is not there."""
+    """Return the module's folder in the cache; download it if it is not there."""
     cache = os.environ.get(CACHE_VARIABLE) or os.path.join(tempfile.gettempdir(), CACHE_FOLDER)
     folder = os.path.join(cache, hashlib.sha1(handle.encode("utf-8", "surrogateescape")).hexdigest())
     if os.path.isdir(folder) and os.listdir(folder):
         if CACHE_VARIABLE not in os.environ and hasattr(os, "getuid") and os.stat(folder).st_uid != os.getuid():
             raise ModelUnavailableError(
-                f"The module {handle} is in {folder}, but another user has put it there. "
-                f"Set {CACHE_VARIABLE} to a folder of yours."
+                f"The module {handle} in {folder} belongs to another user. Set {CACHE_VARIABLE} to a folder of your own."
             )
         return folder
     try:
@@ -123,7 +122,7 @@ def _downloaded(handle: str) -> str:
         write_atomically(f"{folder}.descriptor.txt", f"Module: {handle}\n".encode("utf-8", "surrogateescape"))
     except FETCH_ERRORS as error:
         if os.path.isfile(os.path.join(folder, SAVED_MODEL)):
-            return folder  # Another run was faster.
+            return folder  # Another run has finished the same download.
         raise ModelUnavailableError(
             f"The module {handle} cannot be downloaded ({fetch_reason(error)}). Check the address; or get its archive by hand, "
             "and give the archive's path as --tfhub_module."
@@ -132,7 +131,7 @@ def _downloaded(handle: str) -> str:
 
 
 def _address(handle: str) -> str:
-    """Where the archive is: hubs give it when it is asked for; an archive's own address stays."""
+    """Return the address of the archive: hubs serve it on request; an archive's own address stays."""
     parts = urllib.parse.urlsplit(handle)
     if parts.path.endswith((".tar.gz", ".tgz")):
         return handle
@@ -141,7 +140,7 @@ def _address(handle: str) -> str:
 
 
 def _unpack(archive: str, target: str, handle: str) -> str:
-    """Unpacks what belongs to a module into the folder `target`; gives the folder in it that is the module's.
+    """Unpack the module's files into the folder `target`; return the folder in it that holds `saved_model.pb`.
 
     Raises:
         GraphError: the archive is damaged, or holds no module.
@@ -154,14 +153,14 @@ def _unpack(archive: str, target: str, handle: str) -> str:
                 continue
             size, count = size + member.info.size, count + 1
             if size > MAX_GRAPH_BYTES or count > MAX_FILES:
-                raise ValueError(f"more than {MAX_FILES} files, or {MAX_GRAPH_BYTES} bytes, and no network has as many")
+                raise ValueError(f"more than {MAX_FILES} files or {MAX_GRAPH_BYTES} bytes, which no network has")
             destination = os.path.join(target, *path.split("/"))
             os.makedirs(os.path.dirname(destination), exist_ok=True)
             write_atomically(destination, member.read())
             if os.path.basename(path) == SAVED_MODEL:
                 found = os.path.dirname(destination)
     except UNPACK_ERRORS as error:
-        raise GraphError(f"--tfhub_module {handle}: the archive cannot be unpacked ({error}). Get it anew.") from error
+        raise GraphError(f"--tfhub_module {handle}: the archive cannot be unpacked ({error}). Get a new copy.") from error
     if not found:
-        raise GraphError(f"--tfhub_module {handle}: there is no {SAVED_MODEL} in the archive, so that it holds no module.")
+        raise GraphError(f"--tfhub_module {handle}: the archive is no module, since it holds no {SAVED_MODEL}.")
     return found

@@ -1,8 +1,8 @@
-"""A module's folder → a frozen graph, for the two formats: SavedModels of TensorFlow 2, and modules of TensorFlow 1.
+"""Freezing of a module's folder, in either format: a SavedModel of TensorFlow 2, or a module of TensorFlow 1.
 
 A module of TensorFlow 1 is put together here: its graph is imported, and its variables are restored by operations of our own, so
-that nothing of it is run that the network itself does not need. A SavedModel of TensorFlow 2 can only be loaded as a whole, and
-loading runs what it brings to set itself up; so it is looked through before, and what would save its variables is taken out.
+that nothing is run that the network itself does not need. A SavedModel of TensorFlow 2 can only be loaded as a whole, and loading
+runs its own initializers; so its operations are checked before, and those that save its variables are removed.
 """
 
 import dataclasses
@@ -23,19 +23,22 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from retrain.backbones.hub.files import SAVED_MODEL
-from retrain.errors import FlagError, GraphError
+from retrain.errors import GraphError
+from retrain.graphdef.input_settings import InferredInput, resolve_input
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.subgraph import FILE_OPS
-from retrain.options.network import NetworkOptions
+from retrain.input_spec import InputSpec
+from retrain.options.network_input import NetworkInputOptions
 
-# Which one is taken where a module has several; the first is what the original takes.
+# In order of preference, if a module has several; the original uses the first.
 SIGNATURES = ("default", "image_feature_vector", "serving_default")
 OUTPUT = "default"  # TensorFlow Hub, "Common signatures for images": the name of a feature vector among several outputs.
-# Every SavedModel has them for its variables. What else reaches for files no network needs. Of these, two write.
+# Every SavedModel has these operations for its variables, and two of them write. No network needs others that access files.
 SAVING = {"SaveV2", "MergeV2Checkpoints"}
 OF_VARIABLES = {*SAVING, "RestoreV2", "ShardedFilename"}
 VARIABLES = os.path.join("variables", "variables")
 ATTACHMENTS, IMAGE_INFO = "hub_module_attachments", "image_module_info"
+MEAN, STD = 0.0, 255.0  # TensorFlow Hub, "Common signatures for images": modules take values from 0 to 1.
 Size = tuple[int | None, int | None]
 
 
@@ -46,23 +49,22 @@ class FrozenModule:
     Attributes:
         graph_def: its graph.
         feed, fetch: the tensors of its input, float32 [N, height, width, 3], and of its output.
-        height, width: of the images, in pixels.
+        input_spec: the input settings.
     """
 
     graph_def: GraphDef
     feed: str
     fetch: str
-    height: int
-    width: int
+    input_spec: InputSpec
 
 
-def freeze(folder: str, given: NetworkOptions) -> FrozenModule:
-    """Freezes the module in `folder`; its images have the size that is given, or else that it states.
+def freeze(folder: str, options: NetworkInputOptions) -> FrozenModule:
+    """Freeze the module in `folder`.
 
     Raises:
-        FlagError: the size given is not the one that the module is bound to.
-        GraphError: it is no module of images, states no size, or reaches for files.
-        Whatever TensorFlow raises for files that are damaged.
+        FlagError: the size given is not the only one that the module takes.
+        GraphError: it is no module of images, its size cannot be inferred, or it accesses files.
+        Whatever TensorFlow raises for damaged files.
     """
     saved_model = SavedModel()
     with open(os.path.join(folder, SAVED_MODEL), "rb") as file:
@@ -77,17 +79,17 @@ def freeze(folder: str, given: NetworkOptions) -> FrozenModule:
             for each in saved_model.meta_graphs:
                 _disarm(each.graph_def)
             _write_copy(folder, copy, saved_model)
-            return _freeze_tf2(copy, given)
-    return _freeze_tf1(meta, folder, given)
+            return _freeze_tf2(copy, options)
+    return _freeze_tf1(meta, folder, options)
 
 
 def _check_variables(folder: str, needed: bool) -> None:
     if needed and not os.path.isfile(os.path.join(folder, f"{VARIABLES}.index")):
-        raise GraphError("Its file variables/variables.index is missing. Get it anew.")
+        raise GraphError("Its file variables/variables.index is missing. Get a new copy.")
 
 
 def _disarm(graph_def: GraphDef) -> None:
-    """Takes out what would save variables, and raises GraphError where something else reaches for files."""
+    """Remove operations that save variables. Raises GraphError if others access files."""
     nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
     if found := {node.op for node in nodes if FILE_OPS.search(node.op)} - OF_VARIABLES:
         raise GraphError(f"It has operations that can read or write files: {', '.join(sorted(found))}.")
@@ -97,35 +99,35 @@ def _disarm(graph_def: GraphDef) -> None:
 
 
 def _write_copy(folder: str, copy: str, saved_model: SavedModel) -> None:
-    """Puts `saved_model` into the folder `copy`, beside the module's own variables and assets."""
+    """Write `saved_model` into the folder `copy`, beside links to the module's own variables and assets."""
     with open(os.path.join(copy, SAVED_MODEL), "wb") as file:
         file.write(saved_model.SerializeToString())
     for name in filter(lambda name: os.path.isdir(os.path.join(folder, name)), ("variables", "assets")):
         source = os.path.abspath(os.path.join(folder, name))
         try:
             os.symlink(source, os.path.join(copy, name), target_is_directory=True)
-        except OSError:  # Windows lets not everybody make links.
+        except OSError:  # Windows does not let every user make links.
             shutil.copytree(source, os.path.join(copy, name))
 
 
-def _freeze_tf2(folder: str, given: NetworkOptions) -> FrozenModule:
+def _freeze_tf2(folder: str, options: NetworkInputOptions) -> FrozenModule:
     module = tf.saved_model.load(folder)
     function, spec = _function_of_images(module)
     _check_pixels(spec.dtype, spec.shape.as_list() if spec.shape.rank is not None else None)
-    sizes = spec.shape.as_list()[1:3] if spec.shape.rank == 4 else [None, None]
-    height, width = _size((sizes[0], sizes[1]), True, given)
-    images = tf.TensorSpec([None, height, width, 3], tf.float32, name="images")
+    height, width = spec.shape.as_list()[1:3] if spec.shape.rank == 4 else (None, None)
+    settings = resolve_input(options, None, InferredInput("images", height, width, MEAN, STD))
+    images = tf.TensorSpec([None, settings.height, settings.width, 3], tf.float32, name="images")
 
     def network(images: tf.Tensor) -> tf.Tensor:
         return _vector(function(images))
 
     network = tf.autograph.experimental.do_not_convert(network)
     frozen = convert_variables_to_constants_v2(tf.function(network).get_concrete_function(images))
-    return FrozenModule(frozen.graph.as_graph_def(), frozen.inputs[0].name, frozen.outputs[0].name, height, width)
+    return FrozenModule(frozen.graph.as_graph_def(), frozen.inputs[0].name, frozen.outputs[0].name, settings)
 
 
 def _function_of_images(module: Any) -> tuple[Callable[[tf.Tensor], Any], tf.TensorSpec]:
-    """What to call with a batch of images, and what it wants: the module itself, or else one of its signatures."""
+    """Return the function of a batch of images, the module itself or else one of its signatures, and what it takes."""
     traces = getattr(getattr(module, "__call__", None), "concrete_functions", None) or []  # noqa: B004 - each has `__call__`.
     for trace in traces:
         inputs = tf.nest.flatten(trace.structured_input_signature)
@@ -140,7 +142,7 @@ def _function_of_images(module: Any) -> tuple[Callable[[tf.Tensor], Any], tf.Ten
 
 
 def _caller(module: Any) -> Callable[[tf.Tensor], Any]:
-    """The module in use, not in training: some have an argument for that."""
+    """Return the module as a function outside training: some modules have an argument for that."""
 
     def call(images: tf.Tensor) -> Any:
         try:
@@ -156,7 +158,7 @@ def _vector(output: Any) -> tf.Tensor:
         return _only(output, "output")[1]
     tensors = tf.nest.flatten(output)
     if len(tensors) != 1:
-        raise GraphError(f"It gives {len(tensors)} outputs, and none of them has a name.")
+        raise GraphError(f"It must have one output, or outputs with names. It has {len(tensors)} without names.")
     return tensors[0]
 
 
@@ -168,7 +170,7 @@ def _signature_name(names: Iterable[str]) -> str:
 
 
 def _only(named: Mapping[str, Any], what: str) -> tuple[str, Any]:
-    """The one input or output, or that of several outputs which is called as feature vectors are."""
+    """Return the only input or output with its name, or of several outputs the one with the name of feature vectors."""
     if what == "output" and OUTPUT in named:
         return OUTPUT, named[OUTPUT]
     if len(named) != 1:
@@ -187,24 +189,13 @@ def _check_pixels(dtype: tf.DType, shape: list[int | None] | None) -> None:
         raise GraphError(f"It must take colour images, float32 [N, height, width, 3]. It takes {dtype.name}{found}.")
 
 
-def _size(stated: Size, binding: bool, given: NetworkOptions) -> tuple[int, int]:
-    sides: list[int] = []
-    for name, side in zip(("input_height", "input_width"), stated, strict=True):
-        value = getattr(given, name)
-        if binding and None not in (value, side) and value != side:
-            raise FlagError(f"--{name} must be {side}, the size that the module takes. Got {value}.")
-        if not (chosen := value or side):
-            raise GraphError("It does not state the size of its images. Give it with --input_height and --input_width.")
-        sides.append(chosen)
-    return sides[0], sides[1]
-
-
-def _freeze_tf1(meta: MetaGraphDef, folder: str, given: NetworkOptions) -> FrozenModule:
+def _freeze_tf1(meta: MetaGraphDef, folder: str, options: NetworkInputOptions) -> FrozenModule:
     signature = meta.signature_def[_signature_name(meta.signature_def)]
     _, images = _only(dict(signature.inputs), "input")
     fetch = _only(dict(signature.outputs), "output")[1].name
-    stated, binding = _stated_size(images, meta)
-    height, width = _size(stated, binding, given)
+    (height, width), takes_others = _image_size(images, meta)
+    inferred = InferredInput(node_name(images.name), height, width, MEAN, STD, takes_others)
+    settings = resolve_input(options, None, inferred)
     with tf.Graph().as_default() as graph:
         copy = MetaGraphDef()
         copy.CopyFrom(meta)
@@ -216,25 +207,25 @@ def _freeze_tf1(meta: MetaGraphDef, folder: str, given: NetworkOptions) -> Froze
             if variables:
                 tf.compat.v1.train.Saver(variables).restore(session, os.path.join(folder, VARIABLES))
             frozen = tf.compat.v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [node_name(fetch)])
-    return FrozenModule(frozen, images.name, fetch, height, width)
+    return FrozenModule(frozen, images.name, fetch, settings)
 
 
-def _stated_size(images: TensorInfo, meta: MetaGraphDef) -> tuple[Size, bool]:
-    """Height and width; and whether the module takes no other."""
+def _image_size(images: TensorInfo, meta: MetaGraphDef) -> tuple[Size, bool]:
+    """Return height and width, and True if the module takes others too."""
     shape = (
         None if images.tensor_shape.unknown_rank else [size.size if size.size > 0 else None for size in images.tensor_shape.dim]
     )
     _check_pixels(tf.as_dtype(images.dtype), shape)
     if shape and None not in shape[1:3]:
-        return (shape[1], shape[2]), True
-    return _attached_size(meta), False
+        return (shape[1], shape[2]), False
+    return _attached_size(meta), True
 
 
 def _attached_size(meta: MetaGraphDef) -> Size:
-    """What the module says beside its graph of the size that it was trained for.
+    """Return the height and width, beside the module's graph, of the images that it was trained on.
 
     The messages are hub.ModuleAttachment {string key = 1; bytes value = 2} and hub.ImageModuleInfo {InputSize size = 1}, with
-    InputSize {int32 height = 1; int32 width = 2}. Today's TensorFlow Hub has them no more; these of protobuf are written alike.
+    InputSize {int32 height = 1; int32 width = 2}. Today's TensorFlow Hub lacks them; these of protobuf have the same encoding.
     """
     for data in meta.collection_def[ATTACHMENTS].bytes_list.value if ATTACHMENTS in meta.collection_def else ():
         attachment = AnyMessage.FromString(data)

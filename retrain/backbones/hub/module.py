@@ -1,7 +1,4 @@
-"""`--tfhub_module HANDLE`: a TensorFlow Hub module, of TensorFlow 2's or 1's format, as a network like any other.
-
-Modules of images take values from 0 to 1 (TensorFlow Hub, "Common signatures for images"): mean 0, standard deviation 255.
-"""
+"""`--tfhub_module HANDLE`: a TensorFlow Hub module, in TensorFlow 2's or 1's format, as the network."""
 
 import hashlib
 
@@ -19,8 +16,7 @@ from retrain.options.network import NetworkOptions
 
 INPUT, BOTTLENECK = "Placeholder", "bottleneck"
 SCOPE = "module"  # As in the original's graphs.
-MEAN, STD = 0.0, 255.0
-# What loading is known to raise for files that are cut off, of another version, or made up.
+# The errors that loading raises for files that are cut off, of another version, or forged.
 LOADING_ERRORS = (
     tf.errors.OpError,
     OSError,
@@ -36,16 +32,15 @@ LOADING_ERRORS = (
 
 
 def load_hub_module(handle: str, options: NetworkOptions) -> Backbone:
-    """The module as a network: input `Placeholder`, output `bottleneck`, all between them below `module/`.
+    """Load the module as a network with the input `Placeholder`, the output `bottleneck`, and all other nodes below `module/`.
 
     Args:
         handle: a folder, a .tar.gz archive, or an address.
-        given: the size where the module states none, and other mean and standard deviation than those of modules.
-        precision: of the network's computation.
+        options: the input settings that precede the module's, and the precision.
 
     Raises:
         FlagError: there is no such folder or archive; the size given is not the module's.
-        GraphError: it is no module of images, is damaged, or reaches for files.
+        GraphError: it is no module of images, is damaged, or accesses files.
         ModelUnavailableError: it cannot be downloaded.
     """
     with module_folder(handle) as folder:
@@ -58,30 +53,34 @@ def load_hub_module(handle: str, options: NetworkOptions) -> Backbone:
         except LOADING_ERRORS as error:
             reason = reason_of(error).split("\n", 1)[0]
             raise GraphError(
-                f"--tfhub_module {handle}: the module in {folder} cannot be loaded ({reason}). Get it anew."
+                f"--tfhub_module {handle}: the module in {folder} cannot be loaded ({reason}). Get a new copy."
             ) from error
-    mean = MEAN if options.input_mean is None else options.input_mean
-    std = STD if options.input_std is None else options.input_std
-    size = (module.height, module.width)
-    bottleneck = f"{BOTTLENECK}:0"
-    chosen = Architecture(handle, f"{INPUT}:0", bottleneck, bottleneck, bottleneck_size, *size, mean, std, graph_file=handle)
-    # Of the files, not of the graph: freezing need not give the same names in every process. Part of the cache format.
+    chosen = Architecture(
+        name=handle,
+        input_tensor=f"{INPUT}:0",
+        bottleneck_tensor=f"{BOTTLENECK}:0",
+        batch_tensor=f"{BOTTLENECK}:0",
+        bottleneck_size=bottleneck_size,
+        input_spec=module.input_spec,
+        graph_file=handle,
+    )
+    # Of the files, not of the graph: freezing can choose other names in each process. Part of the cache format.
     text = f"({digest!r}, {bottleneck_size!r}, {chosen.input_spec.fingerprint_text}, {options.precision!r})"
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
     return Backbone(chosen, network, fingerprint, network.ByteSize(), options.precision)
 
 
 def _network(module: FrozenModule) -> tuple[GraphDef, int]:
-    """The module between the input and the bottleneck that the original's graphs have, and the bottleneck's size."""
+    """Return the module between the input and the bottleneck that the original's graphs have, and the bottleneck's size."""
     with tf.Graph().as_default() as graph:
-        images = tf.compat.v1.placeholder(tf.float32, [None, module.height, module.width, 3], name=INPUT)
+        images = tf.compat.v1.placeholder(tf.float32, [None, module.input_spec.height, module.input_spec.width, 3], name=INPUT)
         [output] = tf.graph_util.import_graph_def(module.graph_def, {module.feed: images}, [module.fetch], name=SCOPE)
         bottleneck = tf.identity(output, name=BOTTLENECK)
-        # Attributes that have their default value are left out: older readers do not know all of them.
+        # Attributes with their default value are left out: older readers do not know all of them.
         exported = tf.compat.v1.train.export_meta_graph(graph=graph, graph_def=graph.as_graph_def(), strip_default_attrs=True)
     network = subgraph(exported.graph_def, [BOTTLENECK])
-    if reaching := file_ops(network, BOTTLENECK):
-        raise GraphError(f"It has operations that can read or write files: {', '.join(reaching)}.")
+    if accessing := file_ops(network, BOTTLENECK):
+        raise GraphError(f"It has operations that can read or write files: {', '.join(accessing)}.")
     if INPUT not in {node.name for node in network.node}:
         raise GraphError("Its output is not computed from its input.")
     return network, _vector_size(bottleneck)
@@ -91,5 +90,5 @@ def _vector_size(bottleneck: tf.Tensor) -> int:
     shape = bottleneck.shape.as_list() if bottleneck.shape.rank is not None else None
     if bottleneck.dtype != tf.float32 or shape is None or len(shape) != 2 or shape[1] is None:
         found = "of unknown shape" if shape is None else f"{[size or '?' for size in shape]}".replace("'", "")
-        raise GraphError(f"It must give a vector for each image, float32 [N, D]. It gives {bottleneck.dtype.name} {found}.")
+        raise GraphError(f"Its output must be a vector for each image, float32 [N, D]. It is {bottleneck.dtype.name} {found}.")
     return int(shape[1])

@@ -1,0 +1,51 @@
+"""The metadata in a graph, and its input settings."""
+
+import dataclasses
+
+import pytest
+from tensorflow.core.framework.graph_pb2 import GraphDef
+
+from retrain.errors import GraphError
+from retrain.graphdef.description import NODE_NAME, Description, input_fields, read_description
+from retrain.graphdef.nodes import constant
+from retrain.input_spec import InputSpec
+
+DESCRIPTION = Description(("a", "b"), "input:0", 20, 30, 127.5, 127.5, "final_result:0", "some network", "a note")
+
+
+def graph_with(text: bytes) -> GraphDef:
+    graph = GraphDef()
+    graph.node.append(constant("weights", [1.0, 2.0]))
+    graph.node.append(constant(NODE_NAME, text))
+    return graph
+
+
+def test_a_graph_carries_its_metadata() -> None:
+    assert read_description(graph_with(DESCRIPTION.to_json().encode())) == DESCRIPTION
+
+
+def test_the_text_in_a_graph_is_part_of_the_format() -> None:
+    assert DESCRIPTION.to_json() == (
+        '{"labels": ["a", "b"], "input_tensor": "input:0", "input_height": 20, "input_width": 30, "input_mean": 127.5, '
+        '"input_std": 127.5, "output_tensor": "final_result:0", "architecture": "some network", "note": "a note", '
+        '"format_version": 1}'
+    )
+
+
+def test_a_graph_of_another_tool_has_none() -> None:
+    graph = GraphDef()
+    assert read_description(graph) is None
+    graph.node.add(name=NODE_NAME, op="Placeholder")
+    assert read_description(graph) is None
+
+
+def test_damaged_metadata_is_an_error() -> None:
+    with pytest.raises(GraphError, match="description of itself cannot be read"):
+        read_description(graph_with(b"{"))
+
+
+def test_its_input_settings() -> None:
+    spec = InputSpec(20, 30, 127.5, 127.5)
+    assert DESCRIPTION.input_spec == spec
+    assert dataclasses.replace(DESCRIPTION, **input_fields(spec)) == DESCRIPTION
+    assert input_fields(InputSpec(1, 2, 3.0, 4.0)) == {"input_height": 1, "input_width": 2, "input_mean": 3.0, "input_std": 4.0}
