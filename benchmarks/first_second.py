@@ -1,4 +1,4 @@
-"""Where the time goes while the first bottlenecks are made, in a process that has just loaded TensorFlow.
+"""Times of each part of making the first bottlenecks, in a process that has just loaded TensorFlow.
 
 python -m benchmarks.first_second --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 """
@@ -8,14 +8,15 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from benchmarks.common import machine, parser_with, table
+from benchmarks.common import machine, parser_with
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.data.image_folder import create_image_lists
+from retrain.evaluation.tables import markdown_table
 from retrain.process.command import load_tensorflow
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = parser_with("image_dir", "model_dir", "architecture")
     args = parser.parse_args()
     load_tensorflow()
@@ -30,9 +31,9 @@ def main() -> None:
     marks = Marks()
 
     def network() -> BatchFunction:
-        marks("decoding set up, and begun")
+        marks("decoding set up and started")
         run = backbone.run
-        marks("network taken in")
+        marks("network loaded")
         return marked(run, marks)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -40,11 +41,11 @@ def main() -> None:
         cached_bottlenecks(images, range(len(images)), cache, network, chosen.input_spec, chosen.bottleneck_size)
     marks("last files written")
     print(f"{args.architecture}, {len(images)} photos, on {machine()}; seconds of wall and of processor time since the start.\n")
-    print(table(["", "wall", "processor"], [[name, f"{wall:.3f}", f"{cpu:.3f}"] for name, wall, cpu in marks.rows]))
+    print(markdown_table(["", "wall", "processor"], [[name, f"{wall:.3f}", f"{cpu:.3f}"] for name, wall, cpu in marks.rows]))
 
 
 def marked(run: BatchFunction, mark: Callable[[str], None]) -> BatchFunction:
-    """The same function, which marks when each batch is through."""
+    """Return the same function, which marks the end of each batch."""
     count = 0
 
     def marking(images: FloatArray) -> FloatArray:
@@ -58,7 +59,7 @@ def marked(run: BatchFunction, mark: Callable[[str], None]) -> BatchFunction:
 
 
 class Marks:
-    """Notes when something was done."""
+    """Names of the parts that are done, each with the wall time and the processor time since the start, in seconds."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), _cpu_seconds()
