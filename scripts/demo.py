@@ -25,7 +25,7 @@ def main() -> int:
     run(python, "-m", "retrain", *training, *outputs, "--how_many_training_steps", "500", "--eval_step_interval", "100")
     run(python, "-m", "label_image", "--graph", GRAPH, "--image", f"{NEW_PICTURES}/sunflowers/sunflowers_0000.jpg")
     tensorboard = os.path.join(os.path.dirname(python), "tensorboard")
-    print(f"\nTo see how it learnt:\n  {tensorboard} --logdir {SUMMARIES}")
+    print(f"\nTo see the training in TensorBoard:\n  {tensorboard} --logdir {SUMMARIES}")
     return 0
 
 
