@@ -23,10 +23,10 @@ def export_problems(exports: tuple[str, ...], output_graph: str, output_labels: 
     """Return what is wrong if a format is named twice, or its file would be the graph's or the labels'; else None."""
     if len(set(exports)) < len(exports):
         return f"--export must name each format once. Got {' '.join(exports)}."
-    for name, taken in (("output_graph", output_graph), ("output_labels", output_labels)):
+    for name, path in (("output_graph", output_graph), ("output_labels", output_labels)):
         for export in exports:
-            if export_path(output_graph, export) == taken:
-                return f"--export {export} would be written to {taken}, which is --{name}. Give that another name."
+            if export_path(output_graph, export) == path:
+                return f"--export {export} would be written to {path}, which is --{name}. Give that another name."
     return None
 
 
