@@ -90,7 +90,7 @@ class HeadOptions(MonitorOptions):
         "Share of each image's target that is spread evenly over all classes.", 0.0, low=0, high=1, high_open=True
     )
     class_weights: Mapping[str, float] | str | None = flag(
-        "Class weights in the loss, such as daisy=2,roses=0.5 (1 for the others); or balanced: larger for classes with fewer images.",
+        "Class weights, such as daisy=2,roses=0.5 (1 for the others), or balanced: larger for classes with fewer images.",
         None,
         parse=parse_class_weights,
         is_allowed=_are_class_weights,
