@@ -44,7 +44,7 @@ initializes, traces the decoding, loads the network, and compiles its kernels in
     "Inception v3, phase by phase": """\
 The network is a stand-in of real size: the architecture, tensors and operations of the published graph, with random weights.
 Its speed is meaningful, its accuracy is not.""",
-    "Number formats": "bfloat16 is faster only on processors with AMX; on others, the command says so.",
+    "Number formats": "bfloat16 is faster only on processors with AMX. A format that the processor ignores is an error.",
 }
 
 

@@ -55,13 +55,13 @@ def test_links_to_headings_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_are_named_exist(page: Path) -> None:
-    """A path in the code, such as `retrain/pipeline.py`, or `retrain/data/` for a folder."""
+    # Such as `retrain/pipeline.py`, or `retrain/data/` for a folder.
     paths = re.findall(r"`((?:retrain|label_image|scripts|benchmarks|tests)/[\w./]*)`", text_of(page))
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_programs_that_are_named_exist(page: Path) -> None:
-    """A module after `python -m`, of the packages here."""
+    # The module after `python -m`, if it is of this repository.
     modules = set(re.findall(r"python3? -m ((?:retrain|label_image|scripts|benchmarks|tests)[\w.]*\w)", text_of(page)))
     assert [module for module in modules if importlib.util.find_spec(module) is None] == []
