@@ -1,1 +1,1 @@
-"""Measurements: they print ratios, and assert nothing."""
+"""Benchmarks: they print ratios, and assert nothing."""

@@ -1,8 +1,8 @@
-"""Speed of making bottlenecks, and of labelling, as a share of what the machine can do.
+"""Benchmark of bottlenecks and labelling against the highest rate that the machine allows.
 
     python -m benchmarks.bounds --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 
-Measures, in one process and several times in turn, the photos a second of decoding alone, of the network alone, and of both with
+Measures in one process, several times in turn, the photos per second of decoding alone, of the network alone, and of both with
 the cache written. Decoding and the network share the same cores, so together they can reach 1 / (1 / decoding + 1 / network).
 """
 
@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.common import machine, parser_with, spread, table
+from benchmarks.common import machine, parser_with, spread
 from retrain.data.image_folder import ImageLists, create_image_lists
+from retrain.evaluation.tables import markdown_table
 from retrain.process.command import load_tensorflow
 
 
@@ -21,7 +22,7 @@ def main() -> None:
     """Print the table."""
     parser = parser_with("image_dir", "model_dir", "architecture")
     parser.add_argument("--runs", type=int, default=5, help="Runs of each part.")
-    parser.add_argument("--photos", type=int, default=600, help="Largest number of photos.")
+    parser.add_argument("--photos", type=int, default=600, help="Greatest number of photos.")
     args = parser.parse_args()
     load_tensorflow()
     lists = create_image_lists(args.image_dir, 10, 10)
@@ -30,7 +31,7 @@ def main() -> None:
     parts = _parts(lists, args.architecture, args.model_dir)
     rates: dict[str, list[float]] = {name: [] for name in parts}
     for part in parts.values():
-        part()  # The first time of everything costs more; the phases of benchmarks.phases count it, here it would blur the bound.
+        part()  # The first run of each part is slower. benchmarks.phases includes it; here it would distort the bound.
     for _ in range(args.runs):
         for name, part in parts.items():
             start = time.perf_counter()
@@ -42,8 +43,8 @@ def main() -> None:
     rows.insert(2, ["bound of both together", spread(bound)])
     rows.append(["bottlenecks ÷ bound", spread([a / b for a, b in zip(making, bound, strict=True)], 2)])
     rows.append(["labelling ÷ bottlenecks", spread([a / b for a, b in zip(labelling, making, strict=True)], 2)])
-    print(f"{args.architecture}, {len(lists.images)} photos, on {machine()}; median, least and most of {args.runs} runs.\n")
-    print(table(["part", "photos a second"], rows))
+    print(f"{args.architecture}, {len(lists.images)} photos, on {machine()}; median, minimum and maximum of {args.runs} runs.\n")
+    print(markdown_table(["part", "photos per second"], rows))
 
 
 def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Callable[[], None]]:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: timed subprocesses, ratios with their spread, tables."""
+"""Timed subprocesses, and the texts that the benchmarks print: medians with their range, ratios, the machine."""
 
 import argparse
 import dataclasses
@@ -13,18 +13,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from retrain.evaluation.tables import markdown_table
+
+table = markdown_table  # The name that benchmarks.precision imports.
 ROOT = Path(__file__).resolve().parents[1]
 FLAG_HELP = {
-    "image_dir": "Folder that holds one folder of photos for each class.",
-    "model_dir": "Folder that holds the networks' archives.",
-    "work_dir": "Folder for everything that is written.",
+    "image_dir": "Folder with one folder of photos for each class.",
+    "model_dir": "Folder of the networks' archives.",
+    "work_dir": "Folder for all output.",
     "architecture": "The network.",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run of a command: its wall time in seconds, the seconds of its phases, and what it printed."""
+    """One run of a command: its wall time in seconds, the seconds of its phases, and its output."""
 
     wall: float
     phases: dict[str, float]
@@ -32,7 +35,7 @@ class Run:
 
 
 def parser_with(*names: str) -> argparse.ArgumentParser:
-    """A parser of the flags of these names, all required."""
+    """Return a parser of the flags of these names, all required."""
     parser = argparse.ArgumentParser()
     for name in names:
         parser.add_argument(f"--{name}", required=True, help=FLAG_HELP[name])
@@ -40,20 +43,20 @@ def parser_with(*names: str) -> argparse.ArgumentParser:
 
 
 def run_original(**flags: Any) -> Run:
-    """Runs the plain version of the original."""
+    """Run the reimplementation of the original in benchmarks/original.py."""
     wall, output = timed([sys.executable, "-m", "benchmarks.original", *as_arguments(flags)])
     return Run(wall, json.loads(output.splitlines()[-1]), output)
 
 
 def run_ours(**flags: Any) -> Run:
-    """Runs `python -m retrain`; the phases are those of its own last line of times."""
+    """Run `python -m retrain`; the phases are read from the last line of its log."""
     wall, output = timed([sys.executable, "-m", "retrain", *as_arguments(flags)])
     phases = {name: float(seconds) for name, seconds in re.findall(r"(\w+) ([\d.]+) s", output.splitlines()[-1])}
     return Run(wall, phases, output)
 
 
 def timed(command: Sequence[str]) -> tuple[float, str]:
-    """Wall time in seconds, and stdout and stderr together. Ends the program where the command fails."""
+    """Return the wall time in seconds, and stdout and stderr together. Ends the program if the command fails."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
     done = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
@@ -64,28 +67,22 @@ def timed(command: Sequence[str]) -> tuple[float, str]:
 
 
 def as_arguments(flags: dict[str, Any]) -> list[str]:
-    """`{"steps": 5, "distort": True}` → `["--steps=5", "--distort"]`."""
+    """Return `["--steps=5", "--distort"]` for `{"steps": 5, "distort": True}`."""
     return [f"--{name}" if value is True else f"--{name}={value}" for name, value in flags.items()]
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """`median (least to most)`."""
+    """Return `median (minimum to maximum)`."""
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def ratios(originals: Sequence[float], ours: Sequence[float]) -> list[float]:
-    """How many times as fast, pair by pair."""
+    """Return the original's time divided by this project's, pair by pair."""
     return [a / b for a, b in zip(originals, ours, strict=True)]
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def machine() -> str:
-    """The processor and the number of its cores."""
+    """Return the processor's name and its number of cores."""
     try:
         model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     except OSError:

@@ -1,16 +1,17 @@
-"""What --fine_tune_steps gains in accuracy, seed by seed, and what it costs.
+"""Benchmark of --fine_tune_steps: the gain in test accuracy, seed by seed, and its cost in time.
 
     python -m benchmarks.fine_tune --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128 --steps 300
 
-prints a table in Markdown. Both accuracies of a row are from the log of one run of the real command: that of the head on the
-network as it came, and that of the exported graph. The split of the photos is the same for all seeds.
+prints a Markdown table. Both accuracies of a row are from the log of one run of the real command: that of the head on the
+unchanged network, and that of the exported graph. The split of the photos is the same for all seeds.
 """
 
 import re
 import sys
 import tempfile
 
-from benchmarks.common import machine, parser_with, run_ours, spread, table
+from benchmarks.common import machine, parser_with, run_ours, spread
+from retrain.evaluation.tables import markdown_table
 
 BEFORE = re.compile(r"(?m)^Test accuracy before fine-tuning = ([\d.]+)% \(N=(\d+)\)$")
 AFTER = re.compile(r"(?m)^Final test accuracy = ([\d.]+)% \(N=(\d+)\)$")
@@ -18,13 +19,13 @@ COST = re.compile(r"(?m)^Fine-tuned (\d+) weights .* \((\d+) ms a step\); those 
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = parser_with("image_dir", "model_dir", "architecture")
-    parser.add_argument("--steps", type=int, required=True, help="Steps of fine-tuning.")
-    parser.add_argument("--seeds", type=int, default=5, help="How many seeds, from 1 on.")
+    parser.add_argument("--steps", type=int, required=True, help="Number of fine-tuning steps.")
+    parser.add_argument("--seeds", type=int, default=5, help="Number of seeds, counted from 1.")
     parser.add_argument("flags", nargs="*", help="More flags of `python -m retrain`, as NAME=VALUE.")
     args = parser.parse_args()
-    rows, before, after, seconds, right = [], [], [], [], [0, 0, 0]
+    rows, before, after, seconds, correct = [], [], [], [], [0, 0, 0]
     with tempfile.TemporaryDirectory() as work:
         for seed in range(1, args.seeds + 1):
             run = run_ours(
@@ -45,17 +46,17 @@ def main() -> None:
             before.append(float(first))
             after.append(float(last))
             seconds.append(run.phases["fine_tuning"])
-            for place, number in enumerate(
+            for column, number in enumerate(
                 (round(float(first) * int(count) / 100), round(float(last) * int(count) / 100), int(count))
             ):
-                right[place] += number
+                correct[column] += number
             rows.append([str(seed), f"{first}%", f"{last}%", kept, milliseconds, f"{run.phases['fine_tuning']:.0f}"])
             print(*rows[-1], file=sys.stderr, flush=True)
-    rows.append(["median (least to most)", spread(before), spread(after), "", "", spread(seconds, 0)])
+    rows.append(["median (min to max)", spread(before), spread(after), "", "", spread(seconds, 0)])
     rows.append(["mean", f"{sum(before) / len(before):.1f}%", f"{sum(after) / len(after):.1f}%", "", "", ""])
-    rows.append(["right of all", f"{right[0]} of {right[2]}", f"{right[1]} of {right[2]}", "", "", ""])
+    rows.append(["correct in total", f"{correct[0]} of {correct[2]}", f"{correct[1]} of {correct[2]}", "", "", ""])
     print(f"{args.architecture}, {args.steps} steps, {machine()}\n")
-    print(table(["seed", "frozen", "fine-tuned", "steps kept", "ms a step", "seconds"], rows))
+    print(markdown_table(["seed", "frozen", "fine-tuned", "steps kept", "ms per step", "seconds"], rows))
 
 
 if __name__ == "__main__":

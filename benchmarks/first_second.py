@@ -1,4 +1,4 @@
-"""Time of each part of making the first bottlenecks, in a process that has just loaded TensorFlow.
+"""Times of each part of making the first bottlenecks, in a process that has just loaded TensorFlow.
 
 python -m benchmarks.first_second --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 """
@@ -8,9 +8,10 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from benchmarks.common import machine, parser_with, table
+from benchmarks.common import machine, parser_with
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.data.image_folder import create_image_lists
+from retrain.evaluation.tables import markdown_table
 from retrain.process.command import load_tensorflow
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     marks = Marks()
 
     def network() -> BatchFunction:
-        marks("decoding begun")
+        marks("decoding set up and started")
         run = backbone.run
         marks("network loaded")
         return marked(run, marks)
@@ -40,7 +41,7 @@ def main() -> None:
         Extractor(images, cache, network, chosen.input_spec).bottlenecks(range(len(images)))
     marks("last files written")
     print(f"{args.architecture}, {len(images)} photos, on {machine()}; seconds of wall and of processor time since the start.\n")
-    print(table(["", "wall", "processor"], [[name, f"{wall:.3f}", f"{cpu:.3f}"] for name, wall, cpu in marks.rows]))
+    print(markdown_table(["", "wall", "processor"], [[name, f"{wall:.3f}", f"{cpu:.3f}"] for name, wall, cpu in marks.rows]))
 
 
 def marked(run: BatchFunction, mark: Callable[[str], None]) -> BatchFunction:
@@ -58,7 +59,7 @@ def marked(run: BatchFunction, mark: Callable[[str], None]) -> BatchFunction:
 
 
 class Marks:
-    """Times of what was done, since the start."""
+    """Names of the parts that are done, each with the wall time and the processor time since the start, in seconds."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), _cpu_seconds()

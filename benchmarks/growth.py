@@ -1,8 +1,8 @@
-"""Time and memory of loading the cache and of training, for growing numbers of images.
+"""Benchmark of loading the cache and of training, against the number of images.
 
     python -m benchmarks.growth --counts 1000,10000,100000 --bottleneck_size 2048
 
-Writes bottleneck files of random numbers for each count, loads them, each count in a process of its own, and trains 4,000 steps.
+For each count, writes bottleneck files of random numbers, loads them in a process of its own, and trains 4,000 steps.
 """
 
 import argparse
@@ -21,8 +21,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from benchmarks.common import ROOT, machine, table
+from benchmarks.common import ROOT, machine
 from retrain.data.image_folder import LabelledImage
+from retrain.evaluation.tables import markdown_table
 
 N_CLASSES = 5
 N_STEPS = 4000
@@ -33,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--counts", default="1000,3000,10000,30000,100000")
     parser.add_argument("--bottleneck_size", type=int, default=2048)
-    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "COUNT"), help="Used by the program itself.")
+    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "COUNT"), help="Internal: measure one count in this process.")
     args = parser.parse_args()
     if args.one:
         print(json.dumps(_one(args.one[0], int(args.one[1]), args.bottleneck_size)))
@@ -51,8 +52,8 @@ def main() -> None:
     finally:
         shutil.rmtree(folder)
     print(f"Bottlenecks of {args.bottleneck_size} values, {N_CLASSES} classes, on {machine()}.\n")
-    heads = ["images", "loading, s", "µs an image", "memory ÷ array", f"{N_STEPS:,} steps, s"]
-    print(table(heads, rows))
+    heads = ["images", "loading, s", "µs per image", "memory ÷ array", "4,000 steps, s"]
+    print(markdown_table(heads, rows))
 
 
 def _row(count: int, loading: float, memory: float, training: float) -> list[str]:
@@ -66,7 +67,7 @@ def _image(folder: str, number: int) -> LabelledImage:
 
 
 def _write_cache(folder: str, count: int, size: int) -> None:
-    """Write the files that are missing. A thousand different ones are enough: no reader notices that they repeat."""
+    """Write the missing files. Their texts repeat after a thousand files, which the reader does not notice."""
     from retrain.bottlenecks.cache import BottleneckCache, format_values
 
     rng = np.random.default_rng(0)
@@ -81,7 +82,7 @@ def _write_cache(folder: str, count: int, size: int) -> None:
 
 
 def _one(folder: str, count: int, size: int) -> dict[str, float]:
-    """Return the seconds of loading and training, and the memory that loading added at its peak, over the array's size."""
+    """Return the seconds of loading and of training, and the peak memory added by loading divided by the size of the array."""
     from retrain.bottlenecks.cache import BottleneckCache
     from retrain.bottlenecks.extract import Extractor
     from retrain.data.image_folder import ImageLists
@@ -95,12 +96,12 @@ def _one(folder: str, count: int, size: int) -> dict[str, float]:
 
     images = [_image(folder, number) for number in range(count)]
     cache = BottleneckCache(folder, "random", size, "")
-    before, watch = _peak_bytes(), ChildrenWatch()
-    watch.start()
+    before, children = _peak_bytes(), ChildrenMemory()
+    children.start()
     start = time.perf_counter()
     bottlenecks = Extractor(images, cache, _no_network, InputSpec(1, 1, 0, 1)).bottlenecks(range(count))
     loading = time.perf_counter() - start
-    memory = (_peak_bytes() - before + watch.peak_bytes) / bottlenecks.values.nbytes
+    memory = (_peak_bytes() - before + children.peak_bytes) / bottlenecks.values.nbytes
     labels = tuple(f"class{number}" for number in range(N_CLASSES))
     options, rngs = HeadOptions(how_many_training_steps=N_STEPS, train_batch_size=100), RandomGenerators(0)
     data = make_dataset(ImageLists(labels, labels, tuple(images)), bottlenecks, bottlenecks.failed)
@@ -116,14 +117,14 @@ def _no_network() -> NoReturn:
 
 
 def _peak_bytes() -> int:
-    """Return the peak memory of this process."""
+    """Return the peak memory of this process in bytes."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-class ChildrenWatch(threading.Thread):
-    """Watch of the peak memory of all children of this process together, in bytes, while it runs.
+class ChildrenMemory(threading.Thread):
+    """Thread that records the peak memory of all children of this process together, in bytes.
 
-    Not from getrusage: that counts the moment between fork and exec, when a child still looks as large as its parent.
+    getrusage is not used: it includes the moment between fork and exec, when a child still looks as large as its parent.
     """
 
     def __init__(self) -> None:

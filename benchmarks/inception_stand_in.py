@@ -1,4 +1,4 @@
-"""Writes an archive like that of Inception of 2015, of real size, with random weights.
+"""Stand-in for the archive of Inception of 2015: the same files in the real size, with random weights.
 
 python -m benchmarks.inception_stand_in FOLDER
 """

@@ -1,7 +1,7 @@
-"""The original's way of working, written plainly: what this project's speed is compared with.
+"""Plain reimplementation of the original's method, with which the speed of this project is compared.
 
-One photo per session call, a text file per bottleneck, every training step reads and parses its batch's files again, runs one
-step and writes all summaries. Written from a description of what the original does, with TensorFlow's version 1 interface.
+One photo per session call, one text file per bottleneck; every training step reads and parses the files of its batch again, runs
+one step and writes all summaries. Written from a description of the original, with TensorFlow's version 1 interface.
 
     python -m benchmarks.original --image_dir flowers --model_dir models --work_dir /tmp/original --steps 4000
 
@@ -27,7 +27,7 @@ v1 = tf.compat.v1
 
 
 class Original:
-    """A session that holds the network, the decoding before it and the head after it."""
+    """Session with the decoding, the network and the head."""
 
     def __init__(self, architecture: Architecture, graph_bytes: bytes, work_dir: str, n_classes: int) -> None:
         self.architecture = architecture
@@ -46,7 +46,7 @@ class Original:
             name: v1.summary.FileWriter(os.path.join(work_dir, "summaries", name), self.session.graph)
             for name in ("train", "validation")
         }
-        self.session.run(self.initialise)
+        self.session.run(self.initialize)
 
     def _add_decoding(self) -> None:
         spec = self.architecture.input_spec
@@ -56,7 +56,7 @@ class Original:
         self.decoded = tf.multiply(resized - spec.mean, 1.0 / spec.std)
 
     def _add_distortions(self) -> None:
-        """Crop 10%, scale 10%, brightness 10% and mirror, the flags of the benchmark."""
+        """Add a crop of 10%, a scale of 10%, a brightness of 10% and mirroring: the distortions of the benchmark."""
         spec = self.architecture.input_spec
         self.distorted_jpeg = v1.placeholder(tf.string)
         decoded = tf.expand_dims(tf.cast(tf.io.decode_jpeg(self.distorted_jpeg, channels=3), tf.float32), 0)
@@ -86,7 +86,7 @@ class Original:
         v1.summary.scalar("cross_entropy_1", self.loss)
         v1.summary.scalar("accuracy_1", self.accuracy)
         self.merged = v1.summary.merge_all()
-        self.initialise = v1.global_variables_initializer()
+        self.initialize = v1.global_variables_initializer()
 
     def _summarise(self, name: str, variable: Any) -> None:
         mean = tf.reduce_mean(variable)
@@ -97,7 +97,7 @@ class Original:
         v1.summary.histogram(f"{name}/histogram", variable)
 
     def read_or_make(self, image: LabelledImage) -> list[float]:
-        """The bottleneck of an image, through its text file."""
+        """Return the bottleneck of an image, read from its text file, which is made first if it is missing."""
         path = os.path.join(self.cache, image.folder, f"{image.file_name}_{self.architecture.name}.txt")
         if not os.path.exists(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -110,13 +110,13 @@ class Original:
             return [float(part) for part in text.read().split(",")]
 
     def distort(self, image: LabelledImage) -> Any:
-        """The bottleneck of a distorted image."""
+        """Return the bottleneck of a distorted image."""
         with open(image.path, "rb") as file:
             pixels = self.session.run(self.distorted, {self.distorted_jpeg: file.read()})
         return np.squeeze(self.session.run(self.bottleneck, {self.input: pixels}))
 
     def train(self, lists: ImageLists, steps: int, distort: bool) -> None:
-        """All steps, each with 100 draws; an evaluation every 10."""
+        """Train for this many steps on batches of 100 images, with an evaluation every 10 steps."""
         training, validation = _by_class(lists, "training"), _by_class(lists, "validation")
         for step in range(steps):
             batch = _draw(training)
@@ -134,7 +134,7 @@ class Original:
             writer.close()
 
     def export(self, path: str) -> None:
-        """Writes the graph. The size is that of the real one; which nodes are in it does not matter for the time."""
+        """Write the graph. It has the size of the real one; its nodes differ, which does not matter for the time."""
         with open(path, "wb") as file:
             file.write(self.session.graph.as_graph_def().SerializeToString())
 
@@ -148,7 +148,7 @@ def _draw(by_class: list[list[LabelledImage]]) -> list[LabelledImage]:
 
 
 def main() -> None:
-    """Runs the phases and prints their seconds."""
+    """Run the phases and print their seconds."""
     parser = parser_with("image_dir", "model_dir", "work_dir", "architecture")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--distort", action="store_true")

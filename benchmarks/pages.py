@@ -1,4 +1,4 @@
-"""Pages of the documentation that consist of commands and what they print."""
+"""Pages of the documentation that consist of commands and their output."""
 
 import shlex
 import subprocess
@@ -14,14 +14,14 @@ Commands = Sequence[Sequence[str]]
 def write_page(
     page: Path, introduction: str, parts: Mapping[str, Commands], remarks: Mapping[str, str], only: str | None
 ) -> None:
-    """Runs the commands of each part and writes the page, part by part, so that what was measured is kept.
+    """Run the commands of each part and write the page. It is written after each part, so that an interruption loses no results.
 
     Args:
         page: a Markdown file.
-        introduction: its title and what stands before the first part.
-        parts: by title, what follows `python -m`; the page shows what each prints on stdout.
-        remarks: what to say at the beginning of a part, by its title.
-        only: the title of the one part to run; the others are kept as they stand. None runs all.
+        introduction: the title and the text before the first part.
+        parts: the arguments of `python -m` of each command, by the title of its part; the page shows their stdout.
+        remarks: the text at the beginning of a part, by its title.
+        only: the title of the one part to run; the others are kept. None runs all.
     """
     sections = _read(page)
     for title, commands in parts.items():
@@ -44,7 +44,7 @@ def _section(title: str, remark: str, commands: Commands) -> str:
 
 
 def _read(page: Path) -> dict[str, str]:
-    """The sections of the page as it stands, by title."""
+    """Return the sections of the existing page by title."""
     if not page.exists():
         return {}
     _, *sections = page.read_text(encoding="utf-8").split("\n## ")

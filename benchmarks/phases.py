@@ -1,8 +1,8 @@
-"""Speed of the real command beside the original's way of working, phase by phase, on the same photos in turn.
+"""Benchmark of the real command against the original's method, phase by phase, on the same photos, in turn.
 
     python -m benchmarks.phases --image_dir flower_photos --model_dir models --architecture mobilenet_0.25_128
 
-prints a table in Markdown.
+prints a Markdown table.
 """
 
 import argparse
@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.common import Run, machine, parser_with, ratios, run_original, run_ours, spread, table
+from benchmarks.common import Run, machine, parser_with, ratios, run_original, run_ours, spread
 from retrain.data.image_folder import create_image_lists
+from retrain.evaluation.tables import markdown_table
 
 DISTORTIONS = {"flip_left_right": True, "random_crop": 10, "random_scale": 10, "random_brightness": 10}
 
@@ -23,9 +24,9 @@ def main() -> None:
     """Run the pairs and print the table."""
     parser = parser_with("image_dir", "model_dir", "architecture")
     parser.add_argument("--runs", type=int, default=3, help="Pairs of runs.")
-    parser.add_argument("--steps", type=int, default=4000, help="Training steps; 0 leaves them out.")
-    parser.add_argument("--distorted_steps", type=int, default=200, help="Training steps with distortions; 0 leaves them out.")
-    parser.add_argument("--repeat", type=int, default=1, help="Number of links to each photo.")
+    parser.add_argument("--steps", type=int, default=4000, help="Training steps; 0 skips this part.")
+    parser.add_argument("--distorted_steps", type=int, default=200, help="Training steps with distortions; 0 skips this part.")
+    parser.add_argument("--repeat", type=int, default=1, help="Number of copies of each photo, as links.")
     args = parser.parse_args()
     with _repeated(args.image_dir, args.repeat) as image_dir:
         _measure(args, image_dir)
@@ -55,8 +56,8 @@ def _measure(args: argparse.Namespace, image_dir: str) -> None:
         [row, spread([a for a, _ in seconds], 2), spread([b for _, b in seconds], 2), spread(ratios(*zip(*seconds, strict=True)))]
         for row, seconds in pairs.items()
     ]
-    print(f"{args.architecture} on {machine()}; medians of {args.runs} pairs of runs, least and most in brackets.\n")
-    print(table(["work", "the original's way, s", "this project, s", "times as fast"], rows))
+    print(f"{args.architecture} on {machine()}; medians of {args.runs} pairs of runs, minimum and maximum in brackets.\n")
+    print(markdown_table(["work", "the original's way, s", "this project, s", "times as fast"], rows))
 
 
 def _pair(common: dict[str, str], theirs: Path, mine: Path, steps: int, distort: bool = False) -> tuple[Run, Run]:
@@ -75,14 +76,14 @@ def _pair(common: dict[str, str], theirs: Path, mine: Path, steps: int, distort:
 
 
 def _phase(pair: tuple[Run, Run], phase: str) -> tuple[float, float]:
-    """Return the seconds of a phase in both. The original evaluates as a part of training."""
+    """Return the seconds of a phase in both. Training includes the final test, which the original runs as a part of it."""
     ours = pair[1].phases
     return pair[0].phases[phase], ours[phase] + (ours["evaluation"] if phase == "training" else 0)
 
 
 @contextmanager
 def _repeated(image_dir: str, times: int) -> Iterator[str]:
-    """Yield the folder itself, or one in which each photo is linked `times` times."""
+    """Yield the folder itself, or a temporary one in which each photo is linked `times` times."""
     if times == 1:
         yield image_dir
         return

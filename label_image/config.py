@@ -13,7 +13,7 @@ GRAPH = "tf_files/retrained_graph.pb"
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierOptions(NetworkInputOptions):
-    """What the user states about a classifier; None leaves it to the metadata, or to what can be inferred."""
+    """Options of a classifier. None uses the metadata of the graph, or else an inferred value."""
 
     output_layer: str | None = flag("Name of the output in the graph.", None, shown_default=FROM_METADATA)
     labels: str | None = flag(

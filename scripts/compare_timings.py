@@ -1,4 +1,7 @@
-"""Two runs' times beside each other: `python -m scripts.compare_timings cpu.json gpu.json`, files that --timing_report wrote."""
+"""Comparison of the times of two runs, from files that --timing_report wrote.
+
+python -m scripts.compare_timings cpu.json gpu.json
+"""
 
 import json
 import sys
@@ -10,17 +13,18 @@ if not __package__:  # Run as a file: this folder comes first then, and has file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrain.errors import FlagError
+from retrain.evaluation.tables import markdown_table
 from retrain.options.flags import Parser
 from retrain.process.command import end, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints a line for each phase with its time in both runs, and how many times as fast the second one was."""
+    """Print a line for each phase: its time in both runs, and how many times as fast the second one was."""
 
     def command() -> int:
-        parser = Parser(prog="python -m scripts.compare_timings", description="Two runs' times beside each other.")
-        parser.add_argument("first", help="File that --timing_report wrote.")
-        parser.add_argument("second", help="The same of another run.")
+        parser = Parser(prog="python -m scripts.compare_timings", description="Compare the times of two runs.")
+        parser.add_argument("first", help="File that --timing_report wrote in the first run.")
+        parser.add_argument("second", help="File that --timing_report wrote in the second run.")
         args = parser.parse_args(argv)
         print(compared(read_report(args.first), read_report(args.second)))
         return 0
@@ -29,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_report(path: str) -> dict[str, Any]:
-    """A report as `Timings.to_json` made it. Raises FlagError where it is none."""
+    """Return a report that `Timings.to_json` made. Raises FlagError for a file that is no such report."""
     try:
         with open(path, encoding="utf-8") as file:
             report = json.load(file)
@@ -39,18 +43,18 @@ def read_report(path: str) -> dict[str, Any]:
     except OSError as error:
         raise FlagError(f"{path} cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FlagError(f"{path} is no report of times: give a file that --timing_report wrote.") from error
+        raise FlagError(f"{path} is not a timing report. Give a file that --timing_report wrote.") from error
 
 
 def compared(first: dict[str, Any], second: dict[str, Any]) -> str:
-    """What each run was, and a table in Markdown; the ratio is that of rates, where there are any, else of times."""
+    """Return a description of each run and a Markdown table, with the ratio of the rates, or of the times if there are none."""
     lines = [f"{number}: {_described(report)}" for number, report in (("first", first), ("second", second))]
-    lines += ["", "| phase | first | second | times as fast |", "| --- | --- | --- | --- |"]
-    for name, phase in first["phases"].items():
-        other = second["phases"].get(name)
-        if other:
-            lines.append(f"| {name} | {_shown(phase)} | {_shown(other)} | {_ratio(phase, other)} |")
-    return "\n".join(lines)
+    rows = [
+        [name, _shown(phase), _shown(other), _ratio(phase, other)]
+        for name, phase in first["phases"].items()
+        if (other := second["phases"].get(name))
+    ]
+    return "\n".join([*lines, "", markdown_table(["phase", "first", "second", "times as fast"], rows)])
 
 
 def _described(report: dict[str, Any]) -> str:

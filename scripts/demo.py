@@ -1,8 +1,8 @@
-"""The whole job in one command, on what the repository carries: `python3 -m scripts.demo`.
+"""Demonstration of the whole job, with nothing but the repository: `python3 -m scripts.demo`.
 
-Makes an environment in `.venv`, installs the project there, draws flower pictures, trains on them with the bundled network,
-labels a picture that training has not seen, and ends with the command that shows the training in TensorBoard. Needs Python and
-a package registry, nothing else; so this file imports nothing but the standard library.
+Creates a virtual environment in `.venv`, installs the project there, draws flower pictures, trains on them with the bundled
+network, labels a picture that was not used in training, and prints the command that shows the training in TensorBoard. It needs
+only Python and a package registry, so this file imports only the standard library.
 """
 
 import os
@@ -16,7 +16,7 @@ SUMMARIES = "tf_files/training_summaries/demo"
 
 
 def main() -> int:
-    """Runs the steps, each shown before it starts; returns the exit code of the first that fails, or 0."""
+    """Run the steps, each shown before it starts; return 0. A step that fails ends the program with its exit code."""
     python = in_environment(".")
     training = ["--image_dir", PICTURES, "--architecture", "tiny_resnet_128", "--bottleneck_dir", "tf_files/bottlenecks"]
     outputs = ["--output_graph", GRAPH, "--output_labels", LABELS, "--summaries_dir", SUMMARIES]
@@ -25,7 +25,7 @@ def main() -> int:
     run(python, "-m", "retrain", *training, *outputs, "--how_many_training_steps", "500", "--eval_step_interval", "100")
     run(python, "-m", "label_image", "--graph", GRAPH, "--image", f"{NEW_PICTURES}/sunflowers/sunflowers_0000.jpg")
     tensorboard = os.path.join(os.path.dirname(python), "tensorboard")
-    print(f"\nTo see how it learnt:\n  {tensorboard} --logdir {SUMMARIES}")
+    print(f"\nTo see the training in TensorBoard:\n  {tensorboard} --logdir {SUMMARIES}")
     return 0
 
 

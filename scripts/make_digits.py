@@ -1,4 +1,4 @@
-"""Writes scikit-learn's handwritten digits as images to train on: 1,797 pictures in the classes 0 to 9.
+"""Handwritten digits of scikit-learn as images to train on: 1,797 pictures in the classes 0 to 9.
 
     python -m scripts.make_digits tf_files/digits
     python -m retrain --image_dir tf_files/digits --architecture pixels_28 --hidden_units 128 --dropout 0.2
@@ -25,15 +25,15 @@ from retrain.files import write_atomically
 from retrain.options.flags import Parser
 from retrain.process.command import run_command
 
-SIDE = 28  # Pixels, as in MNIST and as `pixels_28` takes.
+SIDE = 28  # Pixels, as in MNIST, and the input size of `pixels_28`.
 HIGHEST_LEVEL = 16
 
 
 def load_digits() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """The pictures, float64 [1797, 8, 8] with levels 0 to 16, and which digit each is, int64 [1797].
+    """Return the pictures, float64 [1797, 8, 8] with levels 0 to 16, and the digit of each, int64 [1797].
 
     Raises:
-        RetrainError: scikit-learn, which carries them, is not installed.
+        RetrainError: scikit-learn, which contains them, is not installed.
     """
     try:
         from sklearn import datasets
@@ -44,7 +44,7 @@ def load_digits() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
 
 
 def encode_digit(levels: npt.NDArray[np.float64]) -> bytes:
-    """The PNG file, 28 × 28 grey pixels, of a picture of levels 0 to 16, float64 [8, 8]; white on black as in MNIST."""
+    """Return the PNG file, 28 × 28 grey pixels, of a picture of levels 0 to 16, float64 [8, 8]; white on black as in MNIST."""
     pixels = np.rint(levels * (255 / HIGHEST_LEVEL)).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR).save(file, "PNG")
@@ -52,7 +52,12 @@ def encode_digit(levels: npt.NDArray[np.float64]) -> bytes:
 
 
 def make_digits(folder: str) -> int:
-    """Writes `<folder>/<digit>/digit_<index>.png`; gives how many. Raises OSError where that cannot be, or RetrainError."""
+    """Write `<folder>/<digit>/digit_<index>.png`; return the number of files.
+
+    Raises:
+        OSError: a file cannot be written.
+        RetrainError: scikit-learn is not installed.
+    """
     images, digits = load_digits()
     for digit in sorted(set(digits.tolist())):
         os.makedirs(os.path.join(folder, str(digit)), exist_ok=True)
@@ -62,11 +67,11 @@ def make_digits(folder: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the pictures; returns 0, 1 where they cannot be written or had, or 2 for a wrong command line."""
+    """Write the pictures; return 0, 1 if scikit-learn is missing or a file cannot be written, or 2 for a wrong command line."""
 
     def command() -> int:
-        parser = Parser(prog="python -m scripts.make_digits", description="Writes scikit-learn's handwritten digits as images.")
-        parser.add_argument("folder", metavar="FOLDER", help="where to put a folder for each digit")
+        parser = Parser(prog="python -m scripts.make_digits", description="Write scikit-learn's handwritten digits as images.")
+        parser.add_argument("folder", metavar="FOLDER", help="Where to write a folder for each digit.")
         folder = parser.parse_args(argv).folder
         print(f"{make_digits(folder)} pictures in 10 classes: {folder}")
         return 0

@@ -1,4 +1,4 @@
-"""The earlier command for sweeps: `python -m scripts.sweep …` is `python -m retrain.sweep …`."""
+"""Earlier name of `python -m retrain.sweep`: `python -m scripts.sweep …` does the same."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,8 @@
-"""Writes the parts of the documentation that are made from the code: `python -m scripts.write_docs`."""
+"""Generator of the documentation that is made from the code: `python -m scripts.write_docs` writes docs/flags.md."""
 
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
@@ -8,40 +10,60 @@ if not __package__:  # Run as a file: this folder comes first then, and has file
 
 from label_image.config import LabelConfig
 from retrain.config import RetrainConfig
+from retrain.evaluation.tables import markdown_table
 from retrain.options.flags import default_text, flags_of, range_text
 
 FLAGS_FILE = Path(__file__).resolve().parents[1] / "docs" / "flags.md"
 INTRODUCTION = """# Every flag
 
-Made from the code by `python -m scripts.write_docs`; a test fails where this page is out of date.
+This page is generated from the code by `python -m scripts.write_docs`; a test fails if it is out of date.
 
 A wrong value ends the command at once, with exit code 2 and a line for each wrong flag, such as
 `error: --validation_percentage must be an integer in [0, 100). Got 120.`
-From Python, the same names are the fields of `retrain.RetrainConfig`.
+
+In Python, the same names are the fields of `retrain.RetrainConfig`, and their values are Python values: `hidden_units=(128, 64)`,
+`class_weights={"daisy": 2}`, and `None` for a flag that is not given.
 """
 
 
 def flags_page() -> str:
-    """The text of docs/flags.md."""
-    tables = [_table("python -m retrain", RetrainConfig), _table("python -m label_image", LabelConfig)]
-    return "\n".join([INTRODUCTION, *tables])
+    """Return the text of docs/flags.md."""
+    commands = {"python -m retrain": RetrainConfig, "python -m label_image": LabelConfig}
+    parts = (part for command, config_class in commands.items() for part in (f"## `{command}`\n", *_sections(config_class)))
+    return "\n".join([INTRODUCTION, *parts])
 
 
-def _table(command: str, config_class: type) -> str:
+def _sections(config_class: type) -> Iterator[str]:
+    """Yield a table for each options class of a configuration, under a heading from the docstring of the class."""
+    flags = flags_of(config_class)
+    for options_class in config_class.__mro__:
+        names = [name for name in vars(options_class).get("__annotations__", {}) if name in flags]
+        if names:
+            heading = "" if options_class is config_class else f"### {_heading(options_class)}\n\n"
+            yield f"{heading}{_table(config_class, names)}\n"
+
+
+def _heading(options_class: type) -> str:
+    """Return `The image folder` for the docstring `Options of the image folder: …`."""
+    topic = re.split("[.:;]", options_class.__doc__ or "")[0].removeprefix("Options of ")
+    return topic[:1].upper() + topic[1:]
+
+
+def _table(config_class: type, names: list[str]) -> str:
     rows = []
-    for name, flag in flags_of(config_class).items():
-        cells = [flag.help, range_text(config_class, name), default_text(config_class, name)]
-        rows.append(f"| `--{name}` | {' | '.join(_plain(cell) for cell in cells)} |")
-    return "\n".join([f"## `{command}`", "", "| flag | meaning | value | default |", "|---|---|---|---|", *rows, ""])
+    for name in names:
+        cells = [flags_of(config_class)[name].help, range_text(config_class, name), default_text(config_class, name)]
+        rows.append([f"`--{name}`", *map(_escaped, cells)])
+    return markdown_table(["flag", "meaning", "value", "default"], rows)
 
 
-def _plain(text: str) -> str:
-    """Brackets and bars would be read as markup."""
+def _escaped(text: str) -> str:
+    """Return the text without characters that Markdown would interpret; a switch has no value on the command line."""
     return text.replace("|", "\\|").replace("[", "\\[").replace("True or False", "a switch")
 
 
 def main() -> int:
-    """Writes the pages; returns 0."""
+    """Write the pages; return 0."""
     FLAGS_FILE.write_text(flags_page(), encoding="utf-8")
     print(FLAGS_FILE)
     return 0

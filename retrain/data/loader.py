@@ -139,7 +139,7 @@ def find_decoders(files: Mapping[int, str]) -> tuple[set[int], dict[int, str]]:
     sizes = decoded_batches(numbered_files(files), lambda path: tf.size(decode(tf.io.read_file(path))), len(files) or 1)
     seen = {index for indices, _ in sizes for index in indices.tolist()}
     for_pillow, failed = set(), {}
-    for index in files.keys() - seen:
+    for index in (index for index in files if index not in seen):
         try:
             decode_with_pillow(read_image(files[index]))
             for_pillow.add(index)

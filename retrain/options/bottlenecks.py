@@ -7,7 +7,7 @@ from retrain.options.flags import LARGEST_BATCH, Options, flag
 
 @dataclass(frozen=True, kw_only=True)
 class BottleneckOptions(Options):
-    """Options of the bottleneck cache, and of filling it."""
+    """Options of the bottleneck cache."""
 
     bottleneck_dir: str = flag("Folder of the cached bottlenecks.", "/tmp/bottleneck")
     bottleneck_batch_size: int | None = flag(

@@ -65,7 +65,7 @@ class HeadOptions(MonitorOptions):
         "Learning rate. lbfgs chooses its own step size.", 0.01, low=0, low_open=True, shown_default="0.01"
     )
     learning_rate_schedule: str = flag(
-        "How the learning rate falls until the last step: constant stays, linear and cosine reach 0, exponential a hundredth.",
+        "Schedule of the learning rate until the last step: constant; linear or cosine to 0; exponential to a hundredth.",
         CONSTANT,
         choices=(CONSTANT, LINEAR, COSINE, EXPONENTIAL),
     )
@@ -90,7 +90,7 @@ class HeadOptions(MonitorOptions):
         "Share of each image's target that is spread evenly over all classes.", 0.0, low=0, high=1, high_open=True
     )
     class_weights: Mapping[str, float] | str | None = flag(
-        "Class weights, such as daisy=2,roses=0.5, others 1; or balanced: larger for classes with fewer images.",
+        "Class weights, such as daisy=2,roses=0.5 (1 for the others), or balanced: larger for classes with fewer images.",
         None,
         parse=parse_class_weights,
         is_allowed=_are_class_weights,

@@ -19,7 +19,7 @@ class ArchiveOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions(ArchiveOptions, NetworkInputOptions):
-    """Options of the pretrained network: which one, from where, and what the user states about its layers."""
+    """Options of the pretrained network: its name or file, its layers, and its number format."""
 
     architecture: str | None = flag(
         "The network: inception_v3, mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized], tiny_resnet_128, "
@@ -34,7 +34,7 @@ class NetworkOptions(ArchiveOptions, NetworkInputOptions):
         "Name of the layer in a local graph whose output is the bottleneck.", None, shown_default=FROM_METADATA
     )
     precision: str = flag(
-        "Number format in which the network computes. Others than float32 are faster on processors with AMX, and less exact.",
+        "Number format of the network's computation. Others than float32 are less exact, and faster on processors with AMX.",
         FLOAT32,
         choices=PRECISIONS,
     )

@@ -1,4 +1,4 @@
-"""Options of a network's input: settings that the user states about it."""
+"""Options of a network's input."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ def _input_number(help_text: str, **limits: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkInputOptions(Options):
-    """Settings of a network's input that the user states; None leaves it to the metadata, or to what can be inferred."""
+    """Options of a network's input. None uses the metadata of the graph, or else a value inferred from its nodes."""
 
     input_layer: str | None = flag("Name of the input in the graph.", None, shown_default=FROM_METADATA)
     input_height: int | None = _input_number("Height of the input, in pixels.", low=1, high=LARGEST_INPUT_SIDE)

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from retrain.evaluation.tables import markdown_table
 from retrain.evaluation.tensorboard import SummaryWriter
 from retrain.files import write_atomically
 from retrain.sweep.plan import Trial
@@ -48,11 +49,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     names = list(outcomes[0].trial.swept)
     heads = [*names, "test accuracy", "validation accuracy", "seeds", "training", "head", "network"]
     rows = [[*values, *_cells(group)] for values, group in by_values.items()]
-    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
-    lines = [heads, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    )
+    return markdown_table(heads, rows, aligned=True)
 
 
 def _cells(group: Sequence[Outcome]) -> list[str]:

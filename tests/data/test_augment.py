@@ -176,6 +176,11 @@ def test_what_tensorflow_cannot_decode_is_left_to_pillow_or_named(tmp_path: Path
     assert find_decoders({}) == (set(), {})
 
 
+def test_failed_images_are_listed_in_the_callers_order(tmp_path: Path) -> None:
+    files = {index: str(tmp_path / f"{index}.jpg") for index in (1, 8, 64)}
+    assert list(find_decoders(files)[1]) == [1, 8, 64]
+
+
 def pixels_themselves(images: FloatArray) -> FloatArray:
     """Return the input as bottlenecks, float32 [B, H, W, 3] → float32 [B, H · W · 3]: a network."""
     return images.reshape(len(images), -1)

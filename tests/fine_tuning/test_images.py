@@ -155,7 +155,17 @@ def test_all_images_gone() -> None:
 
 
 def small_backbone() -> Backbone:
-    return Backbone(Architecture("small", FEED, FETCH, FETCH, D, SIZE, SIZE, 127.5, 127.5, "small.pb"), small_network(), "", 0)
+    spec = InputSpec(SIZE, SIZE, 127.5, 127.5)
+    architecture = Architecture(
+        name="small",
+        input_tensor=FEED,
+        bottleneck_tensor=FETCH,
+        batch_tensor=FETCH,
+        bottleneck_size=D,
+        input_spec=spec,
+        graph_file="small.pb",
+    )
+    return Backbone(architecture, small_network(), "", 0)
 
 
 def examples(indices: Sequence[int]) -> Examples:

@@ -87,7 +87,7 @@ def test_two_reports_are_compared_by_their_rates(tmp_path: Path, capsys: pytest.
 def test_a_file_that_is_no_report(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.json").write_text(text, encoding="utf-8")
     assert compare([str(tmp_path / "a.json"), "b.json"]) == 2
-    expected = f"error: {tmp_path}/a.json is no report of times: give a file that --timing_report wrote.\n"
+    expected = f"error: {tmp_path}/a.json is not a timing report. Give a file that --timing_report wrote.\n"
     assert capsys.readouterr().err == expected
     assert compare([str(tmp_path / "none.json"), "b.json"]) == 2
     assert capsys.readouterr().err == f"error: {tmp_path}/none.json cannot be read (No such file or directory).\n"

@@ -12,9 +12,9 @@ from retrain.arrays import FloatArray
 from retrain.backbones.backbone import Backbone
 from retrain.data.decode import image_from_file
 from retrain.export.classifier import write_graph
-from retrain.head.classifier import TrainedClassifier
 from retrain.graphdef.description import NODE_NAME
 from retrain.graphdef.run import batch_function
+from retrain.head.classifier import TrainedClassifier
 from retrain.head.model import SoftmaxHead
 from retrain.input_spec import InputSpec
 

@@ -1,0 +1,1 @@
+"""Drawn flower pictures of five classes, for `scripts.make_flowers`."""
