@@ -11,11 +11,12 @@ from retrain.data.image_folder import ImageLists
 from retrain.data.loader import how_to_decode
 from retrain.errors import FlagError
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
+from retrain.graphdef import precision_effect
 from retrain.head.resume import Progress
 from retrain.head.trainer import scipy_minimize
 from retrain.options.export_formats import check_packages, export_path
 from retrain.options.head import LBFGS
-from retrain.process.device import check_device, prepare_device
+from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_file, prepare_folder, prepare_new_folder
 from retrain.process.precision import FLOAT32, cache_name, prepare_precision, processor_gains
 
@@ -26,7 +27,7 @@ def prepare(config: RetrainConfig) -> None:
     """Makes ready what the run computes with and writes to. Raises FlagError or OutputError where that cannot be."""
     prepare_precision(config.precision)
     prepare_device(config.device)
-    check_device(config.device)
+    precision_effect.check_processor(config.precision)
     if config.precision != FLOAT32 and not processor_gains():
         logger.warning("This processor has no AMX: --precision=%s will hardly be faster than float32.", config.precision)
     if config.optimizer == LBFGS:
@@ -86,6 +87,8 @@ def begin(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> Prog
 
 def load_bottlenecks(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> Bottlenecks:
     """Of all images, from the cache or made; with distortions not of training images: each step makes its own afresh."""
+    precision_effect.check_processor(config.precision)
+    precision_effect.check_network(config.precision, backbone.graph_def)
     chosen = backbone.architecture
     cache = BottleneckCache(
         config.bottleneck_dir, cache_name(chosen.name, config.precision), chosen.bottleneck_size, backbone.fingerprint

@@ -92,7 +92,7 @@ def machine() -> dict[str, Any]:
 def _gpus() -> Sequence[Any]:
     import tensorflow as tf
 
-    return tf.config.list_physical_devices("GPU")
+    return tf.config.get_visible_devices("GPU")
 
 
 def _processor_name() -> str:

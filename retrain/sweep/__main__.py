@@ -65,10 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         log_to_stderr("INFO")
         prepare_folder("sweep_dir", config.sweep_dir)
         prepare_precision(trials[0].config.precision)
-        prepare_device(trials[0].config.device)
         start = time.perf_counter()
         with training_workers() as workers:
             load_tensorflow()
+            prepare_device(trials[0].config.device)
             outcomes = _run(trials, config.sweep_dir, workers)
         _report(outcomes, config.sweep_dir, time.perf_counter() - start)
         return 0
