@@ -87,10 +87,10 @@ def decoded_batches(dataset: tf.data.Dataset, decode: Callable[..., tf.Tensor], 
 
 
 def run_padded(network: BatchFunction, images: FloatArray, size: int) -> FloatArray:
-    """Runs up to `size` images as a batch of exactly `size`: float32 [B, H, W, 3] → float32 [B, D].
+    """Run up to `size` images as a batch of exactly `size`: float32 [B, H, W, 3] → float32 [B, D].
 
-    With one size of batch the runtime always takes the same path, and an image's bottleneck is the same to the last bit whatever
-    it shares its batch with.
+    With one size of batch the runtime always takes the same path. An image's bottleneck then agrees to 1e-6 of its largest value
+    whatever shares its batch: on some processors, such as those with AVX2 alone, the last bits depend on the index in the batch.
     """
     if len(images) == size:
         return network(images)

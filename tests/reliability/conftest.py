@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.faults import NOTHING, Fault, Faults
+from tests.support.undisturbed import Undisturbed, draw_photos, run_undisturbed
 
 Note = Callable[..., None]
+EVERY = 500  # Steps from one line of the undisturbed run's log to the next.
 
 
 @pytest.fixture
@@ -27,6 +29,21 @@ def note(request: pytest.FixtureRequest) -> Note:
         faults.rows.append(Fault(group, fault, tried, happened, lost))
 
     return add
+
+
+@pytest.fixture(scope="session")
+def crash_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(crash_photos: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Undisturbed:
+    """With all tries it trains for so long that checkpoints are written on the way."""
+    n_steps = 150_000 if request.config.getoption("--long") else 20_000
+    training = [f"--how_many_training_steps={n_steps}", f"--eval_step_interval={EVERY}", "--intermediate_store_frequency=5000"]
+    flags = [f"--image_dir={crash_photos}", "--architecture=tiny_resnet_128", "--random_seed=3", *training]
+    flags.append("--bottleneck_batch_size=4")  # So that bottlenecks come out one after the other, and not all at the end.
+    return run_undisturbed(tmp_path_factory.mktemp("undisturbed"), *flags)
 
 
 FAULTS = pytest.StashKey[Faults]()

@@ -18,9 +18,11 @@ import tensorflow as tf
 
 from tests.conftest import SMALL_CLASSES, SMALL_SPLIT, RunCli
 from tests.reliability.conftest import Note
-from tests.reliability.test_crashes import Running, entries, has_made
-from tests.support.commands import DIRECT, FINAL_WEIGHTS, Outputs, assert_succeeded, bottleneck_counts, step_lines
+from tests.support.commands import DIRECT, FINAL_WEIGHTS, Outputs, assert_succeeded, bottleneck_counts, entries, step_lines
+from tests.support.running import Running
 from tests.support.stand_ins import ARCHIVE, serve_folder, tiny_inception_graph, write_inception_archive
+from tests.support.tolerance import assert_same_bottleneck_file, assert_same_graph
+from tests.support.undisturbed import has_made
 
 pytestmark = pytest.mark.slow
 
@@ -180,13 +182,13 @@ def test_full_while_bottlenecks_are_made(
             )
             kept = sorted((disk.folder / "cache").glob("*/*.txt"))
             for path in kept:
-                assert path.read_bytes() == (healthy.bottlenecks / path.parent.name / path.name).read_bytes()
+                assert_same_bottleneck_file(path, healthy.bottlenecks / path.parent.name / path.name)
             assert leftovers(disk.folder) == [] and not outputs.graph.exists()
             disk.make_room()
             again = run_cli("retrain", *flags)
             assert_succeeded(again)
         assert bottleneck_counts(again.stderr) == (N_SMALL - len(kept), len(kept)) and 0 < len(kept) < N_SMALL
-        assert outputs.graph.read_bytes() == healthy.graph.read_bytes()
+        assert_same_graph(outputs.graph, healthy.graph)
         note(
             f"a disk of the cache that runs out of {what}",
             tried=1,
@@ -314,12 +316,12 @@ def test_read_only_in_the_midst(small_photos: Path, healthy: Outputs, tmp_path: 
         assert re.fullmatch(rf"In the bottleneck cache, {cache}/.* cannot be written \(Read-only file system\)\..*", error)
         kept = entries(cache)
         for path in kept:
-            assert path.read_bytes() == (healthy.bottlenecks / path.parent.name / path.name).read_bytes()
+            assert_same_bottleneck_file(path, healthy.bottlenecks / path.parent.name / path.name)
         disk.make_writable()
         with Running(outputs.folder, *flags) as run:
             assert run.end() == 0, run.log
     assert bottleneck_counts(run.log) == (N_SMALL - len(kept), len(kept))
-    assert outputs.graph.read_bytes() == healthy.graph.read_bytes()
+    assert_same_graph(outputs.graph, healthy.graph)
     note(
         "a disk that becomes read-only while bottlenecks are made",
         tried=1,

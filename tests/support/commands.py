@@ -136,6 +136,11 @@ def read_bottleneck(path: Path) -> npt.NDArray[np.float32]:
     return np.array([float(text) for text in path.read_text(encoding="ascii").split(",")], np.float32)
 
 
+def entries(cache: Path) -> list[Path]:
+    """Return the files of the cached bottlenecks."""
+    return sorted(cache.glob("*/*.txt"))
+
+
 def run_file(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Runs `python FILE ARGS…` with nothing in the environment that would help it find this project."""
     return subprocess.run(
