@@ -11,7 +11,6 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
-from retrain.arrays import FloatArray
 from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import BUNDLED, INCEPTION, Architecture, find_architecture
 from retrain.backbones.download import read_graph_file
@@ -20,7 +19,7 @@ from retrain.graphdef.nodes import node_name, tensor_name
 from retrain.graphdef.rewrite import runnable_copy
 from retrain.graphdef.run import batch_function, bytes_function, parse_graph, read_graph
 from retrain.graphdef.subgraph import subgraph
-from tests.data.test_decode import encoded, noise
+from tests.support.pictures import encoded, noise, pictures
 from tests.support.stand_ins import full_size_inception_graph, run_in_v1_session, tiny_inception_graph
 
 MOBILENET = "mobilenet_0.25_128"
@@ -29,16 +28,6 @@ MOBILENET = "mobilenet_0.25_128"
 @pytest.fixture(scope="module")
 def tiny_inception() -> GraphDef:
     return tiny_inception_graph()
-
-
-def pictures(count: int, size: int, seed: int = 0) -> FloatArray:
-    """Smooth coloured pictures with some noise, float32 [count, size, size, 3] in [-1, 1]."""
-    rng = np.random.default_rng(seed)
-    waves = rng.uniform(0.02, 0.3, (count, 2, 3))
-    places = np.arange(size)
-    rows, columns = (np.sin(places[:, np.newaxis] * waves[:, [axis], :]) for axis in (0, 1))
-    smooth = 0.4 * rows[:, :, np.newaxis] + 0.4 * columns[:, np.newaxis]
-    return (smooth + rng.uniform(-0.2, 0.2, smooth.shape)).astype(np.float32)
 
 
 class Nodes:

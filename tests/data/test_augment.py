@@ -19,7 +19,7 @@ from retrain.data.decode import decode, image_from_bytes
 from retrain.data.loader import how_to_decode
 from retrain.head.batches import rebatch
 from retrain.input_spec import InputSpec
-from tests.data.test_decode import encoded, noise, tf1_resize
+from tests.support.pictures import encoded, noise, tf1_resize
 
 SPEC = InputSpec(height=32, width=48, mean=127.5, std=127.5)
 NOTHING = Distortion(flip_left_right=False, random_crop=0, random_scale=0, random_brightness=0)

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, RunCli
-from tests.integration.test_tensorboard import serving_tensorboard, wait_for
 from tests.support.commands import FLOWERS, MOBILENET, TrainingRun, assert_succeeded, final_test_accuracy, own_environment
+from tests.support.tensorboard import serving_tensorboard, wait_for
 
 pytestmark = pytest.mark.slow
 

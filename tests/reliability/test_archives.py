@@ -26,10 +26,11 @@ from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.errors import ModelError, ModelUnavailableError
 from retrain.export.frozen_graph import MAX_BYTES, check_graph_size
-from tests.backbones.test_download import Answer, answering, archive_of, files_below, link, sending
 from tests.conftest import MOBILENET_ARCHIVE, ROOT, RunCli
 from tests.reliability.conftest import Note
+from tests.support.archives import archive_of, files_below, link
 from tests.support.commands import DIRECT, Outputs, assert_succeeded, bottleneck_counts
+from tests.support.servers import HttpAnswer, answering, sending
 from tests.support.stand_ins import (
     ARCHIVE,
     BOTTLENECK_SIZE,
@@ -105,7 +106,7 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
-def in_turn(*answers: Answer) -> Answer:
+def in_turn(*answers: HttpAnswer) -> HttpAnswer:
     """Gives each answer once."""
     left = iter(answers)
 
@@ -118,7 +119,7 @@ def in_turn(*answers: Answer) -> Answer:
 def test_failed_downloads_leave_nothing_and_the_next_run_starts_afresh(trainer: Trainer, good: Path, note: Note) -> None:
     whole = good.read_bytes()
     half, size = len(whole) // 2, len(whole)
-    faults: dict[str, tuple[Answer, str]] = {
+    faults: dict[str, tuple[HttpAnswer, str]] = {
         "a download cut off half way": (sending(whole[:half], size), f"the connection ended after {half} of {size} bytes"),
         "an HTML page in place of the archive": (sending(PAGE), "what came is no gzip archive, perhaps a page that says why"),
     }

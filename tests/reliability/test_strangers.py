@@ -17,9 +17,9 @@ from tensorflow.python.client import pywrap_tf_session
 from label_image.cli import main as label_image
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.subgraph import FILE_OPS
-from tests.backbones.test_download import files_below
 from tests.conftest import RunCli
 from tests.reliability.conftest import Note
+from tests.support.archives import files_below
 
 ABOUT = Description(("red", "green", "blue"), "input:0", 8, 8, 0.0, 255.0, "final_result:0", "tiny_resnet_128")
 Payload = Callable[[Path], tf.Operation | tf.Tensor | NodeDef]  # Adds to the current graph what is to run.
