@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrain import extract
 from retrain.arrays import FloatArray
+from retrain.bottlenecks import extract
 from retrain.bottlenecks.cache import BottleneckCache, format_values
 from retrain.bottlenecks.extract import cached_bottlenecks
 from retrain.bottlenecks.parallel_read import CHUNK, read_rows

@@ -70,11 +70,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
     ):
         options.add_argument(f"--{flag}")
-    window = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
-    try:
-        yield window
-    finally:
-        window.quit()
+    options.add_argument("--no-proxy-server")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("no_proxy", "localhost,127.0.0.1")  # The driver is on this machine, whatever the environment says.
+        window = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+        try:
+            yield window
+        finally:
+            window.quit()
 
 
 class TestServer:
