@@ -39,7 +39,7 @@ def selections(arguments: Sequence[str]) -> list[list[str]]:
 
 
 def n_processes() -> int:
-    """Return how many processes run tests: one a core, since the start of a command, which most tests wait for, keeps one busy."""
+    """Return how many processes run tests: one a core, since starting a command, much of a test, keeps one core busy."""
     return min(os.cpu_count() or 1, MAX_PROCESSES)
 
 
