@@ -23,7 +23,7 @@ class InceptionRun:
 
 @pytest.fixture(scope="session")
 def flowers_cwd(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder from which the photos' path is `../shared/flower_photos`, wherever they are."""
+    """Make a folder from which the photos' path is `../shared/flower_photos`, wherever they are."""
     folder = tmp_path_factory.mktemp("flowers")
     (folder / "shared").symlink_to(data_dir.resolve())
     (folder / "work").mkdir()
@@ -34,7 +34,7 @@ def flowers_cwd(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def mobilenet_run(
     run_cli: RunCli, flowers_cwd: Path, mobilenet_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> TrainingRun:
-    """The original's defaults on the 600 photos: 4,000 steps, nothing cached before; and every kind of output."""
+    """Run the original's defaults on the 600 photos: 4,000 steps, nothing cached before; with every kind of output."""
     outputs = Outputs(tmp_path_factory.mktemp("mobilenet"))
     process = run_cli(
         "retrain",
@@ -55,7 +55,7 @@ def mobilenet_run(
 
 @pytest.fixture(scope="session")
 def tiny_resnet_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
-    """The bundled network on 75 easy pictures."""
+    """Train the bundled network on 75 easy pictures."""
     outputs = Outputs(tmp_path_factory.mktemp("tiny_resnet"))
     process = run_cli(
         "retrain",
@@ -70,7 +70,7 @@ def tiny_resnet_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytes
 
 @pytest.fixture(scope="session")
 def hidden_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
-    """The bundled network with a head of hidden layers, trained by Adam with all that a head can have."""
+    """Train a head of hidden layers on the bundled network, by Adam with all options of a head."""
     outputs = Outputs(tmp_path_factory.mktemp("hidden"))
     head = ["--hidden_units=24,16", "--dropout=0.2", "--l2=0.0001", "--label_smoothing=0.05", "--class_weights=balanced"]
     training = ["--optimizer=adam", "--learning_rate=0.002", "--learning_rate_schedule=cosine", "--how_many_training_steps=60"]
@@ -82,7 +82,7 @@ def hidden_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.Tem
 
 @pytest.fixture(scope="session")
 def fine_tuned_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
-    """The bundled network, fine-tuned at so high a rate that it makes mistakes; all is kept, there being no validation images."""
+    """Fine-tune the bundled network at so high a rate that it makes mistakes; without validation images all steps are kept."""
     outputs = Outputs(tmp_path_factory.mktemp("fine_tuned"))
     tuning = ["--fine_tune_steps=3", "--fine_tune_batch_size=8", "--fine_tune_learning_rate=0.01", "--eval_step_interval=2"]
     distortions = ["--flip_left_right", "--random_crop=10"]
@@ -95,7 +95,7 @@ def fine_tuned_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest
 
 @pytest.fixture(scope="session")
 def inception_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> InceptionRun:
-    """The default architecture, from a mirror that holds a small network under the archive's name."""
+    """Train the default architecture from a mirror that holds a small network under the archive's name."""
     served = tmp_path_factory.mktemp("mirror")
     write_inception_archive(served, tiny_inception_graph())
     model_dir = tmp_path_factory.mktemp("inception_models")

@@ -41,7 +41,7 @@ return [texts, lines];
 
 @pytest.fixture(scope="module")
 def tensorboard(inception_run: InceptionRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of `tensorboard --logdir …` on the run's summaries, ending in a slash."""
+    """Yield the address of `tensorboard --logdir …` on the run's summaries, ending in a slash."""
     log = tmp_path_factory.mktemp("tensorboard") / "log.txt"
     with serving_tensorboard(inception_run.training.outputs.summaries, log) as url:
         wait_for(lambda: _get(url, "scalars/tags").keys() >= {"train", "validation"}, log)

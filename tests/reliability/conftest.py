@@ -1,4 +1,4 @@
-"""The notebook of the fault tests, and how many times they try."""
+"""Fixtures of the fault tests: how often they try, where they record what happened, and the run that nothing disturbs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +14,13 @@ EVERY = 500  # Steps from one line of the undisturbed run's log to the next.
 
 @pytest.fixture
 def long(request: pytest.FixtureRequest) -> bool:
-    """Whether each fault is to be tried as often as docs/reliability.md says, and not only a few times."""
+    """Return True if each fault is to be tried as often as docs/reliability.md says, and not only a few times."""
     return bool(request.config.getoption("--long"))
 
 
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Note:
-    """Notes a fault down, after all checks held: `note("a truncated JPEG", tried=1, happened="skipped: …")`."""
+    """Return a function that records a fault once all checks held: `note("a truncated JPEG", tried=1, happened="skipped: …")`."""
     faults: Faults = request.config.stash[FAULTS]
     group = (request.module.__doc__ or "").split(".", 1)[0].strip()
     assert group, "a module of fault tests begins with the title of its section"
@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Writes the page, but only of a run in which nothing failed. What was not tried stays as it was."""
+    """Write the page, but only of a run in which nothing failed. What was not tried stays as it was."""
     if exitstatus == 0 and session.config.getoption("--page"):
         page = Path(session.config.getoption("--page"))
         earlier = page.read_text(encoding="utf-8") if page.exists() else ""

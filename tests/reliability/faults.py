@@ -1,4 +1,4 @@
-"""What the tests of faults note down, and the page made of it."""
+"""Records of the fault tests, and the page made of them."""
 
 from dataclasses import dataclass, field
 
@@ -33,7 +33,7 @@ class Faults:
     rows: list[Fault] = field(default_factory=list)
 
     def page(self, earlier: str = "") -> str:
-        """The text of docs/reliability.md; sections of which nothing was tried now stay as they were in an `earlier` text."""
+        """Return the text of docs/reliability.md; sections of which nothing was tried stay as in the `earlier` text."""
         _, *sections = earlier.split("\n## ")
         parts = {section.split("\n", 1)[0]: f"## {section.rstrip()}\n" for section in sections}
         for group in {row.group for row in self.rows}:

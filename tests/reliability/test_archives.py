@@ -67,7 +67,7 @@ class Trainer:
         return self._run_cli("retrain", *flags, cwd=self.folder / "cwd", env={**places, **env})
 
     def error(self, address: str) -> str:
-        """What a run that has to fail says after it has begun the download; without the address and the folders."""
+        """Run a command that has to fail; return what it says after the start of the download, without address and folders."""
         process = self.run(address)
         assert process.returncode == 1, process.stderr
         announced, error = process.stderr.splitlines()
@@ -76,7 +76,7 @@ class Trainer:
         return error.replace(address, "http://…").replace(str(self.model_dir), "models")
 
     def succeeds(self, address: str, env: dict[str, str] = DIRECT) -> str:
-        """Runs; all went well, with the network of the archive, and nothing strayed. Returns what it made."""
+        """Run a command that has to succeed with the network of the archive and to write nowhere else; return what it made."""
         process = self.run(address, env)
         assert_succeeded(process)
         made, read = bottleneck_counts(process.stderr)
@@ -96,7 +96,7 @@ def trainer(tmp_path: Path, small_photos: Path, run_cli: RunCli) -> Trainer:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive as it should be, in a folder of its own."""
+    """Write an archive as it should be, in a folder of its own."""
     return write_inception_archive(tmp_path_factory.mktemp("good"), tiny_inception_graph())
 
 
@@ -107,7 +107,7 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def in_turn(*answers: HttpAnswer) -> HttpAnswer:
-    """Gives each answer once."""
+    """Return an answer that is each of the answers once."""
     left = iter(answers)
 
     def answer(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -237,7 +237,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
             back.join()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Tests print no access log."""
+        """Print no access log."""
 
 
 def copy_stream(source: socket.socket, target: socket.socket) -> None:
@@ -249,7 +249,7 @@ def copy_stream(source: socket.socket, target: socket.socket) -> None:
 
 @contextlib.contextmanager
 def running(handler: Callable[..., http.server.BaseHTTPRequestHandler], certificate: Path | None = None) -> Iterator[int]:
-    """A server until the block ends, encrypted if it has a certificate; yields its port."""
+    """Run a server until the block ends, encrypted if it has a certificate; yield its port."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -266,7 +266,7 @@ def running(handler: Callable[..., http.server.BaseHTTPRequestHandler], certific
 
 @contextlib.contextmanager
 def proxy(port: int) -> Iterator[tuple[str, list[str]]]:
-    """A proxy in front of a port; yields its address and what it was asked for."""
+    """Run a proxy in front of a port; yield its address and what it was asked for."""
     asked: list[str] = []
     with running(type("Handler", (Proxy,), {"port": port, "asked": asked})) as own_port:
         yield f"http://127.0.0.1:{own_port}", asked
@@ -326,7 +326,7 @@ def test_an_encrypted_archive_comes_through_a_proxy(
 ) -> None:
     class Files(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
-            """Tests print no access log."""
+            """Print no access log."""
 
     with running(functools.partial(Files, directory=str(good.parent)), certificate) as port, proxy(port) as (address, asked):
         for name, value in {**UNSET, "https_proxy": address}.items():
@@ -347,7 +347,7 @@ def test_an_encrypted_archive_comes_through_a_proxy(
 
 
 def refused(model_dir: Path, data: bytes, architecture: str = "inception_v3") -> str:
-    """What is said of an archive from a server; nothing but it is left, and its owner may delete it."""
+    """Return the error about an archive from a server; nothing else is left, and its owner may delete it."""
     with answering(sending(data)) as address, pytest.raises(ModelError) as caught:
         read_graph_file(find_architecture(architecture), str(model_dir), address)
     assert caught.value.exit_code == 1
@@ -359,7 +359,7 @@ def refused(model_dir: Path, data: bytes, architecture: str = "inception_v3") ->
 
 
 def gzipped(parts: Iterable[bytes]) -> bytes:
-    """A gzip file of parts that need never be in memory together."""
+    """Write a gzip file of parts that need never be in memory together."""
     packer = zlib.compressobj(wbits=31)
     return b"".join([*(packer.compress(part) for part in parts), packer.flush()])
 

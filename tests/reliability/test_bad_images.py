@@ -158,7 +158,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 @pytest.fixture(scope="module")
 def distorted(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """A training with distortions on one class of WebPs, one of CMYK JPEGs, and one with the bad images, none held back."""
+    """Train with distortions on one class of WebPs, one of CMYK JPEGs, and one with the bad images, none held out."""
     folder = tmp_path_factory.mktemp("distorted")
     webp, cmyk, ordinary = (folder / PHOTOS / label for label in SMALL_CLASSES)
     write_photos(webp, lambda image: encoded(image, "WEBP", lossless=True))

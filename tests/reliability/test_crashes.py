@@ -137,7 +137,7 @@ def test_kill_9_before_each_rename(undisturbed: Undisturbed, tmp_path: Path, lon
 
 
 def _killing_before_rename(number: int) -> list[str]:
-    """A program that runs another, and kills it just before it renames its n-th file."""
+    """Return a program that runs another and kills it just before it renames its n-th file."""
     calls = "rename,renameat,renameat2"
     strace = ["strace", "-qqo", os.devnull, "-e", f"trace={calls}"]  # Of the main thread, which renames all files.
     if not shutil.which("strace") or subprocess.run([*strace, "true"], check=False, capture_output=True).returncode:

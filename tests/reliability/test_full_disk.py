@@ -65,7 +65,7 @@ class Disk:
         self._holder.communicate()
 
     def _do(self, *command: str) -> str:
-        """Runs a command on the mount point. Returns what is wrong, or nothing."""
+        """Run a command on the mount point. Return what is wrong, or nothing."""
         namespace = ["nsenter", f"--target={self._holder.pid}", "--user", "--mount", "--preserve-credentials"]
         done = subprocess.run([*namespace, *command, self._mount_point], capture_output=True, text=True, check=False)
         return done.stderr.strip()
@@ -135,7 +135,7 @@ ALL = (*QUICKLY, LABELS, CHECKPOINT, SAVED_MODEL, INTERMEDIATE)
 
 @pytest.fixture(scope="module")
 def healthy(small_photos: Path, run_cli: RunCli, tmp_path_factory: pytest.TempPathFactory) -> Outputs:
-    """What the training comes to where there is room."""
+    """Train where there is room."""
     outputs = Outputs(tmp_path_factory.mktemp("healthy"))
     process = run_cli("retrain", f"--image_dir={small_photos}", "--architecture=tiny_resnet_128", *TRAINING, *outputs.flags())
     assert_succeeded(process)
@@ -149,7 +149,7 @@ def flags_for(photos: Path, outputs: Outputs, healthy: Outputs) -> list[str]:
 
 
 def error_of(process: subprocess.CompletedProcess[str], code: int) -> str:
-    """The error with which a command ended."""
+    """Return the error with which a command ended."""
     assert process.returncode == code and "Traceback" not in process.stderr, process.stderr
     assert process.stderr.count("error: ") == 1, process.stderr
     return process.stderr.split("error: ")[1].strip()
@@ -239,7 +239,7 @@ def test_full_when_outputs_are_written(
 
 
 def _check_outputs(outputs: Outputs, healthy: Outputs, but: str) -> None:
-    """Asserts that all are there, and are what they should be, but for one."""
+    """Assert that all are there, and are what they should be, but for one."""
     if but != "output_graph":
         assert outputs.graph.read_bytes() == healthy.graph.read_bytes()
     if but != "output_labels":

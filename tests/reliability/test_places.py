@@ -43,7 +43,7 @@ Fault = Callable[[str, Path], tuple[Path, str] | None]  # Flag, empty folder →
 
 
 def flags_for(photos: Path, outputs: Outputs, **instead: Path) -> list[str]:
-    """A short training with every kind of output; `instead` gives some of them another place."""
+    """Return flags for a short training with every kind of output; `instead` gives some of them another path."""
     settings = {
         "image_dir": photos,
         "architecture": NETWORK,
@@ -100,7 +100,7 @@ def finished(small_photos: Path, run_cli: RunCli, tmp_path_factory: pytest.TempP
 
 
 def with_cache(finished: Outputs, folder: Path) -> Outputs:
-    """New outputs that have the bottlenecks already."""
+    """Return new outputs that have the bottlenecks already."""
     outputs = Outputs(folder)
     shutil.copytree(finished.bottlenecks, outputs.bottlenecks)
     return outputs

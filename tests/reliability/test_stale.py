@@ -157,7 +157,7 @@ def test_a_changed_precision(made: tuple[Path, Outputs], run_cli: RunCli, tmp_pa
 
 
 def _few(photos: Path, folder: Path) -> Path:
-    """Some of the photos, for a network that is slow."""
+    """Copy some of the photos, for a network that is slow."""
     for label in SMALL_CLASSES:
         (folder / "few" / label).mkdir(parents=True)
         for photo in sorted((photos / label).glob("*.jpg"))[:8]:
@@ -170,7 +170,7 @@ class TestCachesOfTheOriginal:
 
     @pytest.fixture
     def original(self, reference_dir: Path, flower_photos: Path, tmp_path: Path) -> tuple[Path, Outputs]:
-        """The 30 photos, and their bottlenecks as the original left them."""
+        """Return the 30 photos, and their bottlenecks as the original left them."""
         photos, outputs = tmp_path / "photos", Outputs(tmp_path / "run")
         copy_files(reference_dir / "bottlenecks", outputs.bottlenecks)
         for path in outputs.bottlenecks.glob("*/*.txt"):
@@ -283,7 +283,7 @@ def test_damaged_checkpoints(made: tuple[Path, Outputs], run_cli: RunCli, tmp_pa
 
 
 def _refused(run_cli: RunCli, outputs: Outputs, *flags: str) -> str:
-    """The error of a `--resume`, which must change nothing."""
+    """Return the error of a `--resume`, which must change nothing."""
     before = {path: path.read_bytes() for path in outputs.folder.rglob("*") if path.is_file() and "lock" not in path.name}
     process = run_cli("retrain", *flags, "--how_many_training_steps=40", "--resume")
     assert process.returncode == 2 and "Traceback" not in process.stderr, process.stderr

@@ -49,7 +49,7 @@ def in_a_branch(payload: Payload) -> Payload:
 
 
 def raw(op: str, fields: str) -> Payload:
-    """An operation that TensorFlow's own interface no longer makes, but still runs. FOLDER stands for the folder."""
+    """Make an operation that TensorFlow's own interface no longer makes, but still runs. FOLDER stands for the folder."""
     return lambda folder: text_format.Parse(f'name: "spy" op: "{op}" {fields.replace("FOLDER", str(folder))}', NodeDef())
 
 
@@ -127,7 +127,7 @@ WRITING_STRANGERS: dict[str, tuple[Payload, str]] = {
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with a photo to label, and what a stranger would like to have."""
+    """Make a folder with a photo to label, and what a stranger would like to have."""
     folder = tmp_path / "stranger"
     folder.mkdir()
     (folder / "secret").write_text("a,1\nb,1\n")
@@ -138,7 +138,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def write_graph(folder: Path, payload: Payload) -> tuple[list[str], tf.Graph]:
-    """A graph that describes itself as an exported one does, and runs `payload` before it answers.
+    """Write a graph that describes itself as an exported one does, and runs `payload` before it answers.
 
     Returns the flags to use it, and what has to live on for its calls of Python to be found.
     """

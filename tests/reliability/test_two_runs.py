@@ -30,7 +30,7 @@ _SAME = "the graph equals, byte for byte, a single run's on the same bottlenecks
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """The same training on its own."""
+    """Run the same training on its own."""
     photos = draw_photos(tmp_path_factory.mktemp("photos"))
     flags = [f"--image_dir={photos}", "--architecture=tiny_resnet_128", "--how_many_training_steps=20", "--random_seed=3"]
     flags.append("--bottleneck_batch_size=4")  # So that bottlenecks come out one after the other, and not all at the end.

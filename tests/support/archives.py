@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def archive_of(members: dict[str, bytes | tarfile.TarInfo]) -> bytes:
-    """A .tgz; a member is a file's bytes, or a header of its own."""
+    """Return a .tgz; a member is a file's bytes, or a header of its own."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as archive:
         for name, content in members.items():

@@ -17,7 +17,7 @@ def noise(height: int, width: int, seed: int = 0) -> Pixels:
 
 
 def soft(height: int, width: int) -> Pixels:
-    """A smooth picture, which lossy formats hardly change."""
+    """Return a smooth picture, which lossy formats hardly change."""
     rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
     return np.stack([40 + 170 * rows, 200 - 150 * columns, 60 + 90 * (rows + columns)], axis=-1).astype(np.uint8)
 

@@ -10,14 +10,14 @@ HttpAnswer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
 @contextlib.contextmanager
 def answering(answer: HttpAnswer) -> Iterator[str]:
-    """A server that gives `answer` to each GET; yields its address."""
+    """Run a server that gives `answer` to each GET; yield its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answer(self)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Tests print no access log."""
+            """Print no access log."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])  # seconds between looks at whether to end
@@ -30,7 +30,7 @@ def answering(answer: HttpAnswer) -> Iterator[str]:
 
 
 def sending(body: bytes, length: int | None = -1) -> HttpAnswer:
-    """An answer that announces `length` bytes, or as many as there are; None announces nothing."""
+    """Return an answer that announces `length` bytes, or as many as there are; None announces nothing."""
 
     def answer(request: http.server.BaseHTTPRequestHandler) -> None:
         request.send_response(200)

@@ -30,7 +30,7 @@ Found = TypeVar("Found")
 
 @contextlib.contextmanager
 def serving_tensorboard(logdir: Path, log: Path) -> Iterator[str]:
-    """Runs `tensorboard --logdir …`, whose output goes to `log`, and gives its address."""
+    """Run `tensorboard --logdir …`, whose output goes to `log`, and yield its address."""
     with open(log, "wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "tensorboard.main", f"--logdir={logdir}", "--port=0", "--host=127.0.0.1"],
@@ -46,7 +46,7 @@ def serving_tensorboard(logdir: Path, log: Path) -> Iterator[str]:
 
 
 def wait_for(look: Callable[[], Found | None], log: Path) -> Found:
-    """What `look` gives once it gives something; the server may not answer yet."""
+    """Return what `look` returns once that is something; the server may not answer yet."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, json.JSONDecodeError):
