@@ -40,6 +40,8 @@ from tests.support.stand_ins import (
     write_inception_archive,
 )
 
+pytestmark = pytest.mark.slow
+
 NETWORK = find_architecture("inception_v3")
 PAGE = b"<!DOCTYPE html><p>Please log in to use this network.</p>"
 HOST = "models.test"  # A name that RFC 6761 keeps from ever being anyone's: only the proxy of these tests knows it.

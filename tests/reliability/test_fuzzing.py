@@ -41,6 +41,8 @@ from scripts.make_flowers import FlowersConfig
 from tests.reliability import fuzz as make
 from tests.reliability.conftest import Note
 
+pytestmark = pytest.mark.slow
+
 Fuzz = Callable[..., make.Tally]
 ACCEPTED = "accepted"
 AS_PYTHON = "read as Python's float() reads it"

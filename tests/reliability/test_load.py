@@ -21,6 +21,8 @@ from tests.conftest import ROOT
 from tests.reliability.conftest import Note
 from tests.support.commands import Outputs, bottleneck_counts
 
+pytestmark = pytest.mark.slow
+
 BOTTLENECK_SIZE = 512  # Of tiny_resnet_128.
 SIZE = 16  # Pixels.
 SHARE = 10  # The run to compare with has this part of the images.

@@ -21,6 +21,8 @@ from tests.conftest import RunCli
 from tests.reliability.conftest import Note
 from tests.support.archives import files_below
 
+pytestmark = pytest.mark.slow
+
 ABOUT = Description(("red", "green", "blue"), "input:0", 8, 8, 0.0, 255.0, "final_result:0", "tiny_resnet_128")
 Payload = Callable[[Path], tf.Operation | tf.Tensor | NodeDef]  # Adds to the current graph what is to run.
 

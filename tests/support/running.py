@@ -12,7 +12,7 @@ from types import TracebackType
 from tests.conftest import ROOT
 from tests.support.commands import own_environment
 
-HANGS = 120  # Seconds after which a command is held to hang.
+HANGS = 300  # Seconds after which a command is held to hang.
 N_CORES = os.cpu_count() or 1
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 AT_ONCE = 2  # Seconds that each core may spend on a command after Ctrl-C; on a busy machine it waits, but computes no more.

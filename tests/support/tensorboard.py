@@ -24,7 +24,7 @@ HISTOGRAMS = {
     "final_training_ops/Wx_plus_b/pre_activations",
     "activations",
 }
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 Found = TypeVar("Found")
 
 
