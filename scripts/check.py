@@ -24,18 +24,18 @@ def main(arguments: Sequence[str]) -> int:
     run(python, "-m", "ruff", "format", "--check", ".")
     run(python, "-m", "mypy", ".")
     for selection in selections(arguments):
-        run(python, "-m", "pytest", "-n", str(n_processes()), *selection)
+        # A process that is done takes tests from the end of another's list, so that none works alone in the end.
+        run(python, "-m", "pytest", "-n", str(n_processes()), "--dist=worksteal", *selection)
     return 0
 
 
 def selections(arguments: Sequence[str]) -> list[list[str]]:
     """Return pytest's arguments for each of its runs: fast tests and then slow ones, or what the arguments select."""
-    # The fast tests are many and share little; of the slow ones, those of a file share a run of a command.
-    fast, slow = ["-m", "not slow", "--dist=worksteal"], ["-m", "slow", "--dist=loadfile", "--no-loadscope-reorder"]
+    fast, slow = ["-m", "not slow"], ["-m", "slow"]
     more = [argument for argument in arguments if argument != FAST]
     if FAST in arguments:
         return [[*fast, *more]]
-    return [["--dist=loadfile", "--no-loadscope-reorder", *more]] if more else [fast, slow]
+    return [more] if more else [fast, slow]
 
 
 def n_processes() -> int:

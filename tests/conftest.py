@@ -18,6 +18,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from retrain.data.image_folder import which_split
+from tests.support.shared import made_once
 
 if TYPE_CHECKING:
     from tests.support.exported import Exported
@@ -118,12 +119,15 @@ def small_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     The split depends on the path, which differs in each session; so names are chosen such that it always comes out as
     `SMALL_SPLIT` for each class, when the folder is given as it is returned here, and 10% go to each set.
     """
-    folder = tmp_path_factory.mktemp("photos")
-    for label in SMALL_CLASSES:
-        (folder / label).mkdir()
-        for seed, name in enumerate(_names_by_split(folder / label)):
-            draw_photo(label, seed).save(folder / label / name, quality=90)
-    return folder
+
+    def draw(folder: Path) -> Path:
+        for label in SMALL_CLASSES:
+            (folder / label).mkdir()
+            for seed, name in enumerate(_names_by_split(folder / label)):
+                draw_photo(label, seed).save(folder / label / name, quality=90)
+        return folder
+
+    return made_once(tmp_path_factory, "photos", draw)
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +141,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, few_photos: list[Path]) -
     """Export the bundled network with a head in every format. Read only."""
     from tests.support.exported import bundled_backbone, export_all
 
-    return export_all(tmp_path_factory.mktemp("exported"), bundled_backbone(), few_photos)
+    return made_once(tmp_path_factory, "exported", lambda folder: export_all(folder, bundled_backbone(), few_photos))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.check import selections
 from tests.conftest import ROOT
 
 MODULES = sorted((ROOT / "tests").rglob("*.py"))
@@ -25,3 +26,16 @@ def test_no_test_imports_from_another(path: Path) -> None:
 def test_the_log_is_captured_in_one_way() -> None:
     """By the fixture `logged`: pytest's own misses the log after a command has taken it for itself."""
     assert [path.name for path in MODULES if "cap" + "log" in path.read_text(encoding="utf-8")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], [["-m", "not slow"], ["-m", "slow"]]),
+        (["--fast"], [["-m", "not slow"]]),
+        (["--fast", "-k", "cache"], [["-m", "not slow", "-k", "cache"]]),
+        (["-k", "cache"], [["-k", "cache"]]),
+    ],
+)
+def test_what_the_check_runs(arguments: list[str], expected: list[list[str]]) -> None:
+    assert selections(arguments) == expected

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.faults import NOTHING, Fault, Faults
+from tests.support.shared import made_once
 from tests.support.undisturbed import Undisturbed, draw_photos, run_undisturbed
 
 Note = Callable[..., None]
@@ -33,7 +34,7 @@ def note(request: pytest.FixtureRequest) -> Note:
 
 @pytest.fixture(scope="session")
 def crash_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_photos(tmp_path_factory.mktemp("photos"))
+    return made_once(tmp_path_factory, "crash_photos", draw_photos)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +44,7 @@ def undisturbed(crash_photos: Path, tmp_path_factory: pytest.TempPathFactory, re
     training = [f"--how_many_training_steps={n_steps}", f"--eval_step_interval={EVERY}", "--intermediate_store_frequency=5000"]
     flags = [f"--image_dir={crash_photos}", "--architecture=tiny_resnet_128", "--random_seed=3", *training]
     flags.append("--bottleneck_batch_size=4")  # So that bottlenecks come out one after the other, and not all at the end.
-    return run_undisturbed(tmp_path_factory.mktemp("undisturbed"), *flags)
+    return made_once(tmp_path_factory, "undisturbed", lambda folder: run_undisturbed(folder, *flags))
 
 
 FAULTS = pytest.StashKey[Faults]()
