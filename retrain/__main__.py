@@ -6,7 +6,6 @@ from typing import NoReturn
 from retrain.config import RetrainConfig
 from retrain.options.flags import parse_args
 from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
-from retrain.process.device import prepare_device
 from retrain.process.precision import prepare_precision
 
 TEXTS = {
@@ -23,7 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = parse_args(RetrainConfig, argv, **TEXTS)
         log_to_stderr(config.logging_verbosity)
         prepare_precision(config.precision)
-        prepare_device(config.device)
         load_tensorflow()  # Only now: neither --help nor a wrong flag waits for it.
         from retrain.pipeline import run
 

@@ -1,10 +1,10 @@
-"""The errors a user can meet. Each carries a sentence that names what is wrong and the cure."""
+"""Errors for the user. The message of each names what is wrong and the cure."""
 
 import re
 
 
 class RetrainError(Exception):
-    """Base of all errors of this project; the command line prints it as `error: …` and ends with `exit_code`."""
+    """Base class of this project's errors; the command line prints it as `error: …` and ends with `exit_code`."""
 
     exit_code = 1
 
@@ -26,23 +26,23 @@ class ImageError(RetrainError):
 
 
 class OutputError(RetrainError):
-    """A place to write to cannot be used, or holds something that is not ours."""
+    """An output path cannot be used, or holds something that is not ours."""
 
     exit_code = 2
 
 
 class CheckpointError(RetrainError):
-    """The training that a checkpoint holds cannot be gone on with: it is damaged, or is another training."""
+    """A checkpoint cannot be resumed from: it is damaged, or belongs to another training."""
 
     exit_code = 2
 
 
 class ModelError(RetrainError):
-    """A network's file cannot be had, or is not what its name says."""
+    """A network's file is missing, or is not what its name says."""
 
 
 class ModelUnavailableError(ModelError):
-    """A network's file is not at hand and cannot be downloaded."""
+    """A network's file is missing and cannot be downloaded."""
 
 
 class GraphError(RetrainError):
@@ -52,12 +52,12 @@ class GraphError(RetrainError):
 
 
 def reason_of(error: Exception) -> str:
-    """Why something failed, in the words of the system or of TensorFlow, without TensorFlow's notes for its makers."""
+    """Return why something failed, in the words of the system or of TensorFlow, without TensorFlow's notes for developers."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
     text = re.sub(r"(?s)^Graph execution error:.*?\nNode: '[^\n]*'\n|\s*\[\[\{\{node .*", "", text)  # Where in the graph.
     return re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]$", "", text)
 
 
 def shown(path: str) -> str:
-    """A path for a line of text: what does not print, such as a line break in a file's name, is written as Python writes it."""
+    """Return a path for a line of text: characters that do not print, such as a line break, are escaped as in Python."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)

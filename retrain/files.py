@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Atomic writing of files: a reader never sees half of one."""
 
 import contextlib
 import os
@@ -16,18 +16,18 @@ except ImportError:  # Windows.
     fcntl = None
 
 TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{16}")
-ORPHANED_SECONDS = 3600  # Nothing here takes an hour to write; another run's file is not to be taken from under it.
+ORPHANED_SECONDS = 3600  # Nothing here takes an hour to write, so no file of a run in progress is removed.
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Not on Windows.
 
 
 def temporary_beside(path: str) -> str:
-    """A random name, as `remove_orphans` knows it, in the folder of the file or folder `path`."""
+    """Return a random path, of the form that `remove_orphans` removes, in the folder of the file or folder `path`."""
     return os.path.join(os.path.dirname(path.rstrip(os.sep)), f".tmp-{secrets.token_hex(8)}")
 
 
 @contextlib.contextmanager
 def atomic_writer(path: str) -> Iterator[BinaryIO]:
-    """Opens a temporary file beside `path`; it takes the name `path` when the block ends, or vanishes if the block raises.
+    """Open a temporary file beside `path`; it is renamed to `path` when the block ends, or removed if the block raises.
 
     The temporary name is random and opened exclusively, so a link planted under a predictable name is never followed.
 
@@ -48,9 +48,9 @@ def atomic_writer(path: str) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: str, data: bytes, durable: bool = False) -> None:
-    """Writes `data` to `path` so that `path` holds either its old content or all of the new. Raises OSError.
+    """Write `data` to `path` so that `path` holds either its old content or all of the new. Raise OSError if that fails.
 
-    `durable` waits until it is on the disk, so that this holds through a power cut too.
+    `durable` waits until the data is on the disk, so that this holds through a power cut too.
     """
     with atomic_writer(path) as file:
         file.write(data)
@@ -60,7 +60,7 @@ def write_atomically(path: str, data: bytes, durable: bool = False) -> None:
 
 
 def append(path: str, data: bytes) -> None:
-    """Adds `data` to the end of a file, which is made if needed; a link in its place is not followed. Raises OSError."""
+    """Append `data` to a file, which is made if needed; a link is not followed. Raise OSError if that fails."""
     try:
         with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW, 0o666), "ab") as file:
             file.write(data)
@@ -69,7 +69,7 @@ def append(path: str, data: bytes) -> None:
 
 
 def remove_orphans(folder: str, pattern: re.Pattern[str] = TEMPORARY) -> None:
-    """Removes what killed runs left behind in `folder`: temporary files and folders, unchanged for an hour."""
+    """Remove what killed runs left behind in `folder`: temporary files and folders, unchanged for an hour."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
@@ -79,12 +79,12 @@ def remove_orphans(folder: str, pattern: re.Pattern[str] = TEMPORARY) -> None:
 
 @contextlib.contextmanager
 def locked(path: str, waiting: Callable[[int], None]) -> Iterator[bool]:
-    """Holds the lock of a file that is made if needed; gives whether another program held it before.
+    """Hold the lock of a file, which is made if needed; yield True if another program held it before.
 
-    The system frees it when its holder ends, however it ends. Where files cannot be locked nothing is.
+    The system releases the lock when its holder ends, however it ends. On file systems without locks nothing is locked.
 
     Args:
-        path: the file. A link in its place is not followed.
+        path: the file; a link is not followed.
         waiting: called every fifth of a second while another program holds the lock, with 0, 1, 2, …; may raise.
 
     Raises:
@@ -100,6 +100,6 @@ def locked(path: str, waiting: Callable[[int], None]) -> Iterator[bool]:
                 waiting(turns)
                 turns += 1
                 time.sleep(0.2)
-            except OSError:  # Such as on a network's file system without locks.
+            except OSError:  # A network file system without locks, for example.
                 break
         yield turns > 0

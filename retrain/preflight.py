@@ -7,10 +7,11 @@ from retrain.backbones.backbone import Backbone
 from retrain.config import RetrainConfig
 from retrain.data.image_folder import ImageLists
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
+from retrain.graphdef import precision_effect
 from retrain.head.trainer import scipy_minimize
 from retrain.options.export_formats import check_packages, export_path
 from retrain.options.head import LBFGS
-from retrain.process.device import check_device, prepare_device
+from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_file, prepare_folder, prepare_new_folder
 from retrain.process.precision import FLOAT32, prepare_precision, processor_gains
 
@@ -26,7 +27,7 @@ def check_run(config: RetrainConfig) -> None:
     """
     prepare_precision(config.precision)
     prepare_device(config.device)
-    check_device(config.device)
+    precision_effect.check_processor(config.precision)
     if config.precision != FLOAT32 and not processor_gains():
         logger.warning("This processor has no AMX: --precision=%s will hardly be faster than float32.", config.precision)
     if config.optimizer == LBFGS:
@@ -50,7 +51,8 @@ def _check_outputs(config: RetrainConfig) -> None:
 
 
 def check_network(config: RetrainConfig, backbone: Backbone, n_classes: int) -> None:
-    """Raise FlagError or ModelError if the network with a head on it could not be exported."""
+    """Raise FlagError or ModelError if the network with a head on it could not be exported, or ignores the precision."""
+    precision_effect.check_network(config.precision, backbone.graph_def)
     check_final_tensor_name(config.final_tensor_name, backbone.graph_def)
     check_graph_size(backbone.size, [backbone.architecture.bottleneck_size, *config.hidden_units, n_classes])
 

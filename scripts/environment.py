@@ -1,4 +1,4 @@
-"""A virtual environment with the project installed, for the two commands of the README. Only the standard library."""
+"""Virtual environment with the project installed, for the two commands of the README. It needs only the standard library."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ OLDEST, TOO_NEW = (3, 10), (3, 14)
 
 
 def in_environment(requirement: str) -> str:
-    """Installs `requirement` (`.`, or `.[dev]`) into `.venv`, made if needed; returns its Python, as typed from the root."""
+    """Install `requirement` (`.`, or `.[dev]`) into `.venv`, made if needed; return its Python, as typed from the root."""
     if not OLDEST <= sys.version_info[:2] < TOO_NEW:
         sys.exit(f"error: Python 3.10 to 3.13 is needed: TensorFlow has no package for {sys.version.split()[0]}.")
     os.chdir(ROOT)
@@ -28,7 +28,7 @@ def in_environment(requirement: str) -> str:
 
 
 def run(*command: str) -> None:
-    """Shows a command and runs it; ends the program with its exit code if it fails."""
+    """Show a command and run it; end the program with its exit code if it fails."""
     print("$", " ".join(command), flush=True)
     code = subprocess.run(command, check=False).returncode
     if code:

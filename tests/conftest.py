@@ -1,4 +1,4 @@
-"""What many tests share: the data beside the repository, photos to train on, and the commands as a user runs them."""
+"""Fixtures of all tests: the data beside the repository, photos to train on, and the commands as a user runs them."""
 
 import os
 
@@ -18,6 +18,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from retrain.data.image_folder import which_split
+from tests.support.shared import made_once
 
 if TYPE_CHECKING:
     from tests.support.exported import Exported
@@ -37,7 +38,7 @@ SMALL_SIZE = 48
 
 
 class RunCli(Protocol):
-    """Runs `python -m ARGS…` from `cwd`, with `env` on top of the environment."""
+    """A function that runs `python -m ARGS…` from `cwd`, with `env` on top of the environment."""
 
     def __call__(
         self, *args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
@@ -45,7 +46,7 @@ class RunCli(Protocol):
 
 
 class Answer(NamedTuple):
-    """What a command gave: its exit code, and its output."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -57,7 +58,7 @@ Label = Callable[..., Answer]
 
 @pytest.fixture
 def label(capsys: pytest.CaptureFixture[str]) -> Label:
-    """Runs `label_image`'s command line in this process, which spares loading TensorFlow each time."""
+    """Return a function that runs `label_image`'s command line in this process, which saves loading TensorFlow each time."""
 
     from label_image.__main__ import main
 
@@ -76,7 +77,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Reports pass from process to process, and cannot hold what is not Unicode: names of files, in what tests have logged."""
+    """Escape what is not Unicode, such as some files' names: reports pass from process to process as Unicode."""
     report = yield
     report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
     return report
@@ -84,7 +85,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder with the photos, archives and reference results that are not part of the repository."""
+    """Return the folder of the photos, archives and reference results that are not part of the repository."""
     folder = Path(os.environ.get(DATA_VARIABLE, ROOT.parent / "shared"))
     if not folder.is_dir():
         pytest.skip(f"there is no folder {folder}: set {DATA_VARIABLE} to the folder of flower_photos, models and reference")
@@ -93,19 +94,19 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def flower_photos(data_dir: Path) -> Path:
-    """600 photos of 5 flowers. Read only."""
+    """Return the folder of 600 photos of 5 flowers. Read only."""
     return data_dir / "flower_photos"
 
 
 @pytest.fixture(scope="session")
 def reference_dir(data_dir: Path) -> Path:
-    """What the original tool made of `flower_photos` under TensorFlow 1.15. Read only."""
+    """Return the folder of what the original tool made of `flower_photos` under TensorFlow 1.15. Read only."""
     return data_dir / "reference"
 
 
 @pytest.fixture(scope="session")
 def mobilenet_model_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `--model_dir` that holds the archive of mobilenet_0.25_128, a copy: runs unpack into it."""
+    """Return a `--model_dir` that holds the archive of mobilenet_0.25_128, a copy: runs unpack into it."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copy(data_dir / "models" / MOBILENET_ARCHIVE, folder)
     return folder
@@ -113,36 +114,39 @@ def mobilenet_model_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def small_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An image folder of 3 × 25 small JPEGs, easy to learn; copy it before changing it.
+    """Draw an image folder of 3 × 25 small JPEGs, easy to learn; copy it before changing it.
 
     The split depends on the path, which differs in each session; so names are chosen such that it always comes out as
     `SMALL_SPLIT` for each class, when the folder is given as it is returned here, and 10% go to each set.
     """
-    folder = tmp_path_factory.mktemp("photos")
-    for label in SMALL_CLASSES:
-        (folder / label).mkdir()
-        for seed, name in enumerate(_names_by_split(folder / label)):
-            draw_photo(label, seed).save(folder / label / name, quality=90)
-    return folder
+
+    def draw(folder: Path) -> Path:
+        for label in SMALL_CLASSES:
+            (folder / label).mkdir()
+            for seed, name in enumerate(_names_by_split(folder / label)):
+                draw_photo(label, seed).save(folder / label / name, quality=90)
+        return folder
+
+    return made_once(tmp_path_factory, "photos", draw)
 
 
 @pytest.fixture(scope="session")
 def few_photos(small_photos: Path) -> list[Path]:
-    """Ten of `small_photos`, of all classes."""
+    """Return ten of `small_photos`, of all classes."""
     return sorted(small_photos.glob("*/*.jpg"))[::8]
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory, few_photos: list[Path]) -> "Exported":
-    """The bundled network with a head, in every format. Read only."""
+    """Export the bundled network with a head in every format. Read only."""
     from tests.support.exported import bundled_backbone, export_all
 
-    return export_all(tmp_path_factory.mktemp("exported"), bundled_backbone(), few_photos)
+    return made_once(tmp_path_factory, "exported", lambda folder: export_all(folder, bundled_backbone(), few_photos))
 
 
 @pytest.fixture(scope="session")
 def run_cli() -> RunCli:
-    """Runs one of the project's commands as a user does, in a process of its own."""
+    """Return a function that runs one of the project's commands as a user does, in a process of its own."""
 
     def run(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
@@ -161,7 +165,7 @@ def run_cli() -> RunCli:
 
 @pytest.fixture(autouse=True)
 def logger_as_before() -> Iterator[None]:
-    """Commands run within the tests set up the project's log for their own stderr, which ends with the test."""
+    """Restore the project's log, which commands run within a test send to their own stderr."""
     logger = logging.getLogger("retrain")
     before = logger.handlers, logger.level, logger.propagate
     yield
@@ -170,7 +174,7 @@ def logger_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def logged(logger_as_before: None) -> Iterator[list[str]]:
-    """What the project logs, as `WARNING: …`, at any level; fills while the test runs."""
+    """Yield a list that receives what the project logs, at any level, as `WARNING: …`."""
     found: list[str] = []
 
     class Keeper(logging.Handler):
@@ -185,7 +189,7 @@ def logged(logger_as_before: None) -> Iterator[list[str]]:
 
 
 def draw_photo(label: str, seed: int) -> Image.Image:
-    """A picture of a class of `SMALL_CLASSES`; the same for the same seed."""
+    """Draw a picture of a class of `SMALL_CLASSES`; the same for the same seed."""
     rng = np.random.default_rng([list(SMALL_CLASSES).index(label), seed])
     noise = rng.normal(0, 12, (SMALL_SIZE, SMALL_SIZE, 3))
     grey_levels = np.clip(np.array(SMALL_CLASSES[label]) + rng.normal(0, 15, 3) + noise, 0, 255)

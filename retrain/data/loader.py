@@ -112,8 +112,8 @@ def decoded_batches(dataset: tf.data.Dataset, decode: Callable[..., tf.Tensor], 
 def run_padded(network: BatchFunction, images: FloatArray, size: int) -> FloatArray:
     """Run up to `size` images as a batch of exactly `size`: float32 [B, H, W, 3] → float32 [B, D].
 
-    With one batch size the runtime always takes the same path, so that the other images of a batch change an image's bottleneck
-    by no more than the last bits.
+    With one batch size the runtime always takes the same path. An image's bottleneck then agrees to 1e-6 of its largest value,
+    whatever shares its batch: on some processors, such as those with AVX2 alone, the last bits depend on the index in the batch.
     """
     if len(images) == size:
         return network(images)

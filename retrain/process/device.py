@@ -1,44 +1,40 @@
-"""Which processor TensorFlow uses. Decided before TensorFlow looks for GPUs, since all of its parts then agree on it."""
+"""Choice of the processor that TensorFlow uses."""
 
-import os
 import re
 
 from retrain.errors import FlagError
 
 DEVICE_PATTERN = re.compile(r"cpu|gpu(:[0-9]{1,3})?")
-VISIBLE = "CUDA_VISIBLE_DEVICES"  # Read by the CUDA driver: the GPUs to show to a program, by number; -1 ends the list.
-
-
-_settled: list[str] = []
 
 
 def prepare_device(device: str | None) -> None:
-    """Hides the GPUs that are not to be used; None leaves all as it is. To be called before TensorFlow runs its first operation.
+    """Hide the GPUs that are not to be used from TensorFlow; None changes nothing.
+
+    It must be called before TensorFlow runs its first operation. GPUs are counted as TensorFlow lists them, so a user's own
+    CUDA_VISIBLE_DEVICES counts first.
 
     Raises:
-        FlagError: an earlier call in this process has settled on another one.
+        FlagError: TensorFlow finds no such GPU, or already uses another device.
     """
-    if device is None or _settled == [device]:
-        return
-    if _settled:
-        raise FlagError(f"--device must be the same for all runs of one process, here {_settled[0]}. Got {device}.")
-    _settled.append(device)
-    number = -1 if device == "cpu" else int(device.partition(":")[2] or 0)
-    shown = [each for each in os.environ.get(VISIBLE, "").split(",") if each]
-    if number >= 0 and shown:  # The user's own choice is what is counted in.
-        os.environ[VISIBLE] = shown[number] if number < len(shown) else "-1"
-    else:
-        os.environ[VISIBLE] = str(number)
-
-
-def check_device(device: str | None) -> None:
-    """Raises FlagError where TensorFlow does not find the GPU that was asked for."""
-    if device is None or device == "cpu":
+    if device is None:
         return
     import tensorflow as tf
 
-    if not tf.config.list_physical_devices("GPU"):
+    gpus = tf.config.list_physical_devices("GPU")
+    number = int(device.partition(":")[2] or 0)
+    if device != "cpu" and not gpus:
         raise FlagError(
             f"--device must be cpu: TensorFlow finds no GPU that it could use as {device}. Got {device}. "
             "https://www.tensorflow.org/install/gpu says what it needs."
         )
+    if device != "cpu" and number >= len(gpus):
+        raise FlagError(
+            f"--device must be cpu or one of gpu:0 to gpu:{len(gpus) - 1}, the GPUs that TensorFlow finds. Got {device}."
+        )
+    try:
+        tf.config.set_visible_devices([] if device == "cpu" else gpus[number], "GPU")
+    except RuntimeError as error:
+        used = ", ".join(f"gpu:{gpus.index(gpu)}" for gpu in tf.config.get_visible_devices("GPU")) or "cpu"
+        raise FlagError(
+            f"--device must be the same for all runs of one process: TensorFlow already uses {used}. Got {device}."
+        ) from error

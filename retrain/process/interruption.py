@@ -1,6 +1,6 @@
-"""Ctrl-C, made reliable: in about one case of three TensorFlow swallows Python's KeyboardInterrupt, and the run goes on.
+"""Reliable Ctrl-C: in about one case of three TensorFlow swallows Python's KeyboardInterrupt, and the run continues.
 
-So the signal is remembered too, and the loops that take long ask for it at each turn.
+So the signal is recorded too, and long loops check the record in each iteration.
 """
 
 import contextlib
@@ -14,20 +14,20 @@ _deferred = threading.Event()
 
 
 def watch_for_interrupts() -> None:
-    """From now on Ctrl-C is remembered, besides raising KeyboardInterrupt. For the main thread of a program of its own."""
+    """Record Ctrl-C from now on, besides raising KeyboardInterrupt; only for the main thread of a command."""
     _interrupted.clear()
-    signal.signal(signal.SIGINT, _remember)
+    signal.signal(signal.SIGINT, _record)
 
 
 def raise_if_interrupted() -> None:
-    """Raises KeyboardInterrupt if Ctrl-C was pressed, whoever may have swallowed it."""
+    """Raise KeyboardInterrupt if Ctrl-C was pressed, even if its first KeyboardInterrupt was swallowed."""
     if _interrupted.is_set():
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Within it the first Ctrl-C raises only where it is asked for, so that what is being changed is never left half changed."""
+    """Let the first Ctrl-C raise only in `raise_if_interrupted`, so that no change within the block is left half done."""
     _deferred.set()
     try:
         yield
@@ -35,8 +35,8 @@ def interrupts_deferred() -> Iterator[None]:
         _deferred.clear()
 
 
-def _remember(number: int, frame: FrameType | None) -> None:
-    insisting = _interrupted.is_set()
+def _record(number: int, frame: FrameType | None) -> None:
+    repeated = _interrupted.is_set()
     _interrupted.set()
-    if insisting or not _deferred.is_set():
+    if repeated or not _deferred.is_set():
         raise KeyboardInterrupt

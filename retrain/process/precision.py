@@ -1,4 +1,4 @@
-"""The number formats a network can be computed in. Only float32 gives the original's bottlenecks."""
+"""Number formats in which a network can compute. Only float32 gives the original's bottlenecks."""
 
 import hashlib
 import os
@@ -19,10 +19,10 @@ _settled: list[str] = []
 
 
 def prepare_precision(precision: str) -> None:
-    """Has oneDNN multiply as the precision says. It looks only once in a process, before TensorFlow runs its first operation.
+    """Make oneDNN multiply in the precision. oneDNN reads this setting once, before TensorFlow runs its first operation.
 
     Raises:
-        FlagError: an earlier call in this process has settled that products are rounded, or that they are not.
+        FlagError: an earlier run in this process needs the other setting.
     """
     mode = _PRODUCTS[precision == BFLOAT16_PRODUCTS]
     if _settled and _settled != [mode]:
@@ -34,10 +34,10 @@ def prepare_precision(precision: str) -> None:
 
 
 def cache_name(architecture: str, precision: str) -> str:
-    """The name that a network's bottlenecks are cached under: those of another precision are other numbers.
+    """Return the name under which a network's bottlenecks are cached; each precision has its own.
 
     The handle of a Hub module, or the path of a graph, becomes part of a file's name as in the original: `://`, `/`, `:` and the
-    backslash are each turned into `~`. One too long for that, which the original could not cache, is known by its SHA-256.
+    backslash each become `~`. A name that is too long for a file, which the original could not cache, becomes its SHA-256.
     """
     name = re.sub(r"://|[/:\\]", "~", architecture)
     if len(os.fsencode(name)) > MAX_CACHE_NAME_BYTES:
@@ -46,7 +46,7 @@ def cache_name(architecture: str, precision: str) -> str:
 
 
 def processor_gains(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this processor multiplies bfloat16 faster than float32, as far as that can be told: it has AMX."""
+    """Return True if this processor may multiply bfloat16 faster than float32: it has AMX, or says nothing about itself."""
     try:
         return "amx_bf16" in cpuinfo.read_text(encoding="utf-8")
     except OSError:

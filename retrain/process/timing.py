@@ -1,4 +1,4 @@
-"""How long each phase of a run takes, what it got done, and on which machine: for people to compare, and as JSON for programs."""
+"""Times of a run's phases: for people in the log, and with the machine's description as JSON for programs."""
 
 import contextlib
 import json
@@ -15,9 +15,9 @@ class Phase:
     """A phase of a run.
 
     Attributes:
-        seconds: wall time, without that of phases inside it.
-        count: how many things it got done.
-        unit: what these things are, such as `images`.
+        seconds: wall time, without that of nested phases.
+        count: number of items that were processed.
+        unit: name of the items, such as `images`.
     """
 
     seconds: float = 0.0
@@ -26,7 +26,7 @@ class Phase:
 
     @property
     def per_second(self) -> float | None:
-        """`count / seconds`; None where there is nothing to divide."""
+        """Items per second; None if either is 0."""
         return self.count / self.seconds if self.seconds and self.count else None
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Timings:
 
     @contextlib.contextmanager
     def phase(self, name: str, unit: str = "") -> Iterator[Phase]:
-        """Times what is done within it. A phase may be entered often, also inside another one, whose time stands still then."""
+        """Time the block. A phase may be entered again, also inside another phase, whose clock stops meanwhile."""
         phase = self.phases.setdefault(name, Phase(unit=unit))
         self._switch()
         self._running.append(name)
@@ -62,20 +62,20 @@ class Timings:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Wall time of each phase."""
+        """Wall time of each phase, by name."""
         return {name: phase.seconds for name, phase in self.phases.items()}
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {phase}" for name, phase in self.phases.items())
 
     def to_json(self, about: dict[str, Any]) -> str:
-        """The phases, with `about` (of the run) and what is known of the machine, as JSON over several lines."""
+        """Return the phases, with `about` (the run) and the machine, as JSON over several lines."""
         phases = {name: {**asdict(phase), "per_second": phase.per_second} for name, phase in self.phases.items()}
         return json.dumps({"run": about, "machine": machine(), "phases": phases}, indent=2) + "\n"
 
 
 def machine() -> dict[str, Any]:
-    """Names and numbers of what a run's speed depends on. GPUs are those that TensorFlow may use."""
+    """Return what a run's speed depends on; of the GPUs, those that TensorFlow may use."""
     import tensorflow as tf
 
     gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in _gpus()]
@@ -92,7 +92,7 @@ def machine() -> dict[str, Any]:
 def _gpus() -> Sequence[Any]:
     import tensorflow as tf
 
-    return tf.config.list_physical_devices("GPU")
+    return tf.config.get_visible_devices("GPU")
 
 
 def _processor_name() -> str:

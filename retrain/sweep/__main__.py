@@ -67,10 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         log_to_stderr("INFO")
         prepare_folder("sweep_dir", config.sweep_dir)
         prepare_precision(trials[0].config.precision)
-        prepare_device(trials[0].config.device)
         start = time.perf_counter()
         with training_workers() as workers:
             load_tensorflow()
+            prepare_device(trials[0].config.device)
             outcomes = _run(trials, config.sweep_dir, workers)
         _report(outcomes, config.sweep_dir, time.perf_counter() - start)
         return 0
@@ -129,11 +129,14 @@ def _prepare(config: RetrainConfig, path: str) -> Network:
     from retrain.backbones.load import load_network
     from retrain.bottlenecks.extract import load_bottlenecks
     from retrain.data.image_folder import create_image_lists, report_failed
+    from retrain.graphdef import precision_effect
     from retrain.sweep.train_many import SavedBottlenecks
 
     prepare_folder("bottleneck_dir", config.bottleneck_dir)
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
     backbone = load_network(config)
+    precision_effect.check_processor(config.precision)
+    precision_effect.check_network(config.precision, backbone.graph_def)
     bottlenecks = load_bottlenecks(config, images, backbone, range(len(images.images)))
     report_failed(images, bottlenecks.failed, config)
     name = backbone.architecture.name

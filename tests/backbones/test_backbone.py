@@ -16,8 +16,7 @@ from retrain.errors import ModelError
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.subgraph import subgraph
 from retrain.input_spec import InputSpec
-from tests.data.test_decode import encoded
-from tests.support.graphs import pictures
+from tests.support.pictures import encoded, pictures
 from tests.support.stand_ins import full_size_inception_graph, run_in_v1_session, tiny_inception_graph
 
 MOBILENET = "mobilenet_0.25_128"

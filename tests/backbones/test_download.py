@@ -1,15 +1,12 @@
 """How a network's file is had: from the folder, from the archive there, or from a server. The servers here are real ones."""
 
-import contextlib
 import errno
 import hashlib
 import http.server
-import io
 import os
 import socket
 import tarfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,8 @@ from retrain.backbones.catalog import Architecture, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.errors import ModelError, ModelUnavailableError
 from tests.conftest import MOBILENET_ARCHIVE
+from tests.support.archives import archive_of, files_below, link
+from tests.support.servers import answering, sending
 from tests.support.stand_ins import FolderServer, serve_folder
 
 # A network whose archive has no known digest, so that its content is free; the graph's bytes are never parsed here.
@@ -28,8 +27,6 @@ ARCHIVE = "mobilenet_v1_1.0_224_frozen.tgz"
 GRAPH_FILE = "mobilenet_v1_1.0_224/frozen_graph.pb"
 GRAPH = b"the bytes of a graph" * 100
 NOISE = np.random.default_rng(0).bytes(3 << 20)  # does not get smaller; more than is read at once
-
-Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
 
 @pytest.fixture(autouse=True)
@@ -59,56 +56,11 @@ def server(running_server: FolderServer) -> FolderServer:
     return running_server
 
 
-def archive_of(members: dict[str, bytes | tarfile.TarInfo]) -> bytes:
-    """A .tgz; a member is a file's bytes, or a header of its own."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:gz") as archive:
-        for name, content in members.items():
-            if isinstance(content, tarfile.TarInfo):
-                archive.addfile(content)
-                continue
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return data.getvalue()
-
-
-def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, target
-    return member
-
-
 def put_archive(model_dir: Path, members: dict[str, bytes | tarfile.TarInfo]) -> Path:
     model_dir.mkdir()
     path = model_dir / ARCHIVE
     path.write_bytes(archive_of(members))
     return path
-
-
-def files_below(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
-
-
-@contextlib.contextmanager
-def answering(answer: Answer) -> Iterator[str]:
-    """A server that gives `answer` to each GET; yields its address."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Tests print no access log."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=[0.01])  # seconds between looks at whether to end
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 # Where the file comes from
@@ -232,19 +184,6 @@ def test_a_page_in_place_of_the_archive(model_dir: Path) -> None:
         found = unavailable(model_dir, address)
     reason = "the answer is no gzip archive, but perhaps a page that explains why"
     assert found == message_for(f"{address}/{ARCHIVE}", reason, model_dir)
-
-
-def sending(body: bytes, length: int | None = -1) -> Answer:
-    """An answer that announces `length` bytes, or as many as there are; None announces nothing."""
-
-    def answer(request: http.server.BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        if length is not None:
-            request.send_header("Content-Length", str(len(body) if length == -1 else length))
-        request.end_headers()
-        request.wfile.write(body)
-
-    return answer
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])

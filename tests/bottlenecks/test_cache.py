@@ -1,6 +1,5 @@
 """The cache on disk: the original's files, read and written to the last bit, and used only while they are valid."""
 
-import logging
 import os
 import resource
 import time
@@ -21,14 +20,6 @@ N_REFERENCES = 30  # In `reference/bottlenecks`, says its README.
 MOBILENET_SIZE = 1001
 FIRST = np.array([1, 2.5, -3e-7], np.float32)
 SECOND = np.array([4, 0, 1e20], np.float32)
-
-
-@pytest.fixture(autouse=True)
-def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """Capture the project's log, also after a command has redirected it."""
-    monkeypatch.setattr(logging.getLogger("retrain"), "propagate", True)
-    caplog.set_level(logging.INFO, "retrain")
-    return caplog
 
 
 def write_image(folder: Path, name: str = "a.jpg", content: bytes = b"content of a photo") -> LabelledImage:
@@ -131,9 +122,7 @@ def test_rows_of_a_larger_array_and_columns_are_written_alike() -> None:
     assert format_values(table[:, 1]) == format_values(table[:, 1].copy())
 
 
-def test_all_files_of_the_original_are_read_value_for_value(
-    reference_dir: Path, flower_photos: Path, log: pytest.LogCaptureFixture
-) -> None:
+def test_all_files_of_the_original_are_read_value_for_value(reference_dir: Path, flower_photos: Path, logged: list[str]) -> None:
     cache = BottleneckCache(str(reference_dir / "bottlenecks"), ARCHITECTURE, MOBILENET_SIZE, "any")
     paths = sorted((reference_dir / "bottlenecks").glob("*/*.txt"))
     for path in paths:
@@ -145,7 +134,7 @@ def test_all_files_of_the_original_are_read_value_for_value(
         assert bits(found) == bits(parsed_as_the_original_does(path.read_bytes()))
         assert format_values(found) == path.read_bytes(), "the original's text, to the byte"
     assert len(paths) == N_REFERENCES
-    assert log.messages == []
+    assert logged == []
 
 
 # What is made again
@@ -165,23 +154,19 @@ UNUSABLE = [b"", b"\n", b"1,2", b"1,2,3,4", b"1,2,x", b"1,,2", b"1,2,", b"1,2,na
 
 
 @pytest.mark.parametrize("text", UNUSABLE)
-def test_a_file_that_does_not_hold_the_numbers_is_named_and_made_again(
-    text: bytes, tmp_path: Path, log: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_that_does_not_hold_the_numbers_is_named_and_made_again(text: bytes, tmp_path: Path, logged: list[str]) -> None:
     image = write_image(tmp_path)
     path = put_text(tmp_path, image, text)
     assert open_cache(tmp_path).read(image) is Stale.UNREADABLE
-    [record] = log.records
-    assert record.levelname == "WARNING"
-    assert record.getMessage() == f"The bottleneck {path} does not hold 3 numbers; it is made again."
+    assert logged == [f"WARNING: The bottleneck {path} does not hold 3 numbers; it is made again."]
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_number_beyond_float32_is_named_and_made_again(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+def test_a_number_beyond_float32_is_named_and_made_again(tmp_path: Path, logged: list[str]) -> None:
     image = write_image(tmp_path)
     path = put_text(tmp_path, image, b"1,2,1e39")
     assert open_cache(tmp_path).read(image) is Stale.UNREADABLE
-    assert log.messages == [f"The bottleneck {path} does not hold 3 numbers; it is made again."]
+    assert logged == [f"WARNING: The bottleneck {path} does not hold 3 numbers; it is made again."]
 
 
 @pytest.mark.parametrize("text", [b"[1],[2],[3]", b"true,false,true", b'"1","2","3"'])
@@ -191,12 +176,12 @@ def test_json_that_the_originals_parser_refuses_is_made_again(text: bytes, tmp_p
     assert open_cache(tmp_path).read(image) is Stale.UNREADABLE
 
 
-def test_a_bottleneck_that_cannot_be_opened_is_named_and_made_again(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+def test_a_bottleneck_that_cannot_be_opened_is_named_and_made_again(tmp_path: Path, logged: list[str]) -> None:
     image = write_image(tmp_path)
     path = Path(open_cache(tmp_path).path(image))
     path.mkdir(parents=True)
     assert open_cache(tmp_path).read(image) is Stale.UNREADABLE
-    assert log.messages == [f"The bottleneck {path} cannot be read (Is a directory); it is made again."]
+    assert logged == [f"WARNING: The bottleneck {path} cannot be read (Is a directory); it is made again."]
 
 
 def test_the_originals_files_need_no_index(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Bottlenecks of images: which are made, which are read, and what is logged about it."""
 
 import dataclasses
-import logging
 import os
 import shutil
 import threading
@@ -28,14 +27,6 @@ from retrain.options.bottlenecks import BottleneckOptions
 SPEC = InputSpec(8, 8, 0.0, 1.0)
 SIZE = 3
 N_REFERENCES = 30  # In `reference/bottlenecks`, says its README.
-
-
-@pytest.fixture(autouse=True)
-def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """Capture the project's log, also after a command has redirected it."""
-    monkeypatch.setattr(logging.getLogger("retrain"), "propagate", True)
-    caplog.set_level(logging.INFO, "retrain")
-    return caplog
 
 
 def colour_of(i: int) -> tuple[int, int, int]:
@@ -106,16 +97,16 @@ def test_all_are_made_then_all_are_read_without_a_network(tmp_path: Path) -> Non
     np.testing.assert_array_equal(read.values, made.values)
 
 
-def test_only_what_is_missing_is_made(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+def test_only_what_is_missing_is_made(tmp_path: Path, logged: list[str]) -> None:
     extraction = Extraction(tmp_path, 10)
     extraction.run()
     for name in ("even/004.png", "odd/007.png"):
         os.unlink(extraction.cache_dir / f"{name}_colours.txt")
-    log.clear()
+    logged.clear()
     result = extraction.run()
     assert (result.n_made, result.n_read) == (2, 8)
     np.testing.assert_array_equal(result.values, colours(range(10)))
-    assert log.messages == [], "what was never made is not logged"
+    assert logged == [], "what was never made is not logged"
 
 
 def test_only_what_was_asked_for_is_made(tmp_path: Path) -> None:
@@ -186,50 +177,50 @@ def test_images_that_only_pillow_reads_have_their_own_bottlenecks(batch_size: in
     np.testing.assert_array_equal(extraction.run(good, no_network).values[good], colours(good))
 
 
-def test_edited_images_are_made_again_and_the_log_says_why(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+def test_edited_images_are_made_again_and_the_log_says_why(tmp_path: Path, logged: list[str]) -> None:
     extraction = Extraction(tmp_path, 6)
     extraction.run()
     extraction.edit(2, (100, 50, 25))
     extraction.edit(3, (1, 2, 3))
-    log.clear()
+    logged.clear()
     result = extraction.run()
     assert (result.n_made, result.n_read) == (2, 4)
     assert result.values[[2, 3]].tolist() == [[100, 50, 25], [1, 2, 3]]
-    assert log.messages == ["2 bottlenecks are made again: the image has changed."]
-    log.clear()
+    assert logged == ["INFO: 2 bottlenecks are made again: the image has changed."]
+    logged.clear()
     assert extraction.run(network=no_network).values[3].tolist() == [1, 2, 3]
-    assert log.messages == []
+    assert logged == []
 
 
-def test_another_network_makes_all_again_and_the_log_says_why(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+def test_another_network_makes_all_again_and_the_log_says_why(tmp_path: Path, logged: list[str]) -> None:
     extraction = Extraction(tmp_path, 4)
     extraction.run()
-    log.clear()
+    logged.clear()
     result = extraction.run(network=lambda: lambda images: mean_colour(images) + 1, fingerprint="network 2")
     assert (result.n_made, result.n_read) == (4, 0)
     np.testing.assert_array_equal(result.values, colours(range(4)) + 1)
-    assert log.messages == ["4 bottlenecks are made again: made by another network."]
+    assert logged == ["INFO: 4 bottlenecks are made again: made by another network."]
 
 
-def test_a_damaged_file_is_made_again_with_two_lines_in_the_log(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_file_is_made_again_with_two_lines_in_the_log(tmp_path: Path, logged: list[str]) -> None:
     extraction = Extraction(tmp_path, 4)
     extraction.run()
     damaged = extraction.cache_dir / "even" / "002.png_colours.txt"
     damaged.write_bytes(damaged.read_bytes()[:3])
-    log.clear()
+    logged.clear()
     result = extraction.run()
     assert (result.n_made, result.n_read) == (1, 3)
     np.testing.assert_array_equal(result.values, colours(range(4)))
-    assert log.messages == [
-        f"The bottleneck {damaged} does not hold 3 numbers; it is made again.",
-        "1 bottlenecks are made again: unreadable.",
+    assert logged == [
+        f"WARNING: The bottleneck {damaged} does not hold 3 numbers; it is made again.",
+        "INFO: 1 bottlenecks are made again: unreadable.",
     ]
 
 
-def test_the_log_counts_in_hundreds(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+def test_the_log_counts_in_hundreds(tmp_path: Path, logged: list[str]) -> None:
     assert Extraction(tmp_path, 230).run().n_made == 230
     # Batches are of 64 images: the first counts beyond 100 and beyond 200 are 128 and, at the end, 230.
-    assert log.messages == ["128 of 230 bottlenecks made.", "230 of 230 bottlenecks made."]
+    assert logged == ["INFO: 128 of 230 bottlenecks made.", "INFO: 230 of 230 bottlenecks made."]
 
 
 def test_a_cache_that_cannot_be_written_ends_the_run_and_says_so(tmp_path: Path) -> None:
@@ -251,17 +242,17 @@ def without_records(extraction: Extraction) -> None:
         index.unlink()
 
 
-def test_those_that_fit_are_adopted_and_not_checked_again(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+def test_those_that_fit_are_adopted_and_not_checked_again(tmp_path: Path, logged: list[str]) -> None:
     extraction = Extraction(tmp_path, 40)
     extraction.run()
     without_records(extraction)
-    log.clear()
+    logged.clear()
     result = extraction.run()
     assert (result.n_made, result.n_read) == (0, 40)
-    assert log.messages == ["16 of 40 bottlenecks that came without a record were checked against their images: all fit."]
-    log.clear()
+    assert logged == ["INFO: 16 of 40 bottlenecks that came without a record were checked against their images: all fit."]
+    logged.clear()
     assert extraction.run(network=no_network).n_read == 40
-    assert log.messages == []
+    assert logged == []
 
 
 def test_of_an_adopted_one_an_edited_image_is_noticed(tmp_path: Path) -> None:
@@ -275,19 +266,19 @@ def test_of_an_adopted_one_an_edited_image_is_noticed(tmp_path: Path) -> None:
     assert result.values[1].tolist() == [9, 8, 7]
 
 
-def test_if_some_do_not_fit_all_are_made_again(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+def test_if_some_do_not_fit_all_are_made_again(tmp_path: Path, logged: list[str]) -> None:
     extraction = Extraction(tmp_path, 40)
     extraction.run()
     without_records(extraction)
     extraction.edit(0, (200, 1, 1))  # The first and the last are always in the sample.
     extraction.edit(39, (200, 1, 1))
-    log.clear()
+    logged.clear()
     result = extraction.run()
     assert (result.n_made, result.n_read) == (40, 0)
     assert result.values[[0, 39]].tolist() == [[200, 1, 1]] * 2
-    assert log.messages == [
-        "2 of 16 bottlenecks that came without a record do not fit their images.",
-        "40 bottlenecks are made again: they came without a record, and some do not fit their images.",
+    assert logged == [
+        "WARNING: 2 of 16 bottlenecks that came without a record do not fit their images.",
+        "INFO: 40 bottlenecks are made again: they came without a record, and some do not fit their images.",
     ]
     assert extraction.run(network=no_network).n_read == 40
 
@@ -302,7 +293,7 @@ def test_what_the_decoders_of_other_years_make_fits(tmp_path: Path) -> None:
 # Two runs at once
 
 
-def test_a_second_run_waits_and_reads_what_the_first_made(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+def test_a_second_run_waits_and_reads_what_the_first_made(tmp_path: Path, logged: list[str]) -> None:
     extraction = Extraction(tmp_path, 10)
     begun, finish = threading.Event(), threading.Event()
 
@@ -315,14 +306,14 @@ def test_a_second_run_waits_and_reads_what_the_first_made(tmp_path: Path, log: p
         first = pool.submit(extraction.run, network=slow_network)
         assert begun.wait(60)
         second = pool.submit(extraction.run, network=no_network)
-        waiting = f"Another run is making bottlenecks in {extraction.cache_dir}; waiting for it."
-        while waiting not in log.messages:
+        waiting = f"INFO: Another run is making bottlenecks in {extraction.cache_dir}; waiting for it."
+        while waiting not in logged:
             time.sleep(0.01)
         finish.set()
         assert (first.result().n_made, first.result().n_read) == (10, 0)
         assert (second.result().n_made, second.result().n_read) == (0, 10)
     np.testing.assert_array_equal(second.result().values, colours(range(10)))
-    assert log.messages.count(waiting) == 1
+    assert logged.count(waiting) == 1
 
 
 def mobilenet(model_dir: Path) -> Backbone:

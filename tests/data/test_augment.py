@@ -24,7 +24,7 @@ from retrain.head.dataset import Dataset
 from retrain.input_spec import InputSpec
 from retrain.options.augmentation import AugmentationOptions
 from retrain.options.head import HeadOptions
-from tests.data.test_decode import encoded, noise, tf1_resize
+from tests.support.pictures import encoded, noise, tf1_resize
 
 SPEC = InputSpec(height=32, width=48, mean=127.5, std=127.5)
 NOTHING = AugmentationOptions(flip_left_right=False, random_crop=0, random_scale=0, random_brightness=0)

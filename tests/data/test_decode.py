@@ -23,30 +23,13 @@ from retrain.data.decode import (
 )
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
+from tests.support.pictures import encoded, noise, soft, tf1_resize
 
-Pixels = npt.NDArray[np.uint8]
 GREY = InputSpec(40, 50, 0.0, 1.0)  # Grey levels as they are.
 MOBILENET = InputSpec(128, 128, 127.5, 127.5)
 
 
-def noise(height: int, width: int, seed: int = 0) -> Pixels:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def soft(height: int, width: int) -> Pixels:
-    """Return a smooth picture, which lossy formats hardly change."""
-    rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
-    return np.stack([40 + 170 * rows, 200 - 150 * columns, 60 + 90 * (rows + columns)], axis=-1).astype(np.uint8)
-
-
-def encoded(pixels: Pixels | Image.Image, file_format: str, **options: Any) -> bytes:
-    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    file = io.BytesIO()
-    image.save(file, file_format, **options)
-    return file.getvalue()
-
-
-def bmp(pixels: Pixels, bits: int, top_down: bool = False) -> bytes:
+def bmp(pixels: npt.NDArray[np.uint8], bits: int, top_down: bool = False) -> bytes:
     """Return an uncompressed BMP, by its definition: 8 bits with a palette, at most 256 colours, or 24 or 32 without one.
 
     Rows are padded to a multiple of 4 bytes and go from the bottom up, or with a negative height from the top down.
@@ -66,24 +49,6 @@ def bmp(pixels: Pixels, bits: int, top_down: bool = False) -> bytes:
 
 def bmp_header(width: int, height: int, bits: int, top_down: bool) -> bytes:
     return struct.pack("<IiiHHIIiiII", 40, width, -height if top_down else height, 1, bits, 0, 0, 0, 0, 0, 0)
-
-
-def tf1_resize(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[np.float64]:
-    """Resize as TensorFlow 1's ResizeBilinear with align_corners=False, by its definition.
-
-    Output pixel i lies at i · (old size / new size), without the half-pixel shift of newer kernels; it mixes the two pixels
-    around that point, the last pixel standing in for those beyond the edge.
-    """
-
-    def along(values: npt.NDArray[np.float64], axis: int, size: int) -> npt.NDArray[np.float64]:
-        old = values.shape[axis]
-        points = np.arange(size, dtype=np.float32) * (np.float32(old) / np.float32(size))
-        lower = np.floor(points).astype(int)
-        upper = np.minimum(lower + 1, old - 1)
-        share = (points - lower).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-        return np.asarray(values.take(lower, axis) * (1 - share) + values.take(upper, axis) * share)
-
-    return along(along(image.astype(np.float64), 0, height), 1, width)
 
 
 def expected_input(pixels: npt.NDArray[Any], spec: InputSpec) -> npt.NDArray[np.float64]:

@@ -21,19 +21,8 @@ from retrain.head.monitor import Monitor, head_histograms, head_measures
 from retrain.options.head import HeadOptions
 from retrain.process.timing import Timings
 from tests.support.stand_ins import tiny_inception_graph
+from tests.support.tensorboard import HISTOGRAMS, SCALARS
 
-# From the original's behaviour, "TensorBoard tags".
-SCALARS = {"accuracy_1", "cross_entropy_1"} | {
-    f"final_training_ops/{variable}/summaries/{measure}_1"
-    for variable in ("weights", "biases")
-    for measure in ("mean", "stddev", "max", "min")
-}
-HISTOGRAMS = {
-    "final_training_ops/weights/summaries/histogram",
-    "final_training_ops/biases/summaries/histogram",
-    "final_training_ops/Wx_plus_b/pre_activations",
-    "activations",
-}
 N_CLASSES, SIZE, N_IMAGES = 3, 7, 20
 
 

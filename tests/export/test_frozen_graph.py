@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from retrain.graphdef.subgraph import subgraph
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.model import SoftmaxHead
 from retrain.options.export import ExportOptions
-from tests.support.graphs import pictures
+from tests.support.pictures import pictures
 from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
 
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
@@ -369,15 +368,13 @@ def test_labels_are_written_one_a_line(bundled: Trained, tmp_path: Path, referen
 
 
 def test_an_intermediate_graph_has_the_originals_name_and_line_in_the_log(
-    bundled: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    bundled: Trained, tmp_path: Path, logged: list[str]
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("retrain"), "propagate", True)  # A command may have taken the log for itself.
-    caplog.set_level(logging.INFO, "retrain")
     options = ExportOptions(intermediate_output_graphs_dir=str(tmp_path), intermediate_store_frequency=250)
     for step in (0, 499, 500):
         write_intermediate_graph(options, bundled.classifier, step)
     assert read_graph(str(tmp_path / "intermediate_500.pb")) == bundled.graph
-    assert caplog.messages == [f"Save intermediate result to : {tmp_path}/intermediate_500.pb"]
+    assert logged == [f"INFO: Save intermediate result to : {tmp_path}/intermediate_500.pb"]
 
 
 def test_a_written_graph_is_read_again(trained: Trained, tmp_path: Path) -> None:

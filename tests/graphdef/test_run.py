@@ -9,8 +9,8 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.errors import GraphError
 from retrain.graphdef.run import batch_function, bytes_function, parse_graph, read_graph
-from tests.data.test_decode import encoded, noise
-from tests.support.graphs import Nodes, pictures
+from tests.support.graphs import Nodes
+from tests.support.pictures import encoded, noise, pictures
 from tests.support.stand_ins import run_in_v1_session
 
 

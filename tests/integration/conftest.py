@@ -1,4 +1,4 @@
-"""Runs that several tests look at. Each is made once, by the first test that asks for it."""
+"""Runs that several tests look at. Each is made once, by the first test that asks for it, for all processes."""
 
 import dataclasses
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import RunCli
 from tests.support.commands import DIRECT, FLOWERS, MOBILENET, Outputs, TrainingRun, assert_succeeded
+from tests.support.shared import made_once
 from tests.support.stand_ins import serve_folder, tiny_inception_graph, write_inception_archive
 
 
@@ -23,7 +24,7 @@ class InceptionRun:
 
 @pytest.fixture(scope="session")
 def flowers_cwd(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder from which the photos' path is `../shared/flower_photos`, wherever they are."""
+    """Make a folder from which the photos' path is `../shared/flower_photos`, wherever they are."""
     folder = tmp_path_factory.mktemp("flowers")
     (folder / "shared").symlink_to(data_dir.resolve())
     (folder / "work").mkdir()
@@ -34,81 +35,106 @@ def flowers_cwd(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def mobilenet_run(
     run_cli: RunCli, flowers_cwd: Path, mobilenet_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> TrainingRun:
-    """The original's defaults on the 600 photos: 4,000 steps, nothing cached before; and every kind of output."""
-    outputs = Outputs(tmp_path_factory.mktemp("mobilenet"))
-    process = run_cli(
-        "retrain",
-        f"--image_dir={FLOWERS}",
-        f"--architecture={MOBILENET}",
-        f"--model_dir={mobilenet_model_dir}",
-        f"--saved_model_dir={outputs.folder / 'saved_model'}",
-        f"--intermediate_output_graphs_dir={outputs.folder / 'intermediate'}",
-        "--intermediate_store_frequency=1500",
-        "--print_misclassified_test_images",
-        "--random_seed=1",
-        *outputs.flags(),
-        cwd=flowers_cwd,
-    )
-    assert_succeeded(process)
-    return TrainingRun(process, outputs)
+    """Run the original's defaults on the 600 photos: 4,000 steps, nothing cached before; with every kind of output."""
+
+    def train(folder: Path) -> TrainingRun:
+        outputs = Outputs(folder)
+        process = run_cli(
+            "retrain",
+            f"--image_dir={FLOWERS}",
+            f"--architecture={MOBILENET}",
+            f"--model_dir={mobilenet_model_dir}",
+            f"--saved_model_dir={outputs.folder / 'saved_model'}",
+            f"--intermediate_output_graphs_dir={outputs.folder / 'intermediate'}",
+            "--intermediate_store_frequency=1500",
+            "--print_misclassified_test_images",
+            "--random_seed=1",
+            *outputs.flags(),
+            cwd=flowers_cwd,
+        )
+        assert_succeeded(process)
+        return TrainingRun(process, outputs)
+
+    return made_once(tmp_path_factory, "mobilenet_run", train)
 
 
 @pytest.fixture(scope="session")
 def tiny_resnet_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
-    """The bundled network on 75 easy pictures."""
-    outputs = Outputs(tmp_path_factory.mktemp("tiny_resnet"))
-    process = run_cli(
-        "retrain",
-        f"--image_dir={small_photos}",
-        "--architecture=tiny_resnet_128",
-        "--how_many_training_steps=100",
-        *outputs.flags(),
-    )
-    assert_succeeded(process)
-    return TrainingRun(process, outputs)
+    """Train the bundled network on 75 easy pictures."""
+
+    def train(folder: Path) -> TrainingRun:
+        outputs = Outputs(folder)
+        process = run_cli(
+            "retrain",
+            f"--image_dir={small_photos}",
+            "--architecture=tiny_resnet_128",
+            "--how_many_training_steps=100",
+            *outputs.flags(),
+        )
+        assert_succeeded(process)
+        return TrainingRun(process, outputs)
+
+    return made_once(tmp_path_factory, "tiny_resnet_run", train)
 
 
 @pytest.fixture(scope="session")
 def hidden_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
-    """The bundled network with a head of hidden layers, trained by Adam with all that a head can have."""
-    outputs = Outputs(tmp_path_factory.mktemp("hidden"))
-    head = ["--hidden_units=24,16", "--dropout=0.2", "--l2=0.0001", "--label_smoothing=0.05", "--class_weights=balanced"]
-    training = ["--optimizer=adam", "--learning_rate=0.002", "--learning_rate_schedule=cosine", "--how_many_training_steps=60"]
-    flags = [f"--image_dir={small_photos}", "--architecture=tiny_resnet_128", "--random_seed=4", *head, *training]
-    process = run_cli("retrain", *flags, f"--timing_report={outputs.folder / 'times.json'}", *outputs.flags())
-    assert_succeeded(process)
-    return TrainingRun(process, outputs)
+    """Train a head of hidden layers on the bundled network, by Adam with all options of a head."""
+
+    def train(folder: Path) -> TrainingRun:
+        outputs = Outputs(folder)
+        head = ["--hidden_units=24,16", "--dropout=0.2", "--l2=0.0001", "--label_smoothing=0.05", "--class_weights=balanced"]
+        training = [
+            "--optimizer=adam",
+            "--learning_rate=0.002",
+            "--learning_rate_schedule=cosine",
+            "--how_many_training_steps=60",
+        ]
+        flags = [f"--image_dir={small_photos}", "--architecture=tiny_resnet_128", "--random_seed=4", *head, *training]
+        process = run_cli("retrain", *flags, f"--timing_report={outputs.folder / 'times.json'}", *outputs.flags())
+        assert_succeeded(process)
+        return TrainingRun(process, outputs)
+
+    return made_once(tmp_path_factory, "hidden_run", train)
 
 
 @pytest.fixture(scope="session")
 def fine_tuned_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
-    """The bundled network, fine-tuned at so high a rate that it makes mistakes; all is kept, there being no validation images."""
-    outputs = Outputs(tmp_path_factory.mktemp("fine_tuned"))
-    tuning = ["--fine_tune_steps=3", "--fine_tune_batch_size=8", "--fine_tune_learning_rate=0.01", "--eval_step_interval=2"]
-    distortions = ["--flip_left_right", "--random_crop=10"]
-    sets = ["--validation_percentage=0", "--testing_percentage=50"]
-    head = ["--architecture=tiny_resnet_128", "--how_many_training_steps=50", "--train_batch_size=8", "--random_seed=2"]
-    process = run_cli("retrain", f"--image_dir={small_photos}", *head, *tuning, *sets, *distortions, *outputs.flags())
-    assert_succeeded(process)
-    return TrainingRun(process, outputs)
+    """Fine-tune the bundled network at so high a rate that it makes mistakes; without validation images all steps are kept."""
+
+    def train(folder: Path) -> TrainingRun:
+        outputs = Outputs(folder)
+        tuning = ["--fine_tune_steps=3", "--fine_tune_batch_size=8", "--fine_tune_learning_rate=0.01", "--eval_step_interval=2"]
+        distortions = ["--flip_left_right", "--random_crop=10"]
+        sets = ["--validation_percentage=0", "--testing_percentage=50"]
+        head = ["--architecture=tiny_resnet_128", "--how_many_training_steps=50", "--train_batch_size=8", "--random_seed=2"]
+        process = run_cli("retrain", f"--image_dir={small_photos}", *head, *tuning, *sets, *distortions, *outputs.flags())
+        assert_succeeded(process)
+        return TrainingRun(process, outputs)
+
+    return made_once(tmp_path_factory, "fine_tuned_run", train)
 
 
 @pytest.fixture(scope="session")
 def inception_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> InceptionRun:
-    """The default architecture, from a mirror that holds a small network under the archive's name."""
-    served = tmp_path_factory.mktemp("mirror")
-    write_inception_archive(served, tiny_inception_graph())
-    model_dir = tmp_path_factory.mktemp("inception_models")
-    first, second = (Outputs(tmp_path_factory.mktemp("inception")) for _ in range(2))
+    """Train the default architecture from a mirror that holds a small network under the archive's name."""
 
-    def train(outputs: Outputs, url: str) -> TrainingRun:
-        flags = [f"--image_dir={small_photos}", f"--model_dir={model_dir}", f"--model_url_base={url}"]
-        # So slow a rate that the accuracy is seen to rise.
-        training = ["--how_many_training_steps=25", "--learning_rate=0.001", "--random_seed=3"]
-        process = run_cli("retrain", *flags, *training, *outputs.flags(), env=DIRECT)
-        assert_succeeded(process)
-        return TrainingRun(process, outputs)
+    def make(folder: Path) -> InceptionRun:
+        served, model_dir = folder / "mirror", folder / "models"
+        served.mkdir()
+        model_dir.mkdir()
+        write_inception_archive(served, tiny_inception_graph())
 
-    with serve_folder(served) as server:
-        training, again = train(first, server.url), train(second, server.url)
-        return InceptionRun(training, again, model_dir, server.url, tuple(server.requests))
+        def train(outputs: Outputs, url: str) -> TrainingRun:
+            flags = [f"--image_dir={small_photos}", f"--model_dir={model_dir}", f"--model_url_base={url}"]
+            # So slow a rate that the accuracy is seen to rise.
+            training = ["--how_many_training_steps=25", "--learning_rate=0.001", "--random_seed=3"]
+            process = run_cli("retrain", *flags, *training, *outputs.flags(), env=DIRECT)
+            assert_succeeded(process)
+            return TrainingRun(process, outputs)
+
+        with serve_folder(served) as server:
+            training, again = train(Outputs(folder / "first"), server.url), train(Outputs(folder / "again"), server.url)
+            return InceptionRun(training, again, model_dir, server.url, tuple(server.requests))
+
+    return made_once(tmp_path_factory, "inception_run", make)

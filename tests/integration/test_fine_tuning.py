@@ -10,7 +10,6 @@ import pytest
 from retrain.backbones.catalog import BUNDLED_FILE
 from retrain.graphdef.subgraph import subgraph
 from tests.conftest import RunCli
-from tests.reliability.test_crashes import Running
 from tests.support.commands import (
     FINAL_WEIGHTS,
     Outputs,
@@ -20,6 +19,7 @@ from tests.support.commands import (
     final_test_accuracy,
     read_graph,
 )
+from tests.support.running import Running
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +93,6 @@ def test_ctrl_c_keeps_the_head(small_photos: Path, run_cli: RunCli, tmp_path: Pa
     with Running(tmp_path / "log", *flags, "--fine_tune_steps=1000", "--fine_tune_batch_size=48") as running:
         running.wait_until(lambda: "Fine-tuning begins" in running.log)
         running.interrupt()
-        assert running.ends_within(2)
         assert running.end() == 130
         assert running.log.endswith(
             "\nStopped. Run the same command with --resume to resume after step 50. Fine-tuning will start again.\n"

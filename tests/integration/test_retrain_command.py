@@ -60,7 +60,7 @@ OWN_LINES = re.compile(
 def seeded_results(
     mobilenet_run: TrainingRun, flowers_cwd: Path, mobilenet_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[int, retrain.RetrainResult]:
-    """The command's training again, from Python, on the command's cache, with the seeds 1 to 5."""
+    """Repeat the command's training from Python, on the command's cache, with the seeds 1 to 5."""
     results = {}
     for seed in range(1, 6):
         settings = Outputs(tmp_path_factory.mktemp("seeded")).settings()

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, RunCli
-from tests.integration.test_tensorboard import serving_tensorboard, wait_for
 from tests.support.commands import FLOWERS, MOBILENET, TrainingRun, assert_succeeded, final_test_accuracy, own_environment
+from tests.support.running import HANGS
+from tests.support.tensorboard import serving_tensorboard, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +98,8 @@ def session_groups(url: str) -> list[dict[str, Any]]:
     }
     address = f"{url}data/plugin/hparams/session_groups"
     request = urllib.request.Request(address, json.dumps(question).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as response:
         return json.load(response).get("sessionGroups", [])
 
 
@@ -148,13 +150,11 @@ def test_it_stops_with_all_of_its_processes(how: signal.Signals, small_photos: P
     children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     assert children
     process.send_signal(how)
-    start = time.monotonic()
     rest = process.stderr.read()
-    assert process.wait(10) == (130 if how == signal.SIGINT else -signal.SIGKILL)
-    assert time.monotonic() - start < 5
+    assert process.wait(HANGS) == (130 if how == signal.SIGINT else -signal.SIGKILL)
     if how == signal.SIGINT:
         assert rest.splitlines()[-1] == "Stopped. Finished bottlenecks are kept: run the same command again."
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HANGS  # The training itself would take hours.
     while time.monotonic() < deadline and any(os.path.exists(f"/proc/{pid}") for pid in children):
         time.sleep(0.1)
     assert not any(os.path.exists(f"/proc/{pid}") for pid in children)

@@ -1,30 +1,24 @@
 """A real TensorBoard on the summaries of a real run: what it serves, and what a browser shows of it."""
 
-import contextlib
 import json
-import re
 import shutil
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 
-from tests.evaluation.test_tensorboard import HISTOGRAMS, SCALARS
 from tests.integration.conftest import InceptionRun
-from tests.support.commands import own_environment, read_graph, step_lines
+from tests.support.commands import read_graph, step_lines
+from tests.support.tensorboard import HISTOGRAMS, PATIENCE_SECONDS, SCALARS, serving_tensorboard, wait_for
 
 pytestmark = pytest.mark.slow
 
-Found = TypeVar("Found")
-PATIENCE_SECONDS = 60
 N_CLASSES, BATCH = 3, 100
 # What has a place in the page, also in its shadow roots: texts, and in plots the lines of their series.
 TEXTS_AND_LINES = """
@@ -47,28 +41,11 @@ return [texts, lines];
 
 @pytest.fixture(scope="module")
 def tensorboard(inception_run: InceptionRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of `tensorboard --logdir …` on the run's summaries, ending in a slash."""
+    """Yield the address of `tensorboard --logdir …` on the run's summaries, ending in a slash."""
     log = tmp_path_factory.mktemp("tensorboard") / "log.txt"
     with serving_tensorboard(inception_run.training.outputs.summaries, log) as url:
         wait_for(lambda: _get(url, "scalars/tags").keys() >= {"train", "validation"}, log)
         yield url
-
-
-@contextlib.contextmanager
-def serving_tensorboard(logdir: Path, log: Path) -> Iterator[str]:
-    """Runs `tensorboard --logdir …`, whose output goes to `log`, and gives its address."""
-    with open(log, "wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tensorboard.main", f"--logdir={logdir}", "--port=0", "--host=127.0.0.1"],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env=own_environment(),
-        )
-    try:
-        yield wait_for(lambda: re.search(r"http://127\.0\.0\.1:\d+/", log.read_text(errors="replace")), log)[0]
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +70,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
     ):
         options.add_argument(f"--{flag}")
-    window = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
-    try:
-        yield window
-    finally:
-        window.quit()
+    options.add_argument("--no-proxy-server")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("no_proxy", "localhost,127.0.0.1")  # The driver is on this machine, whatever the environment says.
+        window = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+        try:
+            yield window
+        finally:
+            window.quit()
 
 
 class TestServer:
@@ -180,17 +160,6 @@ def _wait_for_page(browser: Any, texts: set[str], lines: int, screenshot: Path) 
     browser.save_screenshot(str(screenshot))
     assert texts <= shown, f"{texts - shown} not on the page, of which {screenshot} is a picture"
     assert drawn >= lines, f"{drawn} lines drawn on the page, of which {screenshot} is a picture"
-
-
-def wait_for(look: Callable[[], Found | None], log: Path) -> Found:
-    """What `look` gives once it gives something; the server may not answer yet."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError, json.JSONDecodeError):
-            if found := look():
-                return found
-        time.sleep(0.2)
-    raise AssertionError(f"TensorBoard does not serve the run. It printed:\n{log.read_text(errors='replace')}")
 
 
 def _get(url: str, route: str, **query: str) -> Any:

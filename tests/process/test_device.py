@@ -1,62 +1,81 @@
-"""`--device`, in processes of their own: the choice is made once, before TensorFlow looks for GPUs."""
+"""`--device`, in processes of their own: TensorFlow fixes its devices with its first operation."""
 
 import os
 import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
+from retrain.errors import FlagError
+from retrain.process.device import prepare_device
 from tests.conftest import ROOT, RunCli
 
+N_GPUS = len(tf.config.list_physical_devices("GPU"))
+NO_GPU = (
+    "--device must be cpu: TensorFlow finds no GPU that it could use as {0}. Got {0}. "
+    "https://www.tensorflow.org/install/gpu says what it needs."
+)
 
-def visible(*devices: str | None, before: str | None = None) -> str:
-    """What a program may see after these choices, and the error of the last one if there is one."""
+
+def run_with(*devices: str | None) -> list[str]:
+    """Prepare the devices one after another, each before an operation of TensorFlow; return the lines that the program printed.
+
+    The last line counts the visible CPUs and GPUs; an error comes before it.
+    """
     program = f"""
-import os
+import tensorflow as tf
 from retrain.process.device import prepare_device
 from retrain.errors import FlagError
 try:
     for device in {devices!r}:
         prepare_device(device)
+        tf.constant(1) + 1
 except FlagError as error:
     print(error)
-print(os.environ.get("CUDA_VISIBLE_DEVICES"))
+print(*(len(tf.config.get_visible_devices(kind)) for kind in ("CPU", "GPU")))
 """
-    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    if before is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = before
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return process.stdout.splitlines()
 
 
-@pytest.mark.parametrize(
-    ("device", "before", "after"),
-    [
-        (None, None, "None"),
-        (None, "3", "3"),
-        ("cpu", None, "-1"),
-        ("cpu", "3", "-1"),
-        ("gpu", None, "0"),
-        ("gpu:1", None, "1"),
-        ("gpu:1", "5,7", "7"),
-        ("gpu:2", "5,7", "-1"),
-        ("gpu", "GPU-8932f937", "GPU-8932f937"),
-    ],
-)
-def test_what_is_shown_to_tensorflow(device: str | None, before: str | None, after: str) -> None:
-    assert visible(device, before=before) == after
+def test_the_cpu_alone_also_in_a_second_run() -> None:
+    assert run_with("cpu", "cpu") == ["1 0"]
 
 
-def test_the_same_choice_twice_is_one_and_another_is_an_error() -> None:
-    assert visible("gpu:1", "gpu:1", before="5,7") == "7"
-    sentence = "--device must be the same for all runs of one process, here cpu. Got gpu."
-    assert visible("cpu", "gpu") == f"{sentence}\n-1"
+def test_a_cpu_after_tensorflow_has_started_on_its_own_choice() -> None:
+    """That changes something only if TensorFlow uses a GPU."""
+    lines = run_with(None, "cpu")
+    if N_GPUS:
+        used = ", ".join(f"gpu:{number}" for number in range(N_GPUS))
+        sentence = f"--device must be the same for all runs of one process: TensorFlow already uses {used}. Got cpu."
+        assert lines == [sentence, f"1 {N_GPUS}"]
+    else:
+        assert lines == ["1 0"]
 
 
-def test_a_gpu_that_there_is_not(run_cli: RunCli) -> None:
+@pytest.mark.skipif(not N_GPUS, reason="there is no GPU")
+def test_one_gpu() -> None:
+    assert run_with("gpu") == run_with("gpu:0") == ["1 1"]
+    sentence = "--device must be the same for all runs of one process: TensorFlow already uses cpu. Got gpu."
+    assert run_with("cpu", "gpu") == [sentence, "1 0"]
+
+
+@pytest.mark.skipif(bool(N_GPUS), reason="there is a GPU")
+@pytest.mark.parametrize("device", ["gpu", "gpu:0", "gpu:99"])
+def test_a_gpu_where_there_is_none(device: str) -> None:
+    with pytest.raises(FlagError) as caught:
+        prepare_device(device)
+    assert str(caught.value) == NO_GPU.format(device)
+
+
+def test_a_gpu_that_does_not_exist(run_cli: RunCli) -> None:
     process = run_cli("retrain", "--image_dir=photos", "--device=gpu:99")
     assert (process.returncode, process.stdout) == (2, "")
-    assert process.stderr == (
-        "error: --device must be cpu: TensorFlow finds no GPU that it could use as gpu:99. Got gpu:99. "
-        "https://www.tensorflow.org/install/gpu says what it needs.\n"
-    )
+    if N_GPUS:
+        sentence = f"--device must be cpu or one of gpu:0 to gpu:{N_GPUS - 1}, the GPUs that TensorFlow finds. Got gpu:99."
+    else:
+        sentence = NO_GPU.format("gpu:99")
+    assert process.stderr == f"error: {sentence}\n"

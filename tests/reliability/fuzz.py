@@ -58,7 +58,7 @@ def try_all(
     repeatable: bool,
     known: Iterable[Input] = (),
 ) -> Tally:
-    """Gives each input to `read`, which checks what it got and returns a word for it, or raises one of `errors`.
+    """Pass each input to `read`, which checks what it got and returns a word for it, or raises one of `errors`.
 
     Whatever else is raised, a failed check or a bug, Hypothesis reduces to a small input and raises again.
 
@@ -90,7 +90,7 @@ def try_all(
 
 
 def damaged(samples: Sequence[bytes], tokens: Sequence[bytes] = ODD_BYTES) -> st.SearchStrategy[bytes]:
-    """A sample after one or some random edits: bytes changed, put in, taken out, cut off, or copied there from another sample.
+    """Return a sample after some random edits: bytes changed, inserted, removed, cut off, or copied from another sample.
 
     `tokens` are pieces that the format gives a meaning to.
     """
@@ -163,7 +163,7 @@ TROUBLE: list[dict[str, Any]] = [
 
 
 def described(values: dict[str, Any]) -> bytes:
-    """The description of the tiny graph with some other values."""
+    """Return the description of the tiny graph with some other values."""
     return json.dumps({**dataclasses.asdict(DESCRIPTION), **values}).encode()
 
 
@@ -198,7 +198,7 @@ def _exported() -> GraphDef:
 
 
 def tiny_graph(description: bytes | None) -> bytes:
-    """The exported graph, with that description of itself, or none as the original's graphs."""
+    """Return the exported graph with that description of itself, or with none as the original's graphs."""
     graph = GraphDef()
     graph.CopyFrom(_exported())
     [node] = [node for node in graph.node if node.name == NODE_NAME]
@@ -211,7 +211,7 @@ def tiny_graph(description: bytes | None) -> bytes:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> bytes:
-    """The tiny graph, damaged; or changed in a way that leaves it a GraphDef: names, operations, inputs, attributes."""
+    """Return the tiny graph damaged, or changed in a way that leaves it a GraphDef: names, operations, inputs, attributes."""
     content = tiny_graph(draw(st.sampled_from([described({}), None])))
     if draw(st.booleans()):
         return draw(damaged([content]))
@@ -318,7 +318,7 @@ def command_lines(config_class: type, required: list[str]) -> st.SearchStrategy[
 
 
 def _good_flags(config_class: type, name: str) -> st.SearchStrategy[str]:
-    """The flag with a value that is most likely allowed."""
+    """Return the flag with a value that is most likely allowed."""
     flag, kind = flags_of(config_class)[name], kind_of(config_class, name)
     if kind is bool:
         return st.just(f"--{name}")
@@ -348,7 +348,7 @@ def pack(tar: bytes) -> bytes:
 
 
 def tars(tar: bytes, name: str) -> st.SearchStrategy[bytes]:
-    """The tar, damaged anywhere, or in the header of its first file or of the file `name`, whose checksum is made right again."""
+    """Damage the tar anywhere, or in the header of its first file or of the file `name`, whose checksum is then corrected."""
     places = (0, tar.index(name.encode()))
     headers = damaged([tar[at : at + HEADER] for at in places], TAR_TOKENS).map(with_checksum)
     in_place = st.builds(lambda header, at: tar[:at] + header + tar[at + HEADER :], headers, st.sampled_from(places))
@@ -356,7 +356,7 @@ def tars(tar: bytes, name: str) -> st.SearchStrategy[bytes]:
 
 
 def with_checksum(header: bytes) -> bytes:
-    """A header whose checksum is right (POSIX, ustar): its own eight bytes count as spaces."""
+    """Return a header whose checksum is right (POSIX, ustar): its own eight bytes count as spaces."""
     header = header[:HEADER].ljust(HEADER, b"\0")
     return header[:148] + b"%06o\0 " % (sum(header[:148]) + sum(header[156:]) + 8 * ord(" ")) + header[156:]
 
@@ -368,14 +368,14 @@ def tar_of_long_names(tar: bytes) -> bytes:
 
 
 def tar_that_turns_back(tar: bytes) -> bytes:
-    """The second file is as many bytes shorter than nothing as its header is long: the header comes again (CVE-2025-8194)."""
+    """Make the second file shorter than nothing by the length of its header, so that the header comes again (CVE-2025-8194)."""
     size = b"\xff" * 10 + b"\xfe\x00"
     header = with_checksum(tar[:124] + size + tar[136:HEADER])
     return tar[: 2 * HEADER] + header + tar[2 * HEADER :]
 
 
 def tar_with_hole(tar: bytes, size: int) -> bytes:
-    """The first file is nothing but a hole of `size` bytes (GNU's sparse files)."""
+    """Make the first file nothing but a hole of `size` bytes (GNU's sparse files)."""
     header = bytearray(tar[:HEADER])
     header[124:136] = b"%011o\0" % 0
     header[156:157] = b"S"
@@ -388,7 +388,7 @@ def tar_with_hole(tar: bytes, size: int) -> bytes:
 
 
 def pictures() -> list[bytes]:
-    """A small picture in the formats that are read, as far as this Pillow writes them."""
+    """Return a small picture in the formats that are read, as far as this Pillow writes them."""
     picture = PIL.Image.effect_mandelbrot((24, 20), (-2, -1, 1, 1), 20).convert("RGB")
     palette = picture.convert("P")
     wanted: list[tuple[PIL.Image.Image, str, dict[str, Any]]] = [

@@ -9,7 +9,7 @@ WITHOUT_PRIVILEGE = ["setpriv", "--bounding-set=-dac_override,-dac_read_search",
 
 
 def unprivileged() -> list[str] | None:
-    """What to put before a command so that it cannot read each file just because root runs it; None where nothing helps."""
+    """Return what to put before a command so that it has no right of root to read every file; None if that is impossible."""
     if os.geteuid() != 0:
         return []
     possible = shutil.which("setpriv") and subprocess.run([*WITHOUT_PRIVILEGE, "true"], check=False).returncode == 0

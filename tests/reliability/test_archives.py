@@ -26,10 +26,11 @@ from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.errors import ModelError, ModelUnavailableError
 from retrain.export.frozen_graph import MAX_BYTES, check_graph_size
-from tests.backbones.test_download import Answer, answering, archive_of, files_below, link, sending
 from tests.conftest import MOBILENET_ARCHIVE, ROOT, RunCli
 from tests.reliability.conftest import Note
+from tests.support.archives import archive_of, files_below, link
 from tests.support.commands import DIRECT, Outputs, assert_succeeded, bottleneck_counts
+from tests.support.servers import HttpAnswer, answering, sending
 from tests.support.stand_ins import (
     ARCHIVE,
     BOTTLENECK_SIZE,
@@ -38,6 +39,8 @@ from tests.support.stand_ins import (
     tiny_inception_graph,
     write_inception_archive,
 )
+
+pytestmark = pytest.mark.slow
 
 NETWORK = find_architecture("inception_v3")
 PAGE = b"<!DOCTYPE html><p>Please log in to use this network.</p>"
@@ -66,7 +69,7 @@ class Trainer:
         return self._run_cli("retrain", *flags, cwd=self.folder / "cwd", env={**places, **env})
 
     def error(self, address: str) -> str:
-        """What a run that has to fail says after it has begun the download; without the address and the folders."""
+        """Run a command that has to fail; return what it says after the start of the download, without address and folders."""
         process = self.run(address)
         assert process.returncode == 1, process.stderr
         announced, error = process.stderr.splitlines()
@@ -75,7 +78,7 @@ class Trainer:
         return error.replace(address, "http://…").replace(str(self.model_dir), "models")
 
     def succeeds(self, address: str, env: dict[str, str] = DIRECT) -> str:
-        """Runs; all went well, with the network of the archive, and nothing strayed. Returns what it made."""
+        """Run a command that has to succeed with the network of the archive and to write nowhere else; return what it made."""
         process = self.run(address, env)
         assert_succeeded(process)
         made, read = bottleneck_counts(process.stderr)
@@ -95,7 +98,7 @@ def trainer(tmp_path: Path, small_photos: Path, run_cli: RunCli) -> Trainer:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive as it should be, in a folder of its own."""
+    """Write an archive as it should be, in a folder of its own."""
     return write_inception_archive(tmp_path_factory.mktemp("good"), tiny_inception_graph())
 
 
@@ -105,8 +108,8 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
-def in_turn(*answers: Answer) -> Answer:
-    """Gives each answer once."""
+def in_turn(*answers: HttpAnswer) -> HttpAnswer:
+    """Return an answer that is each of the answers once."""
     left = iter(answers)
 
     def answer(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -118,7 +121,7 @@ def in_turn(*answers: Answer) -> Answer:
 def test_failed_downloads_leave_nothing_and_the_next_run_starts_afresh(trainer: Trainer, good: Path, note: Note) -> None:
     whole = good.read_bytes()
     half, size = len(whole) // 2, len(whole)
-    faults: dict[str, tuple[Answer, str]] = {
+    faults: dict[str, tuple[HttpAnswer, str]] = {
         "a download cut off half way": (sending(whole[:half], size), f"the connection ended after {half} of {size} bytes"),
         "an HTML page in place of the archive": (
             sending(PAGE),
@@ -239,7 +242,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
             back.join()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Tests print no access log."""
+        """Print no access log."""
 
 
 def copy_stream(source: socket.socket, target: socket.socket) -> None:
@@ -251,7 +254,7 @@ def copy_stream(source: socket.socket, target: socket.socket) -> None:
 
 @contextlib.contextmanager
 def running(handler: Callable[..., http.server.BaseHTTPRequestHandler], certificate: Path | None = None) -> Iterator[int]:
-    """A server until the block ends, encrypted if it has a certificate; yields its port."""
+    """Run a server until the block ends, encrypted if it has a certificate; yield its port."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -268,7 +271,7 @@ def running(handler: Callable[..., http.server.BaseHTTPRequestHandler], certific
 
 @contextlib.contextmanager
 def proxy(port: int) -> Iterator[tuple[str, list[str]]]:
-    """A proxy in front of a port; yields its address and what it was asked for."""
+    """Run a proxy in front of a port; yield its address and what it was asked for."""
     asked: list[str] = []
     with running(type("Handler", (Proxy,), {"port": port, "asked": asked})) as own_port:
         yield f"http://127.0.0.1:{own_port}", asked
@@ -328,7 +331,7 @@ def test_an_encrypted_archive_comes_through_a_proxy(
 ) -> None:
     class Files(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
-            """Tests print no access log."""
+            """Print no access log."""
 
     with running(functools.partial(Files, directory=str(good.parent)), certificate) as port, proxy(port) as (address, asked):
         for name, value in {**UNSET, "https_proxy": address}.items():
@@ -349,7 +352,7 @@ def test_an_encrypted_archive_comes_through_a_proxy(
 
 
 def refused(model_dir: Path, data: bytes, architecture: str = "inception_v3") -> str:
-    """What is said of an archive from a server; nothing but it is left, and its owner may delete it."""
+    """Return the error about an archive from a server; nothing else is left, and its owner may delete it."""
     with answering(sending(data)) as address, pytest.raises(ModelError) as caught:
         read_graph_file(find_architecture(architecture), str(model_dir), address)
     assert caught.value.exit_code == 1
@@ -361,7 +364,7 @@ def refused(model_dir: Path, data: bytes, architecture: str = "inception_v3") ->
 
 
 def gzipped(parts: Iterable[bytes]) -> bytes:
-    """A gzip file of parts that need never be in memory together."""
+    """Write a gzip file of parts that need never be in memory together."""
     packer = zlib.compressobj(wbits=31)
     return b"".join([*(packer.compress(part) for part in parts), packer.flush()])
 

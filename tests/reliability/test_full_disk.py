@@ -18,9 +18,11 @@ import tensorflow as tf
 
 from tests.conftest import SMALL_CLASSES, SMALL_SPLIT, RunCli
 from tests.reliability.conftest import Note
-from tests.reliability.test_crashes import Running, entries, has_made
-from tests.support.commands import DIRECT, FINAL_WEIGHTS, Outputs, assert_succeeded, bottleneck_counts, step_lines
+from tests.support.commands import DIRECT, FINAL_WEIGHTS, Outputs, assert_succeeded, bottleneck_counts, entries, step_lines
+from tests.support.running import Running
 from tests.support.stand_ins import ARCHIVE, serve_folder, tiny_inception_graph, write_inception_archive
+from tests.support.tolerance import assert_same_bottleneck_file, assert_same_graph
+from tests.support.undisturbed import has_made
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +65,7 @@ class Disk:
         self._holder.communicate()
 
     def _do(self, *command: str) -> str:
-        """Runs a command on the mount point. Returns what is wrong, or nothing."""
+        """Run a command on the mount point. Return what is wrong, or nothing."""
         namespace = ["nsenter", f"--target={self._holder.pid}", "--user", "--mount", "--preserve-credentials"]
         done = subprocess.run([*namespace, *command, self._mount_point], capture_output=True, text=True, check=False)
         return done.stderr.strip()
@@ -133,7 +135,7 @@ ALL = (*QUICKLY, LABELS, CHECKPOINT, SAVED_MODEL, INTERMEDIATE)
 
 @pytest.fixture(scope="module")
 def healthy(small_photos: Path, run_cli: RunCli, tmp_path_factory: pytest.TempPathFactory) -> Outputs:
-    """What the training comes to where there is room."""
+    """Train where there is room."""
     outputs = Outputs(tmp_path_factory.mktemp("healthy"))
     process = run_cli("retrain", f"--image_dir={small_photos}", "--architecture=tiny_resnet_128", *TRAINING, *outputs.flags())
     assert_succeeded(process)
@@ -147,7 +149,7 @@ def flags_for(photos: Path, outputs: Outputs, healthy: Outputs) -> list[str]:
 
 
 def error_of(process: subprocess.CompletedProcess[str], code: int) -> str:
-    """The error with which a command ended."""
+    """Return the error with which a command ended."""
     assert process.returncode == code and "Traceback" not in process.stderr, process.stderr
     assert process.stderr.count("error: ") == 1, process.stderr
     return process.stderr.split("error: ")[1].strip()
@@ -180,13 +182,13 @@ def test_full_while_bottlenecks_are_made(
             )
             kept = sorted((disk.folder / "cache").glob("*/*.txt"))
             for path in kept:
-                assert path.read_bytes() == (healthy.bottlenecks / path.parent.name / path.name).read_bytes()
+                assert_same_bottleneck_file(path, healthy.bottlenecks / path.parent.name / path.name)
             assert leftovers(disk.folder) == [] and not outputs.graph.exists()
             disk.make_room()
             again = run_cli("retrain", *flags)
             assert_succeeded(again)
         assert bottleneck_counts(again.stderr) == (N_SMALL - len(kept), len(kept)) and 0 < len(kept) < N_SMALL
-        assert outputs.graph.read_bytes() == healthy.graph.read_bytes()
+        assert_same_graph(outputs.graph, healthy.graph)
         note(
             f"a disk of the cache that runs out of {what}",
             tried=1,
@@ -237,7 +239,7 @@ def test_full_when_outputs_are_written(
 
 
 def _check_outputs(outputs: Outputs, healthy: Outputs, but: str) -> None:
-    """Asserts that all are there, and are what they should be, but for one."""
+    """Assert that all are there, and are what they should be, but for one."""
     if but != "output_graph":
         assert outputs.graph.read_bytes() == healthy.graph.read_bytes()
     if but != "output_labels":
@@ -314,12 +316,12 @@ def test_read_only_in_the_midst(small_photos: Path, healthy: Outputs, tmp_path: 
         assert re.fullmatch(rf"In the bottleneck cache, {cache}/.* cannot be written \(Read-only file system\)\..*", error)
         kept = entries(cache)
         for path in kept:
-            assert path.read_bytes() == (healthy.bottlenecks / path.parent.name / path.name).read_bytes()
+            assert_same_bottleneck_file(path, healthy.bottlenecks / path.parent.name / path.name)
         disk.make_writable()
         with Running(outputs.folder, *flags) as run:
             assert run.end() == 0, run.log
     assert bottleneck_counts(run.log) == (N_SMALL - len(kept), len(kept))
-    assert outputs.graph.read_bytes() == healthy.graph.read_bytes()
+    assert_same_graph(outputs.graph, healthy.graph)
     note(
         "a disk that becomes read-only while bottlenecks are made",
         tried=1,

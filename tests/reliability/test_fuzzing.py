@@ -41,6 +41,8 @@ from scripts.make_flowers import FlowersConfig
 from tests.reliability import fuzz as make
 from tests.reliability.conftest import Note
 
+pytestmark = pytest.mark.slow
+
 Fuzz = Callable[..., make.Tally]
 ACCEPTED = "accepted"
 AS_PYTHON = "read as Python's float() reads it"
@@ -48,7 +50,7 @@ AS_PYTHON = "read as Python's float() reads it"
 
 @pytest.fixture
 def fuzz(long: bool, note: Note) -> Fuzz:
-    """Tries many inputs on a reader, the same in each quick run, and notes down how they ended: some well, some not."""
+    """Return a function that tries many inputs on a reader, the same in each quick run, and records how they ended."""
 
     def run(
         fault: str,
@@ -89,7 +91,7 @@ def test_labels(fuzz: Fuzz, tmp_path: Path) -> None:
 
 
 def check_description(found: Description, text: bytes) -> None:
-    """It says what the JSON says, and can be used."""
+    """Assert that it says what the JSON says, and can be used."""
     stated = json.loads(text)
     assert found.labels == tuple(map(str, stated["labels"]))
     for name in ("input_height", "input_width", "input_mean", "input_std"):
@@ -161,7 +163,7 @@ def test_labelling_with_damaged_graphs(fuzz: Fuzz, tmp_path: Path) -> None:
 
 
 def parsed(text: bytes) -> FloatArray | None:
-    """What Python's float() makes of it; None where it refuses a part."""
+    """Return what Python's float() makes of it; None if it refuses a part."""
     try:
         numbers = [float(part) for part in text.split(b",")]
     except ValueError:
@@ -189,7 +191,7 @@ def open_cache(folder: Path) -> BottleneckCache:
 
 @pytest.fixture
 def image(tmp_path: Path) -> LabelledImage:
-    """An image whose bottleneck is in the cache, by its own writer."""
+    """Make an image whose bottleneck is in the cache, by its own writer."""
     path = tmp_path / "daisy" / "a.jpg"
     path.parent.mkdir()
     path.write_bytes(b"content of a photo")
@@ -233,7 +235,7 @@ COMMANDS: dict[str, tuple[type, dict[str, str], list[str]]] = {
 
 
 def shown(config: Any) -> list[str]:
-    """The command line that says all that a configuration says."""
+    """Return the command line that says all that a configuration says."""
     argv = []
     for name in flags_of(type(config)):
         value = getattr(config, name)

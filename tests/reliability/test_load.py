@@ -21,6 +21,8 @@ from tests.conftest import ROOT
 from tests.reliability.conftest import Note
 from tests.support.commands import Outputs, bottleneck_counts
 
+pytestmark = pytest.mark.slow
+
 BOTTLENECK_SIZE = 512  # Of tiny_resnet_128.
 SIZE = 16  # Pixels.
 SHARE = 10  # The run to compare with has this part of the images.
@@ -53,7 +55,7 @@ def draw_photos(folder: Path, n_images: int, n_classes: int) -> None:
 
 
 def link_some(photos: Path, folder: Path) -> None:
-    """The first images of each class again, one in `SHARE`."""
+    """Link the first images of each class, one in `SHARE`."""
     for path in photos.iterdir():
         (folder / path.name).mkdir(parents=True)
         names = sorted(os.listdir(path))
@@ -62,7 +64,7 @@ def link_some(photos: Path, folder: Path) -> None:
 
 
 def train(photos: Path, outputs: Outputs) -> Measured:
-    """Runs the command in a process of its own, and asks the system what it took."""
+    """Run the command in a process of its own, and ask the system what it took."""
     outputs.folder.mkdir(exist_ok=True)
     command = ["retrain", f"--image_dir={photos}", "--architecture=tiny_resnet_128", "--how_many_training_steps=20"]
     start = time.perf_counter()

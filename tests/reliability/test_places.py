@@ -16,6 +16,7 @@ from tests.conftest import ROOT, RunCli
 from tests.reliability.conftest import Note
 from tests.reliability.privilege import unprivileged
 from tests.support.commands import Outputs, assert_succeeded, bottleneck_counts, own_environment
+from tests.support.tolerance import assert_same_bottleneck_file
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +43,7 @@ Fault = Callable[[str, Path], tuple[Path, str] | None]  # Flag, empty folder →
 
 
 def flags_for(photos: Path, outputs: Outputs, **instead: Path) -> list[str]:
-    """A short training with every kind of output; `instead` gives some of them another place."""
+    """Return flags for a short training with every kind of output; `instead` gives some of them another path."""
     settings = {
         "image_dir": photos,
         "architecture": NETWORK,
@@ -99,7 +100,7 @@ def finished(small_photos: Path, run_cli: RunCli, tmp_path_factory: pytest.TempP
 
 
 def with_cache(finished: Outputs, folder: Path) -> Outputs:
-    """New outputs that have the bottlenecks already."""
+    """Return new outputs that have the bottlenecks already."""
     outputs = Outputs(folder)
     shutil.copytree(finished.bottlenecks, outputs.bottlenecks)
     return outputs
@@ -386,7 +387,7 @@ def test_links_at_files_that_are_opened_are_refused(
     assert [before[path] for path in kept] == [after[path] for path in kept]
     assert [code for code, _ in answers(commands, long)] == [0, 0, 0]
     for outputs in caches.values():
-        assert (outputs.bottlenecks / lost).read_bytes() == (finished.bottlenecks / lost).read_bytes()
+        assert_same_bottleneck_file(outputs.bottlenecks / lost, finished.bottlenecks / lost)
     for (name, outputs), (_, error) in zip(caches.items(), said, strict=True):
         shown = error.splitlines()[-1].replace(f"{outputs.bottlenecks}/", "").replace(f"{outputs.bottlenecks.parent}/", "")
         note(f"a link at `{name}` in the cache", tried=1, happened=f"`{shown}`; {happened}; without the link the run went on")

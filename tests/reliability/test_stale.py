@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retrain.errors import FlagError
+from retrain.graphdef.precision_effect import check_processor
 from tests.conftest import SMALL_CLASSES, SMALL_SPLIT, RunCli, draw_photo
 from tests.reliability.conftest import Note
 from tests.support.commands import MOBILENET, Outputs, assert_succeeded, bottleneck_counts, copy_files, read_bottleneck
@@ -126,8 +128,17 @@ def test_another_network_of_the_same_name(small_photos: Path, run_cli: RunCli, t
 
 
 def test_a_changed_precision(made: tuple[Path, Outputs], run_cli: RunCli, tmp_path: Path, note: Note) -> None:
+    """On a processor that ignores bfloat16 it is refused: float32 numbers must not get its name."""
     photos, outputs = made[0], Outputs(tmp_path)
     shutil.copytree(made[1].bottlenecks, outputs.bottlenecks)
+    try:
+        check_processor("bfloat16")
+    except FlagError as error:
+        process = run_cli("retrain", *_flags(photos, outputs), "--precision=bfloat16", "--how_many_training_steps=5")
+        assert (process.returncode, process.stderr) == (2, f"error: {error}\n")
+        assert not list(outputs.bottlenecks.glob("*/*_bfloat16.txt"))
+        note("`--precision` changed to one that the processor ignores", tried=1, happened=f"exit code 2: `{error}`")
+        return
     counts = []
     for precision in ("bfloat16", "float32"):
         process = run_cli("retrain", *_flags(photos, outputs), f"--precision={precision}", "--how_many_training_steps=5")
@@ -146,7 +157,7 @@ def test_a_changed_precision(made: tuple[Path, Outputs], run_cli: RunCli, tmp_pa
 
 
 def _few(photos: Path, folder: Path) -> Path:
-    """Some of the photos, for a network that is slow."""
+    """Copy some of the photos, for a network that is slow."""
     for label in SMALL_CLASSES:
         (folder / "few" / label).mkdir(parents=True)
         for photo in sorted((photos / label).glob("*.jpg"))[:8]:
@@ -159,7 +170,7 @@ class TestCachesOfTheOriginal:
 
     @pytest.fixture
     def original(self, reference_dir: Path, flower_photos: Path, tmp_path: Path) -> tuple[Path, Outputs]:
-        """The 30 photos, and their bottlenecks as the original left them."""
+        """Return the 30 photos, and their bottlenecks as the original left them."""
         photos, outputs = tmp_path / "photos", Outputs(tmp_path / "run")
         copy_files(reference_dir / "bottlenecks", outputs.bottlenecks)
         for path in outputs.bottlenecks.glob("*/*.txt"):
@@ -272,7 +283,7 @@ def test_damaged_checkpoints(made: tuple[Path, Outputs], run_cli: RunCli, tmp_pa
 
 
 def _refused(run_cli: RunCli, outputs: Outputs, *flags: str) -> str:
-    """The error of a `--resume`, which must change nothing."""
+    """Return the error of a `--resume`, which must change nothing."""
     before = {path: path.read_bytes() for path in outputs.folder.rglob("*") if path.is_file() and "lock" not in path.name}
     process = run_cli("retrain", *flags, "--how_many_training_steps=40", "--resume")
     assert process.returncode == 2 and "Traceback" not in process.stderr, process.stderr

@@ -17,9 +17,11 @@ from tensorflow.python.client import pywrap_tf_session
 from label_image.__main__ import main as label_image
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.subgraph import FILE_OPS
-from tests.backbones.test_download import files_below
 from tests.conftest import RunCli
 from tests.reliability.conftest import Note
+from tests.support.archives import files_below
+
+pytestmark = pytest.mark.slow
 
 ABOUT = Description(("red", "green", "blue"), "input:0", 8, 8, 0.0, 255.0, "final_result:0", "tiny_resnet_128")
 Payload = Callable[[Path], tf.Operation | tf.Tensor | NodeDef]  # Adds to the current graph what is to run.
@@ -49,7 +51,7 @@ def in_a_branch(payload: Payload) -> Payload:
 
 
 def raw(op: str, fields: str) -> Payload:
-    """An operation that TensorFlow's own interface no longer makes, but still runs. FOLDER stands for the folder."""
+    """Make an operation that TensorFlow's own interface no longer makes, but still runs. FOLDER stands for the folder."""
     return lambda folder: text_format.Parse(f'name: "spy" op: "{op}" {fields.replace("FOLDER", str(folder))}', NodeDef())
 
 
@@ -127,7 +129,7 @@ WRITING_STRANGERS: dict[str, tuple[Payload, str]] = {
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with a photo to label, and what a stranger would like to have."""
+    """Make a folder with a photo to label, and what a stranger would like to have."""
     folder = tmp_path / "stranger"
     folder.mkdir()
     (folder / "secret").write_text("a,1\nb,1\n")
@@ -138,7 +140,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def write_graph(folder: Path, payload: Payload) -> tuple[list[str], tf.Graph]:
-    """A graph that describes itself as an exported one does, and runs `payload` before it answers.
+    """Write a graph that describes itself as an exported one does, and runs `payload` before it answers.
 
     Returns the flags to use it, and what has to live on for its calls of Python to be found.
     """

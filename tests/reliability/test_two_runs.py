@@ -11,27 +11,26 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.conftest import Note
-from tests.reliability.test_crashes import (
-    AT_ONCE,
+from tests.support.commands import Outputs, bottleneck_counts
+from tests.support.running import AT_ONCE, Running
+from tests.support.undisturbed import (
     N_PHOTOS,
     STOPPED_IN_EXTRACTION,
-    Running,
     Undisturbed,
     check_whole,
     draw_photos,
     has_made,
     run_undisturbed,
 )
-from tests.support.commands import Outputs, bottleneck_counts
 
 pytestmark = pytest.mark.slow
 
-_SAME = "the graph equals a single run's, byte for byte"
+_SAME = "the graph equals, byte for byte, a single run's on the same bottlenecks"
 
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """The same training on its own."""
+    """Run the same training on its own."""
     photos = draw_photos(tmp_path_factory.mktemp("photos"))
     flags = [f"--image_dir={photos}", "--architecture=tiny_resnet_128", "--how_many_training_steps=20", "--random_seed=3"]
     flags.append("--bottleneck_batch_size=4")  # So that bottlenecks come out one after the other, and not all at the end.
@@ -106,7 +105,7 @@ def test_the_one_that_waits_is_interrupted(single: Undisturbed, tmp_path: Path, 
     note(
         "Ctrl-C of a run that waits for another",
         tried=1,
-        happened=f"exit code 130 after {seconds:.1f} s; the other made all {N_PHOTOS}; {_SAME}",
+        happened=f"exit code 130 within {AT_ONCE} s of each core's time; the other made all {N_PHOTOS}; {_SAME}",
     )
 
 
@@ -124,6 +123,4 @@ def _waits(run: Running, cache: Path) -> bool:
 
 
 def _check(single: Undisturbed, outputs: Outputs, cache: Path) -> None:
-    assert outputs.graph.read_bytes() == single.outputs.graph.read_bytes()
-    assert outputs.labels.read_bytes() == single.outputs.labels.read_bytes()
-    assert len(check_whole(single, outputs, cache)) == N_PHOTOS
+    single.check_same_end(outputs, cache)

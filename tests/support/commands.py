@@ -1,4 +1,4 @@
-"""What the tests of the commands share: where a run writes to, what its log says, what its graph holds."""
+"""Helpers for tests of the commands: where a run writes to, what its log says, what its graph holds."""
 
 import dataclasses
 import os
@@ -31,7 +31,7 @@ _STEP_LINE = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """The places that a run writes to, all below one folder."""
+    """The paths that a run writes to, all below one folder."""
 
     folder: Path
 
@@ -56,7 +56,7 @@ class Outputs:
         return self.folder / "checkpoint" / "head"
 
     def settings(self) -> dict[str, Any]:
-        """By flag; `bottleneck_dir` can be replaced where a cache is shared."""
+        """Return the paths by flag; `bottleneck_dir` can be replaced to share a cache."""
         return {
             "output_graph": str(self.graph),
             "output_labels": str(self.labels),
@@ -92,7 +92,7 @@ class StepLine:
 
 
 def step_lines(log: str) -> list[StepLine]:
-    """The lines about steps, in order. A line that speaks of a step in another form than the original's fails the test."""
+    """Return the lines about steps, in order; fail if a line about a step has not the original's form."""
     found = []
     for match in _STEP_LINE.finditer(log):
         measure = next(name for name in ("train", "entropy", "validation") if match[name])
@@ -103,41 +103,46 @@ def step_lines(log: str) -> list[StepLine]:
 
 
 def final_test_accuracy(log: str) -> tuple[float, int]:
-    """The percentage and the number of images in `Final test accuracy = 70.0% (N=60)`."""
+    """Return the percentage and the number of images in `Final test accuracy = 70.0% (N=60)`."""
     [(percentage, count)] = re.findall(r"(?m)^Final test accuracy = (\d+\.\d)% \(N=(\d+)\)$", log)
     return float(percentage), int(count)
 
 
 def bottleneck_counts(log: str) -> tuple[int, int]:
-    """How many were made, and how many read, as the log says."""
+    """Return how many were made, and how many read, as the log says."""
     [(made, read)] = re.findall(r"(?m)^(\d+) bottlenecks made, (\d+) read from ", log)
     return int(made), int(read)
 
 
 def misclassified(log: str) -> list[tuple[str, str]]:
-    """Path and predicted label of each image listed under the heading."""
+    """Return path and predicted label of each image listed under the heading."""
     below = log.split("=== MISCLASSIFIED TEST IMAGES ===\n")[1]
     return re.findall(r"(?m)^ *(\S.*\.jpe?g)  (\S.*)$", below)
 
 
 def read_graph(path: Path) -> tf.compat.v1.GraphDef:
-    """A graph file, parsed by TensorFlow alone."""
+    """Return a graph file, parsed by TensorFlow alone."""
     return tf.compat.v1.GraphDef.FromString(path.read_bytes())
 
 
 def constant(graph: tf.compat.v1.GraphDef, name: str) -> npt.NDArray[np.float32]:
-    """The value of a Const node."""
+    """Return the value of a Const node."""
     [node] = [node for node in graph.node if node.name == name]
     return np.asarray(tf.make_ndarray(node.attr["value"].tensor))
 
 
 def read_bottleneck(path: Path) -> npt.NDArray[np.float32]:
-    """Numbers joined by commas, as the original parses them."""
+    """Return the numbers of a file, joined by commas, as the original parses them."""
     return np.array([float(text) for text in path.read_text(encoding="ascii").split(",")], np.float32)
 
 
+def entries(cache: Path) -> list[Path]:
+    """Return the files of the cached bottlenecks."""
+    return sorted(cache.glob("*/*.txt"))
+
+
 def run_file(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Runs `python FILE ARGS…` with nothing in the environment that would help it find this project."""
+    """Run `python FILE ARGS…` with nothing in the environment that would help it find this project."""
     return subprocess.run(
         [sys.executable, *map(str, args)],
         cwd=cwd,
@@ -150,13 +155,13 @@ def run_file(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def own_environment() -> dict[str, str]:
-    """The environment of a shell in which these tests were not started."""
+    """Return the environment of a shell in which these tests were not started."""
     hidden = ("TF_CPP_MIN_LOG_LEVEL", "PYTHONPATH")
     return {**{name: value for name, value in os.environ.items() if name not in hidden}, **DIRECT}
 
 
 def copy_files(source: Path, target: Path) -> None:
-    """Copies a folder's content but not its modes: the source may be read-only."""
+    """Copy a folder's content but not its modes: the source may be read-only."""
     for path in source.rglob("*"):
         if path.is_file():
             copy = target / path.relative_to(source)
@@ -165,5 +170,5 @@ def copy_files(source: Path, target: Path) -> None:
 
 
 def assert_succeeded(process: subprocess.CompletedProcess[str]) -> None:
-    """With what the command printed where it did not."""
+    """Assert that the command succeeded; else show what it printed."""
     assert process.returncode == 0, f"exit code {process.returncode}\n{process.stdout}\n{process.stderr}"

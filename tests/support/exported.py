@@ -50,7 +50,7 @@ class Exported:
         return next(Path(each.path) for each in self.reports if each.format == export)
 
     def expected(self, photos: Sequence[Path]) -> FloatArray:
-        """The frozen graph's scores of photos, float32 [N, C]."""
+        """Return the frozen graph's scores of photos, float32 [N, C]."""
         about = self.description
         images = np.stack([image_from_file(str(photo), about.input_spec) for photo in photos])
         return batch_function(read_graph(str(self.graph)), about.input_tensor, about.output_tensor)(images)
@@ -62,7 +62,7 @@ def bundled_backbone() -> Backbone:
 
 
 def export_all(folder: Path, backbone: Backbone, photos: Sequence[Path], formats: Sequence[str] = FORMATS) -> Exported:
-    """Writes the network with a random head in each format; all of `photos` are training and testing photos."""
+    """Write the network with a random head in each format; all of `photos` are training and testing photos."""
     size, rng = backbone.architecture.bottleneck_size, np.random.default_rng(0)
     head = SoftmaxHead(size, len(LABELS), rng)
     head.weights[...] = rng.normal(0, 1 / np.sqrt(size), head.weights.shape)

@@ -2,21 +2,8 @@
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
-
-from retrain.arrays import FloatArray
-
-
-def pictures(count: int, size: int, seed: int = 0) -> FloatArray:
-    """Smooth coloured pictures with some noise, float32 [count, size, size, 3] in [-1, 1]."""
-    rng = np.random.default_rng(seed)
-    waves = rng.uniform(0.02, 0.3, (count, 2, 3))
-    places = np.arange(size)
-    rows, columns = (np.sin(places[:, np.newaxis] * waves[:, [axis], :]) for axis in (0, 1))
-    smooth = 0.4 * rows[:, :, np.newaxis] + 0.4 * columns[:, np.newaxis]
-    return (smooth + rng.uniform(-0.2, 0.2, smooth.shape)).astype(np.float32)
 
 
 class Nodes:

@@ -19,7 +19,7 @@ Network = Callable[[tf.Tensor], Any]
 
 
 def image_size_attachment(height: int, width: int) -> bytes:
-    """An `image_module_info` with hub.ImageModuleInfo {1: InputSize {1: height, 2: width}}; sizes below 128."""
+    """Return an `image_module_info` with hub.ImageModuleInfo {1: InputSize {1: height, 2: width}}; sizes below 128."""
     size = bytes([8, height, 16, width])
     info = bytes([10, len(size)]) + size
     key = b"image_module_info"
@@ -66,7 +66,7 @@ def write_tf2_module(
     shape: tuple[int | None, ...] = (None, SIDE, SIDE, 3),
     dtype: tf.DType = tf.float32,
 ) -> Path:
-    """A SavedModel that can only be called: it has no signature."""
+    """Write a SavedModel that can only be called: it has no signature."""
     tf.saved_model.save(Callee(network, tf.TensorSpec(shape, dtype)), str(folder))
     return folder
 
@@ -89,7 +89,7 @@ class Saving(tf.saved_model.experimental.TrackableResource):  # type: ignore[mis
 
 
 def write_saving_module(folder: Path, path: Path) -> Path:
-    """A SavedModel that writes to `path` when it is loaded."""
+    """Write a SavedModel that writes to `path` when it is loaded."""
     module = tf.Module()
     module.resource = Saving(path)
 
@@ -105,7 +105,7 @@ def write_saving_module(folder: Path, path: Path) -> Path:
 
 
 def write_signatures(folder: Path, networks: Mapping[str, Network]) -> Path:
-    """A SavedModel of TensorFlow 2 with nothing but signatures."""
+    """Write a SavedModel of TensorFlow 2 with nothing but signatures."""
     spec = tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32, name="images")
 
     def only_images(network: Network) -> Network:
@@ -126,7 +126,7 @@ def write_tf1_module(
     attachment: bytes = b"",
     resources: bool = False,
 ) -> Path:
-    """A module in TensorFlow 1's format: a graph without tags, another for training, `tfhub_module.pb`."""
+    """Write a module in TensorFlow 1's format: a graph without tags, another for training, `tfhub_module.pb`."""
     networks = signatures or {"default": vectors}
     builder = tf.compat.v1.saved_model.Builder(str(folder))
     for place, tags in enumerate(([], ["train"])):
@@ -160,7 +160,7 @@ def _attach(path: Path, attachment: bytes) -> None:
 
 
 def write_archive(module: Path, path: Path, below: str = ".") -> Path:
-    """The module's folder as a .tar.gz, its files below the folder `below` in it."""
+    """Write the module's folder as a .tar.gz, its files below the folder `below` in it."""
     with tarfile.open(path, "w:gz") as archive:
         archive.add(module, arcname=below)
     return path

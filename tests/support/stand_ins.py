@@ -29,7 +29,7 @@ BATCH_NORM_INPUTS = ("moving_mean", "moving_variance", "beta", "gamma")  # in th
 
 
 def tiny_inception_graph(seed: int = 0) -> GraphDef:
-    """A network of five convolutions, below 200 KB.
+    """Return a network of five convolutions, below 200 KB.
 
     Gammas differ from 1 also where `scale_after_normalization` is off: they must have no effect there.
     """
@@ -67,7 +67,7 @@ def random_keras_inception(seed: int = 0) -> tf.keras.Model:
 
 
 def graph_of_keras_inception(model: tf.keras.Model) -> GraphDef:
-    """The model in the archive's form; `pool_3:0` is the mean of the model's output over its 8×8 places."""
+    """Return the model in the archive's form; `pool_3:0` is the mean of the model's output over its 8×8 pixels."""
     builder = _GraphBuilder()
     nodes = {model.input.name: builder.image_input()}
     for layer in model.layers[1:]:
@@ -92,7 +92,7 @@ def _add_layer(builder: "_GraphBuilder", layer: tf.keras.layers.Layer, sources: 
 
 
 def random_kernel(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
-    """A kernel, float32 [height, width, in, out], that keeps activations level, and images apart, at depth.
+    """Return a kernel, float32 [height, width, in, out], that keeps activations level, and images apart, at depth.
 
     Filters sum to zero: what inputs share cancels, or deep layers would give all images the same values.
     Behind a ReLU such a filter needs variance 2π / (π - 1) = 2.9 over its inputs to keep the scale; 2.5 is
@@ -195,7 +195,7 @@ def _attribute(value: Any) -> AttrValue:
 
 
 def run_in_v1_session(graph_def: GraphDef, feeds: Mapping[str, Any], fetch: str) -> np.ndarray:
-    """The value of the tensor `fetch`, as TensorFlow 1 programs get it: the graph unchanged, in a Session."""
+    """Return the value of the tensor `fetch`, as TensorFlow 1 programs get it: the graph unchanged, in a Session."""
     copy = GraphDef()
     copy.CopyFrom(graph_def)  # the import adds default attributes to the GraphDef that it is given
     with tf.Graph().as_default() as graph:
@@ -205,7 +205,7 @@ def run_in_v1_session(graph_def: GraphDef, feeds: Mapping[str, Any], fetch: str)
 
 
 def write_inception_archive(folder: Path, graph: GraphDef) -> Path:
-    """Writes `graph` into `folder` as the archive that is downloaded. Returns the archive's path."""
+    """Write `graph` into `folder` as the archive that is downloaded. Return the archive's path."""
     path = folder / ARCHIVE
     members = {"LICENSE": b"A stand-in for tests, free to use.\n", GRAPH_FILE: graph.SerializeToString()}
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:  # random weights compress no better at 9
@@ -225,7 +225,7 @@ class FolderServer(NamedTuple):
 
 @contextlib.contextmanager
 def serve_folder(folder: Path) -> Iterator[FolderServer]:
-    """Serves the files of `folder` over HTTP on 127.0.0.1, on a free port, until the block ends."""
+    """Serve the files of `folder` over HTTP on 127.0.0.1, on a free port, until the block ends."""
     requests: list[str] = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -237,7 +237,7 @@ def serve_folder(folder: Path) -> Iterator[FolderServer]:
             return super().send_head()
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Tests print no access log."""
+            """Print no access log."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
