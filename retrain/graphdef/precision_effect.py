@@ -1,6 +1,7 @@
 """Checks that `--precision` has an effect: else the cache would hold float32 bottlenecks under another precision's name."""
 
 import functools
+import itertools
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +13,10 @@ from retrain.process.precision import FLOAT32
 
 # A bfloat16 has 8 bits of mantissa: rounding changes a product by up to 0.4%, and float32 computes it to about 1e-7.
 LEAST_ROUNDING = 1e-4
-ROUNDED_OPS = frozenset({"Conv2D", "DepthwiseConv2dNative", "MatMul"})  # TensorFlow and oneDNN round the factors of these alone.
+# TensorFlow and oneDNN round the factors of these (auto_mixed_precision_lists.h), and of no others if none of these is there.
+ROUNDED_OPS = frozenset(
+    {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum"}
+)
 SIDE, CHANNELS, FILTERS = 8, 16, 32
 
 
@@ -27,7 +31,8 @@ def check_processor(precision: str) -> None:
 
 def check_network(precision: str, graph_def: GraphDef) -> None:
     """Raise FlagError if the network has no operation that the precision could change."""
-    if precision != FLOAT32 and ROUNDED_OPS.isdisjoint(node.op for node in graph_def.node):
+    nodes = itertools.chain(graph_def.node, *(function.node_def for function in graph_def.library.function))
+    if precision != FLOAT32 and ROUNDED_OPS.isdisjoint(node.op for node in nodes):
         raise FlagError(
             f"--precision must be float32: the network has no convolution and no matrix product to compute in {precision}. "
             f"Got {precision}."
