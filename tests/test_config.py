@@ -240,7 +240,7 @@ def wrong_values(table: Table) -> list[tuple[str, str, str]]:
 
 
 def argv_of(required: str, name: str, text: str) -> list[str]:
-    """A command line that is right but for one flag."""
+    """Return a command line that is right except for one flag."""
     others = [] if name == required else [f"--{required}", "photos"]
     return [*others, f"--{name}={text}"]
 

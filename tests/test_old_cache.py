@@ -17,7 +17,7 @@ OLD = Path(__file__).parent / "old_cache"
 
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy, so that nothing in the repository changes, and the current folder: the names in the cache are relative."""
+    """Return a copy, so that nothing in the repository changes, and the current folder: the names in the cache are relative."""
     shutil.copytree(OLD, tmp_path / "old", copy_function=shutil.copyfile)
     monkeypatch.chdir(tmp_path / "old")
     return tmp_path / "old"

@@ -19,7 +19,7 @@ def imported_from(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_test_imports_from_another(path: Path) -> None:
-    """What several share belongs to tests/support."""
+    """Shared helpers belong to tests/support."""
     assert {name for name in imported_from(path) if name.startswith("tests.") and ".test_" in name} == set()
 
 

@@ -34,8 +34,7 @@ def load_network(options: NetworkOptions) -> Backbone:
     except ModelUnavailableError as error:
         if architecture is not None:
             raise
-        # The note becomes a part of the exported graph, whose bytes follow no change of wording.
-        note = f"{INCEPTION} could not be had; the bundled network {BUNDLED} was used in its place."
+        note = f"{INCEPTION} is not available; the bundled network {BUNDLED} was used instead."
         advice = "Name a network with --architecture to avoid this warning."
         logger.warning("%s\nThe bundled network %s is used instead. %s", error, BUNDLED, advice)
         chosen = find_architecture(BUNDLED)

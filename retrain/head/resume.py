@@ -95,7 +95,7 @@ class Checkpointer:
         """Return a sentence that says how to resume from what was saved."""
         if self._saved_steps != self.steps_done:
             return "Finished bottlenecks are kept: run the same command again."
-        return f"Run the same command with --resume to resume after step {self.steps_done}."
+        return f"Run the same command with --resume to continue after step {self.steps_done}."
 
     def _save_if_possible(self) -> None:
         with contextlib.suppress(OutputError):

@@ -1,4 +1,4 @@
-"""How a network's file is had: from the folder, from the archive there, or from a server. The servers here are real ones."""
+"""Download of a network's file: from the folder, from the archive there, or from a server. The servers here are real ones."""
 
 import errno
 import hashlib
@@ -31,13 +31,13 @@ NOISE = np.random.default_rng(0).bytes(3 << 20)  # does not get smaller; more th
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The servers are on this machine, whatever the environment says of proxies."""
+    """Connect to servers on this machine directly, whatever the environment says of proxies."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.fixture
 def model_dir(tmp_path: Path) -> Path:
-    """A folder that does not exist yet."""
+    """Return a folder that does not exist yet."""
     return tmp_path / "models"
 
 
@@ -51,7 +51,7 @@ def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FolderS
 
 @pytest.fixture
 def server(running_server: FolderServer) -> FolderServer:
-    """Serves a good archive; has had no request yet."""
+    """Serve a good archive; there has been no request yet."""
     running_server.requests.clear()
     return running_server
 
@@ -149,7 +149,7 @@ def message_for(url: str, reason: str, model_dir: Path) -> str:
 
 
 def unavailable(model_dir: Path, address: str) -> str:
-    """What is said of a download that fails, after which nothing may be left in the folder."""
+    """Return the error of a download that fails, after which nothing may be left in the folder."""
     with pytest.raises(ModelUnavailableError) as caught:
         read_graph_file(NETWORK, str(model_dir), address)
     assert caught.value.exit_code == 1

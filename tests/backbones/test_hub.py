@@ -60,7 +60,7 @@ def tf1_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty TFHUB_CACHE_DIR. The server of these tests stands on this machine."""
+    """Set an empty TFHUB_CACHE_DIR. The server of these tests stands on this machine."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     folder = tmp_path / "hub_cache"
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(folder))
@@ -69,20 +69,20 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tf2_module: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FolderServer]:
-    """Serves a module as hubs do (`module`), as a plain archive, cut off in two ways, and a page in its place."""
+    """Serve a module as hubs do (`module`), as a plain archive, cut off in two ways, and a page in its place."""
     folder = tmp_path_factory.mktemp("served")
     whole = write_archive(tf2_module, folder / "module.tar.gz").read_bytes()
     (folder / "module").write_bytes(whole)
     (folder / "cut.tar.gz").write_bytes(whole[: len(whole) // 2])
     (folder / "cut_after_a_file.tar.gz").write_bytes(cut_after_a_file(whole))
-    (folder / "page.tar.gz").write_text("<html>Sign in to go on</html>")
+    (folder / "page.tar.gz").write_text("<html>Sign in to continue</html>")
     (folder / "no_module.tar.gz").write_bytes(archive_of({"README.md": b"nothing"}))
     with serve_folder(folder) as running:
         yield running
 
 
 def cut_after_a_file(archive: bytes) -> bytes:
-    """What has come when a connection ends between two files: the last one is missing, and so is the checksum."""
+    """Return what has been received when a connection ends between two files: the last one is missing, and so is the checksum."""
     unpacked = gzip.decompress(archive)
     with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
         last = [member for member in tar if member.isreg()][-1]
@@ -251,7 +251,7 @@ class TestWhatIsRefused:
         assert not planted.exists()
 
     def test_a_module_that_saves_when_it_is_loaded(self, tmp_path: Path) -> None:
-        """What saves variables is in each module; here it is among what is run at loading. TensorFlow itself does run it."""
+        """Every module has operations that save variables; here they run at loading, as TensorFlow itself would run them."""
         module = write_saving_module(tmp_path / "module", tmp_path / "planted")
         assert_computes_vectors(load(module))
         assert list(tmp_path.glob("planted*")) == []
@@ -323,7 +323,7 @@ class TestArchivesAndAddresses:
         assert server.requests == [asked]
 
     def test_the_cache_is_tensorflow_hubs(self, server: FolderServer, hub_cache: Path) -> None:
-        """What was downloaded here is found by the library itself, and the reverse."""
+        """The library itself uses what was downloaded here, and the reverse."""
         hub = pytest.importorskip("tensorflow_hub")
         handle, other = server.url + "module", server.url + "module.tar.gz"
         load(handle)

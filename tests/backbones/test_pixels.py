@@ -27,7 +27,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the script has made, without its name: the split depends on that."""
+    """Return the folder that the script has made, without its name: the split depends on that."""
     folder = tmp_path_factory.mktemp("written") / "digits"
     assert make_digits([str(folder)]) == 0
     return folder

@@ -49,7 +49,7 @@ class Trained:
         return pictures(count, self.backbone.architecture.input_spec.height)
 
     def prediction(self, images: FloatArray) -> np.ndarray:
-        """The classifier in numpy, from the network's bottlenecks on: float64 [N, C]."""
+        """Compute the classifier in numpy, from the network's bottlenecks on: float64 [N, C]."""
         logits = self.backbone.run(images).astype(np.float64) @ self.head.weights + self.head.biases
         powers = np.exp(logits)
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -18,7 +18,7 @@ from tests.support.graphs import Nodes
 
 
 def graph_of(*placeholders: str, result: str = "scores") -> GraphDef:
-    """A graph of which each placeholder takes pixels, and whose last operation is named `result`."""
+    """Return a graph of which each placeholder takes pixels, and whose last operation is named `result`."""
     nodes = Nodes()
     for name in placeholders:
         nodes.placeholder(name, [None, 8, 8, 3])

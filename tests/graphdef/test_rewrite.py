@@ -100,7 +100,7 @@ def test_the_stand_in_has_all_that_stands_in_the_way(tiny_inception: GraphDef) -
 
 
 def convolution_graph(op: str, weights_through: Sequence[str] = ()) -> Nodes:
-    """Placeholder `x` [1, 5, 5, 3] → `conv` [1, 5, 5, 6]; the weights pass through Identities of these names."""
+    """Return placeholder `x` [1, 5, 5, 3] → `conv` [1, 5, 5, 6]; the weights pass through Identities of these names."""
     nodes, rng = Nodes(), np.random.default_rng(0)
     nodes.placeholder("x", [1, 5, 5, 3])
     source = nodes.const("weights", rng.normal(size=(3, 3, 3, 6 if op == "Conv2D" else 2)))

@@ -15,7 +15,7 @@ from tests.support.stand_ins import run_in_v1_session
 
 
 def frozen_at_one_image() -> GraphDef:
-    """Placeholder [1, 2, 2, 3] → reshaped to [1, 12] → twice that."""
+    """Return placeholder [1, 2, 2, 3] → reshaped to [1, 12] → twice that."""
     nodes = Nodes()
     nodes.placeholder("input", [1, 2, 2, 3])
     nodes.const("shape", [1, 12], tf.int32)

@@ -216,7 +216,7 @@ def test_an_interrupted_training_is_kept(tmp_path: Path, interrupt: BaseExceptio
     checkpointer, _ = checkpointer_of(tmp_path, steps=3)
     with pytest.raises(BaseException) as caught, checkpointer.saved_if_interrupted():
         raise interrupt
-    advice = "Run the same command with --resume to resume after step 3."
+    advice = "Run the same command with --resume to continue after step 3."
     expected = {
         KeyboardInterrupt: f"Stopped. {advice}",
         OSError: f"events cannot be written (No space left on device).\n{advice}",

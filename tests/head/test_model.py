@@ -41,7 +41,7 @@ def start() -> SoftmaxHead:
 
 @pytest.fixture
 def trained(start: SoftmaxHead, batches: list[tuple[FloatArray, IndexArray]]) -> SoftmaxHead:
-    """The head after all steps, in a copy of `start`."""
+    """Return the head after all steps, in a copy of `start`."""
     trainer = trainer_of(copy_of(start))
     for step, (values, classes) in enumerate(batches):
         trainer.step(step, values, classes)

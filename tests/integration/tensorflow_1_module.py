@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def main(folder: str, input_file: str, output_file: str) -> None:
-    """Writes the module, and what it gives."""
+    """Write the module, and its output."""
     builder = tf.saved_model.builder.SavedModelBuilder(folder)
     for tags, training in ([], False), (["train"], True):
         with tf.Graph().as_default(), tf.Session() as session:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def main(graph_file: str, feed: str, input_file: str, fetch: str, output_file: str) -> None:
-    """Loads the graph, runs it, and saves what it gives."""
+    """Load the graph, run it, and save its output."""
     with open(input_file, "rb") as file:
         value = np.load(file) if input_file.endswith(".npy") else file.read()
     graph_def = tf.GraphDef()

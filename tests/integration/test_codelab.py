@@ -35,7 +35,7 @@ FLOWERS = ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
 
 @pytest.fixture(scope="module")
 def codelab(flower_photos: Path, mobilenet_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which the lines are typed."""
+    """Return the folder in which the lines are typed."""
     folder = tmp_path_factory.mktemp("codelab")
     (folder / "tf_files" / "models").mkdir(parents=True)
     (folder / "tf_files" / "flower_photos").symlink_to(flower_photos.resolve())
@@ -45,7 +45,7 @@ def codelab(flower_photos: Path, mobilenet_model_dir: Path, tmp_path_factory: py
 
 @pytest.fixture(scope="module")
 def training(codelab: Path, run_cli: RunCli) -> subprocess.CompletedProcess[str]:
-    """The line that trains: 4,000 steps on 600 photos."""
+    """Run the line that trains: 4,000 steps on 600 photos."""
     process = run_cli(*TRAIN_LINE.split()[2:], cwd=codelab)
     assert_succeeded(process)
     return process
@@ -53,7 +53,7 @@ def training(codelab: Path, run_cli: RunCli) -> subprocess.CompletedProcess[str]
 
 @pytest.fixture(scope="module")
 def trained(codelab: Path, training: subprocess.CompletedProcess[str]) -> Path:
-    """The folder in which the lines are typed, after training."""
+    """Return the folder in which the lines are typed, after training."""
     return codelab
 
 

@@ -95,7 +95,7 @@ def test_ctrl_c_keeps_the_head(small_photos: Path, run_cli: RunCli, tmp_path: Pa
         running.interrupt()
         assert running.end() == 130
         assert running.log.endswith(
-            "\nStopped. Run the same command with --resume to resume after step 50. Fine-tuning will start again.\n"
+            "\nStopped. Run the same command with --resume to continue after step 50. Fine-tuning will start again.\n"
         )
     process = run_cli("retrain", *flags, "--fine_tune_steps=1", "--fine_tune_batch_size=2", "--resume")
     assert_succeeded(process)

@@ -42,7 +42,7 @@ def photo(small_photos: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def bare_labelling(inception_run: InceptionRun, photo: Path, run_cli: RunCli) -> str:
-    """What the shortest of all commands prints."""
+    """Return the output of the shortest of all commands."""
     return _label(run_cli, inception_run, photo)
 
 

@@ -17,7 +17,7 @@ PER_CLASS = 30
 
 @pytest.fixture(scope="module")
 def pictures(run_cli: RunCli, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder `flowers`, made from the folder above it: what it is called there decides the split."""
+    """Return the folder `flowers`, made from the folder above it: what it is called there decides the split."""
     folder = tmp_path_factory.mktemp("drawn")
     process = run_cli("scripts.make_flowers", "--output_dir=flowers", f"--images_per_class={PER_CLASS}", cwd=folder)
     assert_succeeded(process)

@@ -128,7 +128,7 @@ class TestBottlenecks:
     ) -> None:
         code, log = _interrupt_at_the_first_line(flowers_cwd, mobilenet_model_dir, tmp_path)
         assert code == 130  # 128 + SIGINT, as shells say it.
-        assert log.endswith("Stopped. Finished bottlenecks are kept: run the same command again to go on.\n")
+        assert log.endswith("Stopped. Finished bottlenecks are kept: run the same command again to continue.\n")
         assert "Traceback" not in log
         said = max(int(text) for text in re.findall(r"(?m)^(\d+) of 600 bottlenecks made\.$", log))
 
@@ -391,7 +391,7 @@ class TestNetworkThatCannotBeHad:
         [node] = [node for node in read_graph(outputs.graph).node if node.name == "retrain_description"]
         described = json.loads(tf.make_ndarray(node.attr["value"].tensor).item())
         assert described["architecture"] == "tiny_resnet_128"
-        assert described["note"] == ("inception_v3 could not be had; the bundled network tiny_resnet_128 was used in its place.")
+        assert described["note"] == ("inception_v3 is not available; the bundled network tiny_resnet_128 was used instead.")
         assert len(list(outputs.bottlenecks.glob("*/*_tiny_resnet_128.txt"))) == N_SMALL
 
     def test_the_result_says_so_too(self, small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,7 +405,7 @@ class TestNetworkThatCannotBeHad:
         )
         result = retrain.run(config)
         assert result.architecture == "tiny_resnet_128"
-        assert result.note == "inception_v3 could not be had; the bundled network tiny_resnet_128 was used in its place."
+        assert result.note == "inception_v3 is not available; the bundled network tiny_resnet_128 was used instead."
 
     def test_one_that_was_named_is_an_error(self, run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
         outputs, models = Outputs(tmp_path), tmp_path / "models"

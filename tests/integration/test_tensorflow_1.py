@@ -28,7 +28,7 @@ INTERPRETER_VARIABLE = "RETRAIN_TF115_PYTHON"
 
 @pytest.fixture(scope="module")
 def tensorflow_1() -> str:
-    """The interpreter that has TensorFlow 1.15."""
+    """Return the interpreter that has TensorFlow 1.15."""
     interpreter = os.environ.get(INTERPRETER_VARIABLE)
     if not interpreter:
         pytest.skip(f"set {INTERPRETER_VARIABLE} to the Python of an environment with tensorflow==1.15.5 to run this")
@@ -108,7 +108,7 @@ def _pixels(photo: Path, spec: InputSpec, folder: Path) -> Path:
 
 
 def _run(interpreter: str, graph: Path, feed: str, value: Path, folder: Path) -> list[float]:
-    """What TensorFlow 1.15 gives for the graph's `final_result`."""
+    """Return the graph's `final_result` in TensorFlow 1.15."""
     output = folder / "scores.npy"
     _run_program(interpreter, PROGRAM, graph, feed, value, "final_result", output)
     [scores] = np.load(output)
@@ -123,7 +123,7 @@ def _run_program(interpreter: str, *arguments: Path | str) -> None:
 
 
 def _our_scores(graph: Path, photo: Path) -> list[float]:
-    """What `label_image` gives, in the order of the labels."""
+    """Return the scores of `label_image`, in the order of the labels."""
     opened = open_classifier(str(graph), ClassifierOptions())
     [answer] = classify(opened, [str(photo)], len(opened.description.labels), {})
     score_of = dict(zip(answer.labels, answer.scores, strict=True))

@@ -15,7 +15,7 @@ from tests.support.stand_ins import tiny_inception_graph
 
 @pytest.fixture(scope="module")
 def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled network with a head. It has a description."""
+    """Return the bundled network with a head. It has a description."""
     architecture = find_architecture(BUNDLED)
     backbone = load_backbone(architecture, read_graph_file(architecture, ""))
     return write_trained(tmp_path_factory.mktemp("bundled"), backbone)
@@ -23,7 +23,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small Inception with a head. It has a description."""
+    """Return a small Inception with a head. It has a description."""
     backbone = load_backbone(find_architecture(INCEPTION), tiny_inception_graph().SerializeToString())
     return write_trained(tmp_path_factory.mktemp("inception"), backbone)
 

@@ -42,7 +42,7 @@ HUMAN = "imagenet_synset_to_human_label_map.txt"
 
 
 def inception_archive(folder: Path, label_map: bytes) -> None:
-    """A stand-in with the archive's 1,008 outputs, of which number 7 gets the highest score for any image."""
+    """Return a stand-in with the archive's 1,008 outputs, of which number 7 gets the highest score for any image."""
     graph = tiny_inception_graph()
     for node in graph.node:
         if node.name == "softmax/weights":

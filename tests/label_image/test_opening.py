@@ -206,7 +206,7 @@ def test_labels_are_one_a_line_however_it_ends(text: str, bundled: Path, tmp_pat
 
 
 def test_a_label_without_any_letter_is_kept(tmp_path: Path, bundled: Path) -> None:
-    """What the original makes of a folder named in another script: a space."""
+    """The original's label for a folder named in another script is a space."""
     (tmp_path / "words.txt").write_text("cats\n \n")
     assert open_classifier(str(bundled), ClassifierOptions(labels=str(tmp_path / "words.txt"))).description.labels == (
         "cats",
@@ -240,7 +240,7 @@ def test_a_description_that_is_no_single_text_is_an_error(bundled: Path, tmp_pat
 
 
 def write_spying_graph(folder: Path, bundled: Path, target: Path) -> Path:
-    """The graph with a last operation, `watched`, before which `target` is written."""
+    """Return the graph with a last operation, `watched`, before which `target` is written."""
     graph = GraphDef.FromString(bundled.read_bytes())
     for name, text in (("target", str(target)), ("text", "written")):
         constant = graph.node.add(name=name, op="Const")

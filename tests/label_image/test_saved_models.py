@@ -44,7 +44,7 @@ def test_a_damaged_saved_model_is_refused(exported: Exported, tmp_path: Path) ->
 
 
 def write_stranger(folder: Path) -> Path:
-    """A SavedModel that writes a file, once while it is loaded and once while it is run."""
+    """Return a SavedModel that writes a file, once while it is loaded and once while it is run."""
 
     def write(name: str) -> tf.Operation:
         return tf.raw_ops.WriteFile(filename=str(folder.parent / name), contents="written by a stranger")

@@ -258,7 +258,7 @@ print(json.dumps([[name for name in {HEAVY} if name in sys.modules], dict(os.env
 
 @pytest.fixture
 def run_python() -> Callable[[str], Any]:
-    """Runs a program in a fresh Python; returns what its last line says in JSON."""
+    """Run a program in a fresh Python; return what its last line says in JSON."""
 
     def run(program: str) -> Any:
         # Nothing is inherited: a variable that the tests have set could not be seen being set again.

@@ -1,4 +1,4 @@
-"""What the fuzz tests share: trying many inputs and counting how each ended, and inputs made by damaging good ones."""
+"""Helpers of the fuzz tests: trying many inputs and counting how each ended, and inputs made by damaging good ones."""
 
 import dataclasses
 import functools
@@ -38,7 +38,7 @@ ODD_BYTES = (b"\x00", b"\x01", b"\x7f", b"\x80", b"\xff", b"\xff\xff\xff\xff")
 
 @dataclass
 class Tally:
-    """How the inputs of one reader ended: its word for what it took, or the class of our own error."""
+    """Outcomes of the inputs of one reader: its word for what it accepted, or the class of our own error."""
 
     ends: Counter[str] = field(default_factory=Counter)
 

@@ -398,7 +398,7 @@ def test_archives_of_the_wrong_kind_are_refused(tmp_path: Path, good: Path, note
 
 @pytest.mark.usefixtures("direct")
 def test_a_known_archive_with_another_content_is_refused(tmp_path: Path, mobilenet_model_dir: Path, note: Note) -> None:
-    """The published MobileNet, packed anew with one bit of its graph changed: gzip's own checksum is right."""
+    """The published MobileNet, packed again with one bit of its graph changed: gzip's own checksum is right."""
     published, member = mobilenet_model_dir / MOBILENET_ARCHIVE, "mobilenet_v1_0.25_128/frozen_graph.pb"
     with tarfile.open(published) as archive:
         file = archive.extractfile(member)

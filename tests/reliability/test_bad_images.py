@@ -121,7 +121,7 @@ def reasons(log: str, ending: str = SKIPPED) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Ran:
-    """What three commands made of one folder with all bad images in it; `n_usable` is how many can be decoded."""
+    """Result of three commands on one folder with all bad images in it; `n_usable` is how many can be decoded."""
 
     folder: Path
     n_usable: int

@@ -22,7 +22,7 @@ from tests.reliability.conftest import Note
 from tests.support.commands import Outputs, assert_succeeded, bottleneck_counts, step_lines
 from tests.support.running import HANGS
 from tests.support.tolerance import assert_same_graph
-from tests.support.undisturbed import GOES_ON, N_PHOTOS, Undisturbed, check_whole, checkpoint_step
+from tests.support.undisturbed import RESUMES, N_PHOTOS, Undisturbed, check_whole, checkpoint_step
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def _live(undisturbed: Undisturbed, outputs: Outputs, rng: random.Random, tries:
             made, read = bottleneck_counts(run.log)
             assert (made, read) == (N_PHOTOS - len(finished), len(finished))
         undisturbed.check_log(run.log)
-        for found, path in GOES_ON.findall(run.log):
+        for found, path in RESUMES.findall(run.log):
             assert (int(found), path) == (step, str(outputs.checkpoint))
         before, finished = finished, check_whole(undisturbed, outputs)
         assert before.items() <= finished.items()  # Same inode and time: not even written again.
@@ -131,7 +131,7 @@ def test_kill_9_before_each_rename(undisturbed: Undisturbed, tmp_path: Path, lon
     note(
         f"`kill -9` just before {', '.join(MOMENTS.values())}",
         tried=len(MOMENTS),
-        happened="each file that was there was whole, the old or the new; `--resume` went on from the checkpoint to the graph of "
+        happened="each file that was there was whole, the old or the new; `--resume` continued from the checkpoint to the graph of "
         "a run that was not killed, byte for byte",
     )
 
@@ -156,9 +156,11 @@ def test_resume_without_a_seed(crash_photos: Path, undisturbed: Undisturbed, run
         assert_succeeded(process)
         return process.stderr
 
-    assert f"There is no checkpoint {outputs.checkpoint} yet: training begins at its start.\n" in train(outputs, 30, "--resume")
+    assert f"There is no checkpoint {outputs.checkpoint} yet: training starts from the beginning.\n" in train(
+        outputs, 30, "--resume"
+    )
     log = train(outputs, 60, "--resume")
-    assert f"Training goes on after step 30 of {outputs.checkpoint}.\n" in log
+    assert f"Training resumes after step 30 of {outputs.checkpoint}.\n" in log
     assert {line.step for line in step_lines(log)} == {30, 40, 50, 59}
     checkpoint = read_checkpoint(str(outputs.checkpoint))
     assert checkpoint
@@ -168,13 +170,13 @@ def test_resume_without_a_seed(crash_photos: Path, undisturbed: Undisturbed, run
 
     outputs.graph.unlink()
     log = train(outputs, 60, "--resume")
-    assert f"Training goes on after step 60 of {outputs.checkpoint}.\n" in log
+    assert f"Training resumes after step 60 of {outputs.checkpoint}.\n" in log
     assert step_lines(log) == [] and outputs.graph.read_bytes() == graph
     note(
         "`--resume` of a run that was given no seed, with twice the steps; and of a run that was done",
         tried=2,
-        happened="`Training goes on after step 30`, to the graph of one run of 60 steps with the same seed, byte for byte; "
-        "`Training goes on after step 60`: only tested and exported again",
+        happened="`Training resumes after step 30`, to the graph of one run of 60 steps with the same seed, byte for byte; "
+        "`Training resumes after step 60`: only tested and exported again",
     )
 
 

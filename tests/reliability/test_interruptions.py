@@ -17,7 +17,7 @@ from tests.reliability.conftest import EVERY, Note
 from tests.support.commands import Outputs, bottleneck_counts, entries, step_lines
 from tests.support.running import AT_ONCE, Running
 from tests.support.undisturbed import (
-    GOES_ON,
+    RESUMES,
     N_PHOTOS,
     STOPPED_IN_EXTRACTION,
     STOPPED_IN_TRAINING,
@@ -95,7 +95,7 @@ def test_ctrl_c_in_distorted_training(
 
 
 def test_ctrl_c_while_a_long_training_is_taken_up(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
-    """What millions of steps drew is drawn again before the next step, which takes a while."""
+    """The draws of millions of steps are drawn again before the next step, which takes a while."""
     n_steps, outputs = 5_000_000, Outputs(tmp_path)
     done = read_checkpoint(str(undisturbed.outputs.checkpoint))
     assert done
@@ -123,21 +123,21 @@ def _interrupt_training(fault: str, undisturbed: Undisturbed, every: int, folder
         assert (run.process.returncode, slowest <= AT_ONCE) == (130, True), slowest
         undisturbed.check_log(run.log)
         if step:
-            assert GOES_ON.findall(run.log) == [(str(step), str(outputs.checkpoint))]
+            assert RESUMES.findall(run.log) == [(str(step), str(outputs.checkpoint))]
         stopped = run.log.splitlines()[-1]
         step = int(STOPPED_IN_TRAINING.findall(stopped)[0])
         assert step > goal and step == checkpoint_step(outputs.checkpoint)
         assert not outputs.graph.exists()
     with undisturbed.start(outputs, "--resume") as run:
         assert run.end() == 0, run.log
-    assert f"Training goes on after step {step} of {outputs.checkpoint}.\n" in run.log
+    assert f"Training resumes after step {step} of {outputs.checkpoint}.\n" in run.log
     assert min(line.step for line in step_lines(run.log)) >= step
     undisturbed.check_same_end(outputs)
     note(
         fault,
         tried=tries,
         happened=f"{ENDED}: `{stopped}`; then "
-        f"`Training goes on after step {step}`, to the undisturbed run's graph, byte for byte",
+        f"`Training resumes after step {step}`, to the undisturbed run's graph, byte for byte",
     )
 
 

@@ -82,7 +82,7 @@ def train(photos: Path, outputs: Outputs) -> Measured:
 
 
 def used_images(log: str) -> list[int]:
-    """How many images were in the three sets."""
+    """Return the number of images in the three sets."""
     [counts] = re.findall(r"(?m)^Training on (\d+) training \+ (\d+) validation \+ (\d+) testing images of \d+ classes\.$", log)
     return [int(count) for count in counts]
 

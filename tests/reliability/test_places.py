@@ -390,4 +390,4 @@ def test_links_at_files_that_are_opened_are_refused(
         assert_same_bottleneck_file(outputs.bottlenecks / lost, finished.bottlenecks / lost)
     for (name, outputs), (_, error) in zip(caches.items(), said, strict=True):
         shown = error.splitlines()[-1].replace(f"{outputs.bottlenecks}/", "").replace(f"{outputs.bottlenecks.parent}/", "")
-        note(f"a link at `{name}` in the cache", tried=1, happened=f"`{shown}`; {happened}; without the link the run went on")
+        note(f"a link at `{name}` in the cache", tried=1, happened=f"`{shown}`; {happened}; without the link the run continued")

@@ -50,7 +50,7 @@ def _edit(photo: Path) -> None:
         if photo.stat().st_size <= size:
             break
     with open(photo, "ab") as file:
-        file.write(bytes(size - photo.stat().st_size))  # Decoders pass over what follows the end of a JPEG.
+        file.write(bytes(size - photo.stat().st_size))  # Decoders ignore what follows the end of a JPEG.
 
 
 def _replace_by_an_older(photo: Path) -> None:
@@ -99,7 +99,7 @@ def test_images(made: tuple[Path, Outputs], run_cli: RunCli, tmp_path: Path, not
         happened=f"in the same run: {counted}",
     )
     note(
-        "photos only touched, or copied anew",
+        "photos only touched, or copied",
         tried=len(changed[_touch] + changed[_copy_anew]),
         happened="in the same run: their bottlenecks were kept, byte for byte",
     )
@@ -267,8 +267,8 @@ def test_damaged_checkpoints(made: tuple[Path, Outputs], run_cli: RunCli, tmp_pa
         damage(outputs.checkpoint.with_name(file))
         error = _refused(run_cli, outputs, *_flags(made[0], outputs))
         assert error == (
-            f"The checkpoint {outputs.checkpoint} (--checkpoint_path) is damaged, or was not written by this tool: there is "
-            "nothing to go on from. Leave --resume out to train from the start."
+            f"The checkpoint {outputs.checkpoint} (--checkpoint_path) is damaged, or was not written by this tool: it cannot "
+            "be resumed. Leave --resume out to train from the start."
         )
         errors[name] = error.replace(f"{outputs.checkpoint.parent}/", "")
         if number == 0:
@@ -278,7 +278,7 @@ def test_damaged_checkpoints(made: tuple[Path, Outputs], run_cli: RunCli, tmp_pa
     note(
         f"`--resume` of a checkpoint {', '.join(errors)}",
         tried=len(errors),
-        happened=f"exit code 2: `{error.replace(f'{outputs.checkpoint.parent}/', '')}`; without `--resume` trained anew",
+        happened=f"exit code 2: `{error.replace(f'{outputs.checkpoint.parent}/', '')}`; without `--resume` trained from scratch",
     )
 
 

@@ -29,7 +29,7 @@ LABELS = ("daisy", "roses", "tulips")
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What a run leaves, but without training: `retrained_graph.pb` and its exports, and a SavedModel in `saved`.
+    """Files of a run without training: `retrained_graph.pb` and its exports, and a SavedModel in `saved`.
 
     Attributes:
         folder: holds them.

@@ -26,7 +26,7 @@ NO_OPTIONS = ClassifierOptions()
 def write_trained(
     folder: Path, backbone: Backbone, name: str = "retrained_graph.pb", final_tensor_name: str = "final_result"
 ) -> Path:
-    """A graph as a run exports it, with a head of random weights."""
+    """Write a graph as a run exports it, with a head of random weights."""
     size, rng = backbone.architecture.bottleneck_size, np.random.default_rng(0)
     head = SoftmaxHead(size, len(LABELS), rng)
     head.weights[...] = rng.normal(0, 1 / np.sqrt(size), head.weights.shape)
@@ -35,7 +35,7 @@ def write_trained(
 
 
 def without_description(path: Path, name: str = "old_graph.pb") -> Path:
-    """The same graph as the original would have written it."""
+    """Write the same graph as the original would have written it."""
     graph = GraphDef.FromString(path.read_bytes())
     kept = [node for node in graph.node if node.name != NODE_NAME]
     del graph.node[:]
@@ -45,7 +45,7 @@ def without_description(path: Path, name: str = "old_graph.pb") -> Path:
 
 
 def write_hub_like(folder: Path, shape: tuple[int | None, ...] | None = (None, 20, 30, 3), inputs: tuple[str, ...] = ()) -> Path:
-    """What a hub module makes: pixels in [0, 1], here averaged to a score for each of three labels."""
+    """Return the graph of a hub module: pixels in [0, 1], here averaged to a score for each of three labels."""
     with tf.Graph().as_default() as graph:
         images = tf.compat.v1.placeholder(tf.float32, shape, name=inputs[0] if inputs else "Placeholder")
         for name in inputs[1:]:
@@ -57,7 +57,7 @@ def write_hub_like(folder: Path, shape: tuple[int | None, ...] | None = (None, 2
 
 
 def scores_by_hand(graph_path: Path, image: Path, spec: InputSpec, feed: str = "input:0") -> FloatArray:
-    """The graph's output for one image, computed without label_image: float32 [5]."""
+    """Return the graph's output for one image, computed without label_image: float32 [5]."""
     graph = GraphDef.FromString(graph_path.read_bytes())
     return batch_function(graph, feed, "final_result:0")(image_from_file(str(image), spec)[np.newaxis])[0]
 
@@ -68,5 +68,5 @@ def lines_by_hand(scores: FloatArray, top_k: int = 5) -> list[str]:
 
 
 def scores_in(text: str) -> dict[str, dict[str, float]]:
-    """The scores by label of each image of `--output_format=json`."""
+    """Return the scores by label of each image of `--output_format=json`."""
     return {each["image"]: {one["label"]: one["score"] for one in each["predictions"]} for each in json.loads(text)}

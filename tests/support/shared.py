@@ -1,4 +1,4 @@
-"""What is expensive to make is made once for all processes that run the tests."""
+"""Expensive results, made once for all processes that run the tests."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Stand-ins for the 2015 Inception archive (88 MB, not always at hand), a server for them, a way to run them.
+"""Stand-ins for the 2015 Inception archive (88 MB, not always available), a server for them, a way to run them.
 
 Both graphs have the archive's node names and awkward parts: an old producer version, the old `Concat`,
 `BatchNormWithGlobalNormalization`, checks tied in by control inputs, a batch frozen at 1 after `pool_3`,

@@ -1,4 +1,4 @@
-"""What agrees on every processor, and how closely.
+"""Tolerances that hold on every processor.
 
 On some processors the last bits of an image's bottleneck depend on its position in the batch. So a run that makes its bottlenecks
 in other batches gets bottlenecks, weights and scores that agree to these tolerances; training itself repeats to the last bit.

@@ -21,9 +21,9 @@ PHOTOS_PER_CLASS = 60
 N_PHOTOS = PHOTOS_PER_CLASS * len(SMALL_CLASSES)
 BOTTLENECK_SIZE = 512  # tiny_resnet_128's.
 
-STOPPED_IN_EXTRACTION = "Stopped. Finished bottlenecks are kept: run the same command again to go on.\n"
-STOPPED_IN_TRAINING = re.compile(r"(?m)^Stopped\. Run the same command with --resume to go on after step (\d+)\.$")
-GOES_ON = re.compile(r"(?m)^Training goes on after step (\d+) of (.*)\.$")
+STOPPED_IN_EXTRACTION = "Stopped. Finished bottlenecks are kept: run the same command again to continue.\n"
+STOPPED_IN_TRAINING = re.compile(r"(?m)^Stopped\. Run the same command with --resume to continue after step (\d+)\.$")
+RESUMES = re.compile(r"(?m)^Training resumes after step (\d+) of (.*)\.$")
 
 
 @dataclasses.dataclass(frozen=True)
