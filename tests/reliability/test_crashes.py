@@ -22,7 +22,7 @@ from tests.reliability.conftest import Note
 from tests.support.commands import Outputs, assert_succeeded, bottleneck_counts, step_lines
 from tests.support.running import HANGS
 from tests.support.tolerance import assert_same_graph
-from tests.support.undisturbed import RESUMES, N_PHOTOS, Undisturbed, check_whole, checkpoint_step
+from tests.support.undisturbed import N_PHOTOS, RESUMES, Undisturbed, check_whole, checkpoint_step
 
 pytestmark = pytest.mark.slow
 
@@ -131,8 +131,8 @@ def test_kill_9_before_each_rename(undisturbed: Undisturbed, tmp_path: Path, lon
     note(
         f"`kill -9` just before {', '.join(MOMENTS.values())}",
         tried=len(MOMENTS),
-        happened="each file that was there was whole, the old or the new; `--resume` continued from the checkpoint to the graph of "
-        "a run that was not killed, byte for byte",
+        happened="each file that was there was whole, the old or the new; `--resume` continued from the checkpoint to the graph "
+        "of a run that was not killed, byte for byte",
     )
 
 

@@ -17,8 +17,8 @@ from tests.reliability.conftest import EVERY, Note
 from tests.support.commands import Outputs, bottleneck_counts, entries, step_lines
 from tests.support.running import AT_ONCE, Running
 from tests.support.undisturbed import (
-    RESUMES,
     N_PHOTOS,
+    RESUMES,
     STOPPED_IN_EXTRACTION,
     STOPPED_IN_TRAINING,
     Undisturbed,
