@@ -58,10 +58,6 @@ class ImageLists:
         """Return the indices in `images` of the images of one split."""
         return [i for i, image in enumerate(self.images) if image.split == split]
 
-    def count(self, split: str) -> int:
-        """Return the number of images of one split."""
-        return sum(image.split == split for image in self.images)
-
 
 def create_image_lists(image_dir: str, testing_percentage: int, validation_percentage: int) -> ImageLists:
     """Find the classes and images below `image_dir`, and split them.
