@@ -13,9 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from retrain.evaluation.tables import markdown_table
-
-table = markdown_table  # The name that benchmarks.precision imports.
 ROOT = Path(__file__).resolve().parents[1]
 FLAG_HELP = {
     "image_dir": "Folder with one folder of photos for each class.",

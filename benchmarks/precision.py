@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import ROOT, machine, parser_with, run_ours, spread, table
+from benchmarks.common import ROOT, machine, parser_with, run_ours, spread
 from retrain.bottlenecks.cache import parse_values
+from retrain.evaluation.tables import markdown_table
 from retrain.process.precision import FLOAT32, PRECISIONS, cache_name
 
 SEEDS = (1, 2, 3)
@@ -63,7 +64,7 @@ def main() -> None:
     ignored = [precision for precision in PRECISIONS if precision not in precisions]
     note = f" This processor ignores {' and '.join(ignored)}." if ignored else ""
     print(f"{args.architecture} on {machine()}; {len(SEEDS)} runs.{note}\n")
-    print(table(["--precision", "bottlenecks, s", "times as fast", "drift", "mean test accuracy"], rows))
+    print(markdown_table(["--precision", "bottlenecks, s", "times as fast", "drift", "mean test accuracy"], rows))
 
 
 def _has_effect(precision: str) -> bool:
