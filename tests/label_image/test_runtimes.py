@@ -180,6 +180,7 @@ def test_onnx_weights_in_other_files_are_refused(exported: Exported, tmp_path: P
         open_classifier(str(tmp_path / "model.onnx"), NOTHING_SAID)
 
 
+@pytest.mark.slow
 def test_without_onnxruntime_the_extra_is_named(tmp_path: Path, few_photos: list[Path]) -> None:
     """In a process where these packages cannot be imported, as if they were not installed."""
     (tmp_path / "model.onnx").write_bytes(b"\x08\x07")
@@ -410,6 +411,7 @@ def test_a_network_without_classes_is_an_error(few_photos: list[Path], label: La
 # What is loaded
 
 
+@pytest.mark.slow
 def test_a_frozen_graph_loads_no_other_runtime(exported: Exported, few_photos: list[Path]) -> None:
     program = (
         "import sys; from label_image.cli import main; code = main(); "
