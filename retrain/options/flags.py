@@ -6,6 +6,7 @@ or tuple[str, ...] (several values), or any type whose flag has a parser of its 
 
 import argparse
 import dataclasses
+import functools
 import sys
 import types
 import typing
@@ -84,6 +85,11 @@ def flag(help_text: str, default: Any = dataclasses.MISSING, **limits: Any) -> A
 
 def flags_of(config_class: type) -> dict[str, Flag]:
     """Return the flags of a dataclass by name: its own, then those of its base classes from the first to the last."""
+    return _flags_of(config_class)
+
+
+@functools.cache
+def _flags_of(config_class: type) -> dict[str, Flag]:
     fields = {field.name: field.metadata["flag"] for field in dataclasses.fields(config_class)}
     in_order = (name for each in config_class.__mro__ for name in vars(each).get("__annotations__", {}))
     return {name: fields[name] for name in in_order if name in fields}
@@ -93,10 +99,15 @@ def kind_of(config_class: type, name: str) -> type:
     """Return the type of the flag's value on the command line: int, float, str, bool or tuple."""
     if flags_of(config_class)[name].parse:
         return str
-    hint = typing.get_type_hints(config_class)[name]
+    hint = _type_hints(config_class)[name]
     if isinstance(hint, types.UnionType):
         hint = next(kind for kind in typing.get_args(hint) if kind is not type(None))
     return typing.cast(type, typing.get_origin(hint) or hint)
+
+
+@functools.cache  # Resolving the texts of all fields takes longer than all checks of a configuration.
+def _type_hints(config_class: type) -> dict[str, Any]:
+    return typing.get_type_hints(config_class)
 
 
 def default_text(config_class: type, name: str) -> str:

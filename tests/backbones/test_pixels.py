@@ -50,6 +50,7 @@ def test_a_file_becomes_its_pixels(digits: Path) -> None:
     np.testing.assert_allclose(found, np.asarray(Image.open(path)).reshape(1, 784) / 255, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_its_fingerprint_is_the_same_in_every_run() -> None:
     """In another process too; and an update of TensorFlow must not have all bottlenecks made again, as its version would."""
     program = "from retrain.backbones.load import *; print(load_network(NetworkOptions(architecture='pixels_28')).fingerprint)"

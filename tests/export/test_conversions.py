@@ -231,6 +231,7 @@ def test_scores_that_are_no_numbers_are_a_warning(logged: list[str]) -> None:
 # The command
 
 
+@pytest.mark.slow
 def test_the_command_exports_and_reports(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
     """As users type it, with another name of the graph; what the packages print by themselves must not be seen."""
     done = run_cli(

@@ -128,6 +128,7 @@ def test_all_scores_of_the_original_come_out(reference_dir: Path, flower_photos:
         np.testing.assert_allclose([found[name][each] for each in LABELS], scores, rtol=0, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_command_works_on_its_own(reference_dir: Path, flower_photos: Path, run_cli: RunCli) -> None:
     name, scores = next(iter(reference_scores(reference_dir).items()))
     done = run_cli(

@@ -168,6 +168,7 @@ def test_onnx_weights_in_other_files_are_refused(exported: Exported, tmp_path: P
         open_classifier(str(tmp_path / "model.onnx"), NO_OPTIONS)
 
 
+@pytest.mark.slow
 def test_without_onnxruntime_the_extra_is_named(tmp_path: Path, few_photos: list[Path]) -> None:
     """In a process where these packages cannot be imported, as if they were not installed."""
     (tmp_path / "model.onnx").write_bytes(b"\x08\x07")
@@ -208,6 +209,7 @@ def test_damaged_files_are_errors_in_words(kind: str, exported: Exported, tmp_pa
     assert n_refused >= 10  # All that were cut off, at least.
 
 
+@pytest.mark.slow
 def test_a_frozen_graph_loads_no_other_runtime(exported: Exported, few_photos: list[Path]) -> None:
     program = (
         "import sys; from label_image.__main__ import main; code = main(); "

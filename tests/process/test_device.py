@@ -41,10 +41,12 @@ print(*(len(tf.config.get_visible_devices(kind)) for kind in ("CPU", "GPU")))
     return process.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_cpu_alone_also_in_a_second_run() -> None:
     assert run_with("cpu", "cpu") == ["1 0"]
 
 
+@pytest.mark.slow
 def test_a_cpu_after_tensorflow_has_started_on_its_own_choice() -> None:
     """That changes something only if TensorFlow uses a GPU."""
     lines = run_with(None, "cpu")
@@ -56,6 +58,7 @@ def test_a_cpu_after_tensorflow_has_started_on_its_own_choice() -> None:
         assert lines == ["1 0"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not N_GPUS, reason="there is no GPU")
 def test_one_gpu() -> None:
     assert run_with("gpu") == run_with("gpu:0") == ["1 1"]
@@ -71,6 +74,7 @@ def test_a_gpu_where_there_is_none(device: str) -> None:
     assert str(caught.value) == NO_GPU.format(device)
 
 
+@pytest.mark.slow
 def test_a_gpu_that_does_not_exist(run_cli: RunCli) -> None:
     process = run_cli("retrain", "--image_dir=photos", "--device=gpu:99")
     assert (process.returncode, process.stdout) == (2, "")

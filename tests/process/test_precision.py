@@ -57,6 +57,7 @@ def test_bfloat16_changes_bottlenecks_a_little_or_is_refused() -> None:
         assert (drift > 0).all() and (drift < 0.03).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", [BFLOAT16, BFLOAT16_PRODUCTS])
 def test_a_precision_that_the_processor_ignores_is_refused(
     precision: str, run_cli: RunCli, small_photos: Path, tmp_path: Path
