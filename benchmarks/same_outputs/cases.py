@@ -6,7 +6,13 @@ from benchmarks.same_outputs.inputs import ARCHIVE
 ALL_EXPORTS = ("tflite", "tflite:float16", "tflite:dynamic", "tflite:int8", "onnx")
 NOTHING_LISTENS = "http://127.0.0.1:9/"
 _DISTORTIONS = ("--flip_left_right", "--random_crop=10", "--random_scale=10", "--random_brightness=15")
-_FINE_TUNING = ("--fine_tune_steps=4", "--fine_tune_batch_size=8", "--eval_step_interval=2", "--how_many_training_steps=30")
+_FINE_TUNING = (
+    "--fine_tune_steps=4",
+    "--fine_tune_batch_size=8",
+    "--eval_step_interval=2",
+    "--how_many_training_steps=6",
+    "--train_batch_size=8",
+)
 _DEFAULT = (
     "--how_many_training_steps=200",
     "--intermediate_store_frequency=70",
@@ -47,7 +53,7 @@ def _training_cases() -> tuple[Case, ...]:
             "fine_tuning",
             (
                 train("plain", *_FINE_TUNING),
-                train("distorted", *_FINE_TUNING, *_DISTORTIONS, "--fine_tune_layers=layer4|block4|weights"),
+                train("distorted", *_FINE_TUNING, *_DISTORTIONS, "--fine_tune_layers=res[23]"),
                 train("all_layers", *_FINE_TUNING, *_DISTORTIONS, "--validation_percentage=0", "--export=tflite"),
                 train("pixels", *_FINE_TUNING, "--architecture=pixels_28"),
             ),
@@ -109,7 +115,7 @@ def _network_cases() -> tuple[Case, ...]:
                 ),
                 *(
                     run(f"evaluate_{name}", "scripts.evaluate", f"exported/{name}", "--image_dir=photos")
-                    for name in ("graph.pb", "graph.int8.tflite", "graph.onnx", "saved_model")
+                    for name in ("graph.int8.tflite", "saved_model")
                 ),
             ),
             ("some",),
@@ -158,7 +164,13 @@ def _command_cases() -> tuple[Case, ...]:
                     "--how_many_training_steps=30",
                     "--architecture=pixels_28",
                 ),
-                sweep("alone", "--flip_left_right=True,False", "--how_many_training_steps=5", f"--architecture={NETWORK}"),
+                sweep(
+                    "alone",
+                    "--flip_left_right=True,False",
+                    "--how_many_training_steps=3",
+                    "--train_batch_size=8",
+                    f"--architecture={NETWORK}",
+                ),
                 sweep("range", "--learning_rate=0.1..0.2"),
                 sweep("wrong", "--dropout=0.1,2", "--optimizer=adam,none_such"),
             ),

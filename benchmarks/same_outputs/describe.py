@@ -15,11 +15,12 @@ LONGEST_LINE = 2000  # Characters; longer lines with commas, such as bottlenecks
 SECONDS_COLUMNS = {"training_seconds", "seconds"}
 # Applied to what commands print, and to reports of times.
 VARYING = tuple(
-    (re.compile(pattern), replacement)
+    (re.compile(pattern, re.MULTILINE), replacement)
     for pattern, replacement in (
         (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?", "<time>"),
         (r"\b[\d.,]+ (images|steps)/s", r"<rate> \1/s"),
         (r"\b\d+(?:\.\d+)? ?(s|ms|seconds)\b", r"<number> \1"),
+        (r"^\d+( of \d+ heads trained)", r"<number>\1"),  # Whichever process is ready first.
         (r'("(?:seconds|per_second)": )[^,\s}]+', r"\1<number>"),
     )
 )
