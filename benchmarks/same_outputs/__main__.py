@@ -3,7 +3,9 @@
     python -m benchmarks.same_outputs OLD_CHECKOUT NEW_CHECKOUT [--image_dir DIR] [--only NAME …] [--keep DIR]
 
 Graphs, labels, bottlenecks, checkpoints, TensorBoard's values, exports, printed texts and exit codes have to be the same; times
-and paths of the run are left out. Differences that are meant stand in `intended.py`. The exit code is 0 if there are no others.
+and paths of the run are left out. With --keep, the differences of each case are in DIR/<case>.diff, and outputs of OLD are used
+again as long as its commit, the photos and the case stay the same. Differences that are meant stand in `intended.py`. The exit
+code is 0 if there are no others.
 """
 
 import argparse

@@ -37,7 +37,7 @@ def compare_folders(case: str, old: Side, new: Side, table: Sequence[Intended]) 
     both = [name for name in files[0] if name in files[1]]
     result.n_files = len(both)
     _compare_lines(case, FILES, (list(files[0]), list(files[1])), table, result)
-    for name in both:
+    for name in sorted(both, key=lambda name: (not name.startswith("logs/"), name)):  # What was printed says most.
         paths = files[0][name], files[1][name]
         if name.endswith("/"):
             continue

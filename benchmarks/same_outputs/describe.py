@@ -161,7 +161,7 @@ def _array(values: Any) -> str:
     if array.size <= 4 or array.dtype == object:
         return f"{array.dtype} {array.shape} {array.tolist()!r}"
     data = digest(np.ascontiguousarray(array).tobytes())
-    return f"{array.dtype} {array.shape} from {array.min()!r} to {array.max()!r}, {data}"
+    return f"{array.dtype} {array.shape} from {array.min()} to {array.max()}, {data}"
 
 
 def _events(path: Path, side: Side) -> list[str]:
