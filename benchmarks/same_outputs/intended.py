@@ -1,0 +1,44 @@
+"""Differences that are meant: the table to edit when a change alters a text on purpose."""
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Intended:
+    """A rule that explains lines in which the two checkouts differ.
+
+    Rules are applied, in order, only to lines that differ; what still differs after that is a failure.
+
+    Attributes:
+        old: regular expression, searched in a line.
+        new: if a text, each match in a line of the OLD checkout is replaced with it, as `re.sub` does; the result must be the
+            line of the NEW checkout. If None, matching lines of both checkouts are left out of the comparison.
+        reason: why the difference is meant; printed with the number of lines that the rule explained.
+        file: pattern of the files, relative to a case's folder, that the rule is for, such as `logs/*.stderr`. The list of the
+            files themselves has the name `FILES`; its lines are paths.
+        case: pattern of the names of the cases that the rule is for.
+    """
+
+    old: str
+    new: str | None
+    reason: str
+    file: str = "*"
+    case: str = "*"
+
+    def is_for(self, case: str, file: str) -> bool:
+        """Return True if the rule is for this file of this case."""
+        return fnmatch.fnmatchcase(case, self.case) and fnmatch.fnmatchcase(file, self.file)
+
+    def apply(self, line: str, of_old: bool) -> str | None:
+        """Return the line as the rule leaves it, or None if it is left out."""
+        if self.new is None:
+            return None if re.search(self.old, line) else line
+        return re.sub(self.old, self.new, line) if of_old else line
+
+
+# Add a line for each difference that is meant. A text of the log that was reworded:
+#     Intended(r"^Training goes on after step", "Training continues after step", "rules of docs/words", file="logs/*.stderr"),
+TABLE: Sequence[Intended] = (Intended(r"", None, "texts of --help", case="help", file="logs/*"),)
