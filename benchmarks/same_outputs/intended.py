@@ -39,6 +39,18 @@ class Intended:
         return re.sub(self.old, self.new, line) if of_old else line
 
 
-# Add a line for each difference that is meant. A text of the log that was reworded:
-#     Intended(r"^Training goes on after step", "Training continues after step", "rules of docs/words", file="logs/*.stderr"),
-TABLE: Sequence[Intended] = (Intended(r"", None, "texts of --help", case="help", file="logs/*"),)
+ENGLISH = "plain English"
+LOGS = "logs/*.stderr"
+
+# A line for each difference that is meant.
+TABLE: Sequence[Intended] = (
+    Intended(r"", None, "texts of --help", case="help", file="logs/*"),
+    # The log of training.
+    Intended(r"^Training goes on after step", None, "a checkpoint is announced after its checks", LOGS, "resume"),
+    Intended(r"^Training goes on after step", "Training resumes after step", ENGLISH, LOGS),
+    Intended(r"^Training resumes after step", None, "a checkpoint is announced after its checks", LOGS, "resume"),
+    Intended(r"what the training in (.*) has behind it", r"the steps already done by the training in \1", ENGLISH, LOGS),
+    Intended(r"training begins at its start", "training starts from the beginning", ENGLISH, LOGS),
+    Intended(r"nothing better was found", "the validation cross entropy or the loss no longer fell", ENGLISH, LOGS),
+    Intended(r"are no numbers any more", "are not finite", ENGLISH, LOGS),
+)
