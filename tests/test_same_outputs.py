@@ -1,4 +1,4 @@
-"""What `benchmarks.same_outputs` reports, and what it leaves out."""
+"""Tests of `benchmarks.same_outputs`: what it reports, and what it leaves out."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the cases start from: photos, networks and modules, the same files for both checkouts."""
+"""Inputs of the cases: photos, networks and modules, the same files for both checkouts."""
 
 import hashlib
 import os
@@ -123,7 +123,7 @@ def _write_odd_photos(photos: Path, target: Path) -> None:
 
 
 def _copy_network(data: Path, folder: Path) -> None:
-    """The published MobileNet, and the bottlenecks, the graph and the labels that the original tool made with it."""
+    """Prepare the published MobileNet, and the bottlenecks, the graph and the labels that the original tool made with it."""
     if not (data / "models" / ARCHIVE).is_file():
         return
     (folder / "models").mkdir()
@@ -177,7 +177,7 @@ def _write_graph(path: Path, network: Callable[[Any], Any]) -> None:
 
 
 def _write_old_module(folder: Path, kernel: Any, matrix: Any, vectors: Callable[..., Any]) -> None:
-    """A module in the format of TensorFlow 1: a SavedModel without tags, and `tfhub_module.pb`."""
+    """Write a module in the format of TensorFlow 1: a SavedModel without tags, and `tfhub_module.pb`."""
     import tensorflow as tf
 
     v1 = tf.compat.v1
