@@ -27,7 +27,7 @@ class Classification:
     Attributes:
         path: of the image.
         labels, scores: the best first, `top_k` of them; scores as the graph computes them.
-        seconds: wall time of the network for this image, its share of the batch's.
+        seconds: wall time of the network for the batch, divided by its number of images.
     """
 
     path: str
@@ -159,6 +159,6 @@ def _check_labels(classifier: Classifier, n_scores: int) -> None:
     description = classifier.description
     if len(description.labels) != n_scores:
         raise GraphError(
-            f"The number of labels must be {n_scores}, that of the scores of {description.output_tensor}. There are "
-            f"{len(description.labels)} labels: set --labels to those that the graph was trained with."
+            f"The number of labels must be {n_scores}, the number of scores of {description.output_tensor}. There are "
+            f"{len(description.labels)} labels. Set --labels to the labels that the graph was trained with."
         )

@@ -19,7 +19,7 @@ class ClassifierOptions(NetworkInputOptions):
     labels: str | None = flag(
         "File of the labels, one per line.",
         None,
-        shown_default="from the graph's metadata, else the file beside the graph that is named like it",
+        shown_default="from the graph's metadata, else beside the graph: labels.txt of graph.pb",
     )
     allow_file_ops: bool = flag("Run a graph even if it has operations that read or write files.", False)
 

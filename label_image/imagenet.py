@@ -58,7 +58,7 @@ def _numbered_labels(text: str, architecture: Architecture) -> tuple[str, ...]:
 
 
 def _inception_labels(label_map: str, human: str) -> tuple[str, ...]:
-    """Read Inception's two files: class number → WordNet's number of the synset, as text protocol buffer, and that → words.
+    """Return the labels in Inception's two files: class number → synset as text protocol buffer, and synset → words.
 
     The label of an output without a class is its number.
     """

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FileFunction: TypeAlias = Callable[[bytes], FloatArray]  # An image file's content → float32 [1, C].
 TFLITE_MARK = b"TFL3"  # Bytes 4 to 8 of every TensorFlow Lite file: `file_identifier` in its schema.fbs.
-ONNX_MARK = b"\x08"  # The tag of a ModelProto's first field, a number; a GraphDef's field 1 are its nodes, tag 0x0a.
+ONNX_MARK = b"\x08"  # The tag of a ModelProto's first field, a number; field 1 of a GraphDef holds its nodes, tag 0x0a.
 NO_PIXELS = InputSpec(1, 1, 0.0, 1.0)  # The input settings of a graph that decodes files itself.
 
 

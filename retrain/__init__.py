@@ -4,6 +4,8 @@ The letters of shapes, everywhere in this project:
     N images; B images of one batch; H, W height and width in pixels; D values of a bottleneck; C classes.
 
 Use `retrain.run(retrain.RetrainConfig(image_dir=…))` from Python, `python -m retrain --image_dir …` from a shell.
+"The original" is the image-retraining tool of TensorFlow 1 (`retrain.py`), which this project rebuilds.
+
 The names are loaded at their first use, so that importing the package loads no TensorFlow.
 """
 

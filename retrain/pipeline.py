@@ -17,7 +17,7 @@ from retrain.export.classifier import classifier_graph, export_classifier, write
 from retrain.export.verify import ConversionReport
 from retrain.files import write_atomically
 from retrain.fine_tuning.images import load_images, new_bottlenecks
-from retrain.fine_tuning.loop import fine_tune, open_network
+from retrain.fine_tuning.loop import fine_tune, trainable_network
 from retrain.head.batches import Batches
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.dataset import make_dataset
@@ -40,7 +40,7 @@ class RetrainResult:
     Attributes:
         labels: the label of each class, in class order.
         architecture: name of the network.
-        note: set if it is not the network that was meant.
+        note: says so if it is not the network that was asked for; else empty.
         n_images: number of images in each set, by `training`, `validation`, `testing`; skipped ones are not counted.
         skipped: reason for each image that could not be decoded, by path.
         n_bottlenecks_made, n_bottlenecks_read: how many bottlenecks were made, and how many were in the cache.
@@ -89,7 +89,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     """Run the whole job.
 
     Raises:
-        RetrainError: with a sentence that names the file or flag and the cure.
+        RetrainError: the message names the file or flag, and says how to fix it.
     """
     timings = Timings()
 
@@ -103,19 +103,20 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     backbone = load_network(config)
     spec = backbone.architecture.input_spec
     check_network(config, backbone, len(images.labels))
-    open_weights = open_network(config, backbone) if config.fine_tune_steps else None
+    trainable = trainable_network(config, backbone) if config.fine_tune_steps else None
     checkpointer = open_checkpointer(config, training_identity(config, images, backbone), config.how_many_training_steps)
     if not checkpointer.steps_done:
         clear_summaries_dir(config.summaries_dir)
 
     # ---- Bottlenecks: from the cache, or made; distorted training images have none, since each step makes its own
-    cached = [index for index, image in enumerate(images.images) if not (config.distorts and image.split == "training")]
+    wanted = [index for index, image in enumerate(images.images) if not (config.distorts and image.split == "training")]
     with timings.phase("bottlenecks", "images") as phase:
-        bottlenecks = load_bottlenecks(config, images, backbone, cached)
+        bottlenecks = load_bottlenecks(config, images, backbone, wanted)
         phase.count = bottlenecks.n_made + bottlenecks.n_read
     log_bottlenecks(bottlenecks, config.bottleneck_dir, phase.seconds)
     rngs = RandomGenerators(checkpointer.random_seed)
-    failed, distorted = dict(bottlenecks.failed), None
+    failed = dict(bottlenecks.failed)
+    distorted = None
     if config.distorts:
         files = {index: images.images[index].path for index in images.indices("training")}
         distorted = DistortedLoader(files, config, rngs.distortion, spec, config.bottleneck_batch_size)
@@ -131,35 +132,36 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     first_step = checkpointer.restore(trainer)
     logger.info("Training on %s.", data)
     monitor = Monitor(head, batches.validation, config.summaries_dir, timings, first_step)
-    drawn = batches.distorted(distorted, backbone.run, first_step) if distorted else batches.training(first_step)
+    steps = batches.distorted(distorted, backbone.run, first_step) if distorted else batches.training(first_step)
     with timings.phase("training", "steps") as phase, checkpointer.saved_if_interrupted(), monitor:
         monitor.add_graph(classifier_graph(classifier))
-        train_head(trainer, drawn, monitor, checkpointer, lambda step: write_intermediate_graph(config, classifier, step))
+        train_head(trainer, steps, monitor, checkpointer, lambda step: write_intermediate_graph(config, classifier, step))
         phase.count = checkpointer.steps_done - first_step
     train_accuracy, validation_accuracy = monitor.train_accuracy, monitor.validation_accuracy
 
-    # ---- Fine-tuning: the network's own weights, trained on the images. The checkpoint keeps the head of the network as it was.
-    tested, before = batches.testing(config.test_batch_size), None
-    if open_weights:
+    # ---- Fine-tuning: the network's own weights, trained on the images. The checkpoint still holds the head from before.
+    tested = batches.testing(config.test_batch_size)
+    before = None
+    if trainable:
         before = evaluate_head(head, tested)
         if before:
             logger.info("Test accuracy before fine-tuning = %.1f%% (N=%d)", before.accuracy * 100, before.count)
         with timings.phase("fine_tuning", "steps") as phase:
             checkpointer.try_to_save()
-            with checkpointer.saved_if_interrupted("Fine-tuning will start again."):
+            with checkpointer.saved_if_interrupted(remark="Fine-tuning will start again."):
                 tuning_images = load_images(config, images, data, spec, rngs.fine_tuning)
-                tuned = fine_tune(config, classifier, open_weights, tuning_images, trainer)
+                tuned = fine_tune(config, classifier, trainable, tuning_images, trainer)
             phase.count = config.fine_tune_steps
         classifier = tuned.classifier
         train_accuracy, validation_accuracy = tuned.train_accuracy, tuned.validation_accuracy
 
     # ---- Evaluation: the final test
     with timings.phase("evaluation", "images") as phase:
-        if open_weights:
+        if trainable:
             tested = new_bottlenecks(images, tested, classifier.backbone)
         test = evaluate_head(classifier.head, tested)
         misclassified = report_test(config, test, tested, images)
-        phase.count += len(tested)
+        phase.count += len(tested)  # Besides the validation images during training.
 
     # ---- Export: the graph, the labels, and the conversions for other runtimes
     with timings.phase("export"):

@@ -58,7 +58,7 @@ def check_network(config: RetrainConfig, backbone: Backbone, n_classes: int) -> 
 
 
 def training_identity(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> dict[str, Any]:
-    """Return what must be the same for a training to be resumed, by name; fit for JSON."""
+    """Return the settings, by name, that must match for a training to be resumed; fit for JSON."""
     return {
         "image_dir": config.image_dir,
         "testing_percentage": config.testing_percentage,

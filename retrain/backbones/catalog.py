@@ -16,7 +16,7 @@ BUNDLED_FILE = Path(__file__).parent / BUNDLED / f"{BUNDLED}.pb"
 MOBILENET_SIZES = ("1.0", "0.75", "0.50", "0.25")
 MOBILENET_RESOLUTIONS = ("224", "192", "160", "128")
 PIXELS = re.compile(r"pixels_([1-9][0-9]{0,2})")
-MAX_PIXELS = 512  # A side; the bottleneck is then 262,144 values, a file of 2 MB for each image.
+LARGEST_SIDE = 512  # A side; the bottleneck is then 262,144 values, a file of 2 MB for each image.
 _MODELS = "http://download.tensorflow.org/models/"
 # SHA-256 of archives that were checked by hand; other archives are not checked.
 KNOWN_DIGESTS: Mapping[str, str] = {
@@ -79,10 +79,10 @@ def find_architecture(name: str) -> Architecture:
         return _tiny_resnet_128()
     if lowered.startswith("mobilenet_"):
         return _mobilenet(lowered)
-    if (pixels := PIXELS.fullmatch(lowered)) and int(pixels[1]) <= MAX_PIXELS:
+    if (pixels := PIXELS.fullmatch(lowered)) and int(pixels[1]) <= LARGEST_SIDE:
         return _pixels(lowered, int(pixels[1]))
     raise FlagError(
-        f"--architecture must be {INCEPTION}, {BUNDLED}, mobilenet_<size>_<resolution>[_quantized], pixels_<1 to {MAX_PIXELS}> "
+        f"--architecture must be {INCEPTION}, {BUNDLED}, mobilenet_<size>_<resolution>[_quantized], pixels_<1 to {LARGEST_SIDE}> "
         f"or the path of a frozen graph. Got {name}."
     )
 

@@ -89,7 +89,7 @@ def fetch_archive(url: str, archive_path: str) -> None:
         received = 0
         while chunk := response.read(CHUNK_BYTES):
             if received == 0 and not chunk.startswith(GZIP_MAGIC):
-                raise OSError("the answer is no gzip archive, but perhaps a page that explains why")
+                raise OSError("the answer is not a gzip archive; it may be a page that explains why")
             received += len(chunk)
             if received > MAX_GRAPH_BYTES:
                 raise OSError(f"more than {MAX_GRAPH_BYTES} bytes arrived, and no network is that large")

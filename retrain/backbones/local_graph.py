@@ -21,7 +21,7 @@ FLATTENED = "flattened_bottleneck"
 
 
 def load_local_graph(path: str, options: NetworkOptions) -> Backbone:
-    """Load the network in a frozen graph's file. Options precede the graph's metadata, and that precedes what can be inferred.
+    """Load the network in a frozen graph's file. Options override metadata, which overrides inference.
 
     Raises:
         GraphError: the file cannot be read or holds no graph; a layer is not in it or cannot be inferred; the graph does not run

@@ -13,7 +13,7 @@ INPUT_OPTIONS = (*LAYERS, "input_height", "input_width", "input_mean", "input_st
 def network_problems(options: NetworkOptions) -> str | None:
     """Return what is wrong with the choice of the network, a line for each problem; None if nothing is.
 
-    Wrong are two networks at once, an unknown network, and options that would have no effect. No file is opened.
+    Problems are two networks at once, an unknown network, and options that would have no effect. No file is opened.
     """
     architecture, module = options.architecture, options.tfhub_module
     if architecture is not None and module is not None:

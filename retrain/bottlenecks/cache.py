@@ -158,7 +158,7 @@ class BottleneckCache:
                 path = self.path(image)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)  # It is stale, and the new record would declare it valid.
+                    os.unlink(path)  # A stale file would be valid with the new record.
             path = self._dir
             self._remember((image, record) for image, _, record in rows)
             for image, row, _ in rows:
@@ -212,7 +212,7 @@ class BottleneckCache:
             line = [_json_name(image.file_name), record.size, record.mtime_ns, record.sha256, record.network]
             lines.setdefault(image.folder, []).append(orjson.dumps(line))
         for folder, of_folder in lines.items():
-            # The leading newline ends a line that a killed run left half-written, so that it costs itself and not this one.
+            # The leading newline ends a line that a killed run left half-written, so that only that line is lost.
             append(self._index_path(folder), b"\n" + b"\n".join(of_folder))
 
     def _index_path(self, folder: str) -> str:
@@ -248,7 +248,7 @@ def parse_values(text: bytes) -> FloatArray | None:
             numbers = [float(part) for part in text.split(b",")]
         except ValueError:
             return None
-    with np.errstate(over="ignore"):  # A number beyond float32 becomes infinite, which the cache refuses in its own words.
+    with np.errstate(over="ignore"):  # A number beyond float32 becomes infinite; the cache refuses it.
         return np.array(numbers, dtype=np.float32)
 
 

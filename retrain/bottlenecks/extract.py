@@ -22,10 +22,10 @@ from retrain.process.precision import cache_name
 logger = logging.getLogger("retrain")
 
 LOG_EVERY = 100
-MANY = 5000  # Number of bottlenecks from which on processes to read them pay off.
+MANY = 5000  # From this many bottlenecks on, reading them in several processes is faster.
 SAMPLE = 16  # Number of bottlenecks without a record that are checked.
-# Largest relative difference (L2) of a bottleneck from the one made here. Decoders and arithmetic of other years and machines
-# differ by a thousandth; two photos of one flower by a half.
+# Largest relative difference (L2) of a bottleneck from the one made here. Other versions of libraries and other machines change
+# it by about 0.1%; two photos of the same kind of flower differ by about 50%.
 LARGEST_DIFFERENCE = 0.1
 
 
@@ -64,9 +64,9 @@ class Extractor:
         Args:
             images: N images.
             cache: where bottlenecks are kept.
-            network: returns float32 [B, H, W, 3] → float32 [B, D]; called only if a bottleneck has to be made.
+            network: returns the function float32 [B, H, W, 3] → float32 [B, D]; called only if a bottleneck is made or checked.
             spec: the network's input.
-            batch_size: number of images that go through the network together; None chooses.
+            batch_size: number of images that go through the network together; None selects a suitable one.
         """
         self._images, self._cache, self._network = images, cache, network
         self._spec, self._batch_size = spec, batch_size
@@ -133,7 +133,7 @@ class Extractor:
     def _read_again(self, stale: dict[int, Stale], waited: bool) -> dict[int, Stale]:
         """Return what is still stale, now that no other run makes bottlenecks.
 
-        What was missing may be there now. What another run made in the place of others only matters if this run waited for it.
+        Another run may have made missing bottlenecks by now. It can only have replaced stale ones if this run waited for it.
         """
 
         def may_be_made(index: int, reason: Stale) -> bool:
@@ -145,9 +145,9 @@ class Extractor:
         return {index: stale[index] for index in unchanged} | still
 
     def _match(self, unrecorded: Sequence[int]) -> bool:
-        """Return True if a sample of bottlenecks without records, such as the original's, is what their images give.
+        """Compare a sample of the bottlenecks without records, such as those written by the original, with their images.
 
-        All of them then get records, and are not checked again.
+        If all of them match, the bottlenecks get records and are not checked again. Return False if one does not match.
         """
         there = [index for index in unrecorded if os.path.exists(self._images[index].path)]
         sample = [there[i] for i in np.linspace(0, len(there) - 1, min(SAMPLE, len(there))).astype(int)]

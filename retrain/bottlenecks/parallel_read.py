@@ -1,6 +1,6 @@
 """Reading of many bottleneck files at once, with a process for each core: parsing numbers holds Python's lock.
 
-The processes are Pythons of their own, and not those of `multiprocessing`, which would run the user's own program again.
+The workers are separate Python processes: those of `multiprocessing` would import the user's own program again.
 """
 
 import itertools
@@ -30,7 +30,7 @@ def read_rows(paths: Sequence[str], bottleneck_size: int, n_processes: int) -> I
         n_processes: number of processes that share the work.
 
     Yields:
-        Index of the first of some paths, and their values, float32 [n, D]; a row of NaN for a file that is missing or does not
+        Index of a chunk's first path, and its values, float32 [n, D]; a row of NaN for a file that is missing or does not
         hold D numbers.
     """
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
@@ -51,7 +51,7 @@ def read_rows(paths: Sequence[str], bottleneck_size: int, n_processes: int) -> I
 def _worker(names: str, chunks: Sequence[Sequence[str]], bottleneck_size: int) -> "subprocess.Popen[bytes]":
     with open(names, "wb") as file:
         file.write(b"\0".join(os.fsencode(path) for chunk in chunks for path in chunk))
-    # A file retrain.py in the current folder, such as the original's, must not stand before this package.
+    # A file retrain.py in the current folder, such as the original's, must not hide this package.
     program = f"import sys; sys.path.insert(0, {PACKAGE_PARENT!r}); from retrain.bottlenecks.parallel_read import serve; serve()"
     command = [sys.executable, "-c", program, names, str(bottleneck_size)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

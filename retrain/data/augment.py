@@ -14,7 +14,7 @@ from retrain.input_spec import InputSpec
 from retrain.options.augmentation import AugmentationOptions
 
 N_DRAWS = 5
-# If this many draws in a row, besides those under way, yield no image, the images have been removed.
+# After this many draws in a row without an image, besides those under way, the images are taken as removed.
 MOST_LOST = 1000
 
 
@@ -68,7 +68,7 @@ class DistortedLoader:
             options: how much the images are changed.
             rng: source of the random changes.
             spec: the network's input.
-            batch_size: number of images in a batch; None chooses.
+            batch_size: number of images in a batch; None selects a suitable one.
         """
         self.batch_size = batch_size or suitable_batch_size(spec)
         self._options, self._rng, self._spec = options, rng, spec

@@ -99,7 +99,7 @@ def report_failed(images: ImageLists, failed: Mapping[int, str], options: ImageO
     lines = [f"  {shown(images.images[index].path)}: {reason}" for index, reason in sorted(failed.items())]
     listing = "\n".join(lines)
     if options.strict:
-        raise ImageFolderError(f"{len(lines)} images could not be decoded (--strict). Mend or remove them:\n{listing}")
+        raise ImageFolderError(f"{len(lines)} images could not be decoded (--strict). Fix or remove them:\n{listing}")
     logger.warning("%d images could not be decoded and are skipped:\n%s", len(lines), listing)
 
 
@@ -170,9 +170,9 @@ def _check_classes(image_dir: str, classes: dict[str, list[str]]) -> None:
     small = {folder: len(names) for folder, names in classes.items() if len(names) < FEW_IMAGES}
     for folder, count in itertools.islice(small.items(), MOST_WARNINGS):
         path = os.path.join(image_dir, folder)
-        logger.warning("%s has only %d images; with less than %d the result may be poor.", path, count, FEW_IMAGES)
+        logger.warning("%s has only %d images; with fewer than %d the result may be poor.", path, count, FEW_IMAGES)
     if len(small) > MOST_WARNINGS:
-        logger.warning("So have %d more classes.", len(small) - MOST_WARNINGS)
+        logger.warning("%d more classes have fewer than %d images.", len(small) - MOST_WARNINGS, FEW_IMAGES)
 
 
 def _too_few_classes(image_dir: str, classes: dict[str, list[str]], beside: int) -> str:

@@ -37,7 +37,7 @@ class ImageLoader:
         Args:
             files: path of each image, by any index that identifies it to the caller.
             spec: the network's input.
-            batch_size: number of images in a batch; None chooses.
+            batch_size: number of images in a batch; None selects a suitable one.
         """
         self.batch_size = batch_size or suitable_batch_size(spec)
         self.failed: dict[int, str] = {}
@@ -59,7 +59,7 @@ class ImageLoader:
                 yield np.array(list(images_by_index), np.int64), np.stack(list(images_by_index.values()))
 
     def _by_pillow(self, indices: list[int]) -> dict[int, FloatArray]:
-        """Decode in the way that reads more formats and can name a reason."""
+        """Decode with the fallback, which reads more formats and gives the reason if it fails."""
         images = {}
         for index in indices:
             try:
@@ -74,7 +74,7 @@ def run_network(loader: ImageLoader, network: Callable[[], BatchFunction]) -> It
 
     Args:
         loader: yields the images.
-        network: returns the function float32 [B, H, W, 3] → float32 [B, D]; called while the first images are being decoded.
+        network: loads the function float32 [B, H, W, 3] → float32 [B, D]; called while the first images are being decoded.
 
     Yields:
         Indices of the loader's files, int64 [B], and their outputs, float32 [B, D].
@@ -89,7 +89,7 @@ def decoded_batches(dataset: tf.data.Dataset, decode: Callable[..., tf.Tensor], 
 
     Args:
         dataset: its elements are an index, int64, and the inputs of `decode`.
-        decode: returns one image's tensor. An image for which it fails is left out alone, not its batch.
+        decode: returns one image's tensor. If it fails, the image is left out, not its batch.
         size: images in a batch; the last one has the rest.
 
     Returns:

@@ -22,7 +22,7 @@ logger = logging.getLogger("retrain")
 def export_classifier(
     options: ExportOptions, classifier: TrainedClassifier, checkpointer: Checkpointer, photos: Mapping[str, Sequence[str]]
 ) -> tuple[ConversionReport, ...]:
-    """Write all files that the options ask for. A file that cannot be written does not keep the others from being written.
+    """Write all files that the options ask for, and the last checkpoint. If one cannot be written, the others still are.
 
     Args:
         options: which files, and where.

@@ -1,5 +1,6 @@
 """The fine-tuning loop: after the head, the network's own weights are trained too, together with the head's, on the images."""
 
+import contextlib
 import copy
 import dataclasses
 import logging
@@ -17,7 +18,7 @@ from retrain.evaluation.metrics import cross_entropy
 from retrain.fine_tuning.images import FineTuningImages, ImageBatch
 from retrain.fine_tuning.monitor import FineTuningMonitor
 from retrain.fine_tuning.session import FineTuningSession, Layers
-from retrain.fine_tuning.variables import TrainableNetwork, trainable_network, with_weights
+from retrain.fine_tuning.variables import TrainableNetwork, open_weights, with_weights
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.trainer import Trainer
 from retrain.options.fine_tuning import FineTuningOptions
@@ -25,7 +26,7 @@ from retrain.process.interruption import raise_if_interrupted
 
 logger = logging.getLogger("retrain")
 
-INITIAL_ENTROPY = 0.5  # The cross entropy at the start of fine-tuning, as a share of that of guessing.
+INITIAL_ENTROPY = 0.5  # The cross entropy at the start of fine-tuning, as a share of that of uniform guessing.
 LARGEST_TEMPERATURE = 1000.0
 N_IMAGES_MEASURED = 256
 N_IMAGES_AT_ONCE = 8  # Between two checks for Ctrl-C: a second with the largest networks.
@@ -49,14 +50,14 @@ class FineTuned:
     validation_accuracy: float | None
 
 
-def open_network(options: FineTuningOptions, backbone: Backbone) -> TrainableNetwork:
+def trainable_network(options: FineTuningOptions, backbone: Backbone) -> TrainableNetwork:
     """Return the backbone's network with placeholders instead of the weights that `fine_tune_layers` matches.
 
     Raises:
         FlagError: no weight matches.
     """
     chosen, names = backbone.architecture, options.fine_tune_layers
-    network = trainable_network(backbone.graph_def, chosen.input_tensor, chosen.batch_tensor, names)
+    network = open_weights(backbone.graph_def, chosen.input_tensor, chosen.batch_tensor, names)
     if network.weights:
         return network
     known = network.names
@@ -90,14 +91,14 @@ def fine_tune(
 ) -> FineTuned:
     """Train the network's open weights and the head.
 
-    The weights of the last step are kept, unless they are worse on the validation images than those before the first step: then
-    those of the best evaluation are, so that fine-tuning does no harm that can be measured. Always keeping the best evaluation
+    The weights of the last step are kept. If their validation accuracy is lower than before the first step, the weights of the
+    best evaluation are kept instead, so that fine-tuning does no harm that can be measured. Always keeping the best evaluation
     would be worse: on few images the best is mostly the luckiest (docs/fine-tuning.md).
 
     Args:
         options: of fine-tuning.
         classifier: the network and the head before; not changed.
-        network: `open_network` of it.
+        network: `trainable_network` of it.
         images: to train on, and to evaluate on.
         trainer: the head's; gives the loss settings and the seed.
 
@@ -108,7 +109,7 @@ def fine_tune(
     layers = _softened_layers(classifier, images.batches)
     session = FineTuningSession(network, layers, trainer.loss_settings, trainer.random_seed)
     n_steps = options.fine_tune_steps
-    with FineTuningMonitor(session, classifier.head, images.validation, options) as monitor:
+    with contextlib.closing(session), FineTuningMonitor(session, classifier.head, images.validation, options) as monitor:
         monitor.evaluate(0)
         start = time.perf_counter()
         for step, (pixels, classes) in zip(range(n_steps), images.batches, strict=False):
@@ -128,7 +129,6 @@ def fine_tune(
         1000 * seconds / (step + 1),
         monitor.best_step,
     )
-    session.close()
     head, backbone = copy.copy(classifier.head), classifier.backbone
     head.layers = monitor.best.layers
     backbone = dataclasses.replace(backbone, graph_def=with_weights(backbone.graph_def, monitor.best.network))
@@ -145,7 +145,7 @@ def _softened_layers(classifier: TrainedClassifier, batches: Iterator[ImageBatch
 
     A head that was trained for thousands of steps on few images is so certain about them that hardly any gradient is left, and
     that makes it more certain still. The temperature is the one for which the cross entropy on the first batches is half of that
-    of guessing; docs/fine-tuning.md has what that is worth. A head that is less certain stays as it is.
+    of guessing; docs/fine-tuning.md measures the gain. A head that is less certain stays as it is.
     """
     head, backbone = classifier.head, classifier.backbone
     parts: list[tuple[FloatArray, IndexArray]] = []

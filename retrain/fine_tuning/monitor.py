@@ -19,7 +19,7 @@ class FineTuningMonitor:
     """Evaluates the network every few steps, and keeps the best weights. Use as a context manager: it closes its files.
 
     Attributes:
-        best, best_step, best_accuracy: the weights to keep, after how many steps, and their accuracy on the validation images.
+        best, best_step, best_accuracy: the weights to keep, the number of steps before them, and their validation accuracy.
         train_accuracy: of the last evaluation.
     """
 

@@ -64,14 +64,14 @@ class TrainableNetwork:
     bottleneck_tensor: str
 
 
-def trainable_network(network: GraphDef, feed: str, fetch: str, names: str | None = None) -> TrainableNetwork:
+def open_weights(network: GraphDef, feed: str, fetch: str, names: str | None = None) -> TrainableNetwork:
     """Return the network from `feed` to `fetch` (names of tensors), with placeholders instead of its weights.
 
     Weights are the kernels of convolutions and matrix products, and the vectors that are added to or multiplied with their
-    output: biases, and beta and gamma of batch normalisation. Not weights are: scalars (epsilon); integers (shapes, axes); what
-    changes the image before the first kernel; and the moving mean and variance of batch normalisation, which are statistics of
-    the photos that the network was trained on. A frozen network normalises with those, as it does when it is used; changing them
-    would do nothing that beta and gamma cannot do.
+    output: biases, and beta and gamma of batch normalisation. These do not count as weights:
+    scalars (epsilon); integers (shapes, axes); constants applied to the image before the first kernel; and the moving mean and
+    variance of batch normalisation, which are statistics of the photos that the network was trained on. A frozen network
+    normalises with those, as it does when it is used; changing them would do nothing that beta and gamma cannot do.
 
     Args:
         network: is not changed.
@@ -133,7 +133,7 @@ class _Wiring:
         return found
 
     def meets_image(self, name: str) -> list[tuple[NodeDef, int]]:
-        """Return the operations on the image, and their input's index, that the node's value reaches through constants."""
+        """Return each operation on the image, with its input's index, that uses the node's value, perhaps through constants."""
         return [
             (user, index)
             for each in self._constant_after(name)

@@ -69,19 +69,19 @@ class Description:
             sizes = description.input_height, description.input_width
             levels = description.input_mean, description.input_std
             if not all(type(size) is int and 0 < size <= LARGEST_INPUT_SIDE for size in sizes):
-                raise ValueError("the height or the width is no number of pixels")
+                raise ValueError("the height or the width is not a number of pixels")
             if not all(isinstance(level, int | float) and abs(level) < LARGEST_LEVEL for level in levels):
                 raise ValueError("the mean or the standard deviation is not a usable number")
             if abs(description.input_std) < 1 / LARGEST_LEVEL:
                 raise ValueError("the standard deviation is not a usable number")
             if not isinstance(values["labels"], list):
-                raise ValueError("the labels are no list")
+                raise ValueError("the labels are not a list")
             if any(unicodedata.category(each) in ("Cc", "Cs") for label in description.labels for each in label):
-                raise ValueError("a label has characters that cannot be printed")  # They could forge lines of the answer.
+                raise ValueError("a label has characters that cannot be printed")  # They could be used to forge lines of output.
             if not all(TENSOR_NAME.fullmatch(name) for name in (description.input_tensor, description.output_tensor)):
-                raise ValueError("the input or the output is no name")
+                raise ValueError("the input or the output is not a name")
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            raise GraphError(f"The graph's description of itself cannot be read ({error}).") from error
+            raise GraphError(f"The model's metadata cannot be read ({error}).") from error
         return description
 
 

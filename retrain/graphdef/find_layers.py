@@ -17,13 +17,13 @@ JPEG_CONTENTS = "DecodeJpeg/contents"  # The input of Inception v3 that takes th
 OUTPUT = "final_result"  # The output of graphs that `retrain`, here or the original's, exports.
 # What `retrain`, here or the original's, puts between the network and the head: its input is the bottleneck.
 HEAD_INPUT = re.compile(r"input(_1)?/BottleneckInputPlaceholder")
-# Of the networks of 2015 and 2017, and of those that use the word. The first that the graph has is the bottleneck.
+# Names of the bottleneck in Inception v3 (2015), MobileNet v1 (2017), and graphs that call it so. The first one found counts.
 KNOWN_BOTTLENECKS = (
     re.compile(r"pool_3/_reshape"),
     re.compile(r"MobilenetV1/Predictions/Reshape"),
     re.compile(r"(.*/)?bottleneck"),
 )
-# Between the last layer's product and its softmax; what they are computed from is their first input.
+# Operations allowed between the last layer's matrix product and the softmax; each one's first input is followed.
 AFTER_PRODUCT = ("Identity", "Reshape", "Squeeze", "BiasAdd", "Add", "AddV2", "Mul")
 SHOWN_CANDIDATES = 8
 
@@ -68,7 +68,7 @@ def find_output(graph_def: GraphDef) -> str:
     candidates = [name for name in output_candidates(graph_def) if name in names]
     if OUTPUT in names or len(candidates) == 1:
         return OUTPUT if OUTPUT in names else candidates[0]
-    raise not_inferred("output", candidates, "It has no result that nothing else uses.")
+    raise not_inferred("output", candidates, "Each of its results is used by another operation.")
 
 
 def input_candidates(graph_def: GraphDef) -> list[str]:

@@ -22,7 +22,7 @@ def subgraph(graph_def: GraphDef, outputs: Iterable[str]) -> GraphDef:
     """Return a copy of the graph with only the nodes that `outputs` (names of nodes) are computed from, in the same order.
 
     Raises:
-        GraphError: the graph uses an operation that it does not have, or some operations wait for each other.
+        GraphError: the graph uses an operation that it does not have, or its operations form a cycle.
     """
     cut = GraphDef(versions=graph_def.versions, library=graph_def.library)
     cut.node.extend(_needed(graph_def, outputs))
@@ -57,7 +57,7 @@ def _needed(graph_def: GraphDef, outputs: Iterable[str]) -> list[NodeDef]:
 
 
 def _check_no_cycle(nodes: list[NodeDef]) -> None:
-    """Raise GraphError if operations wait for each other. A loop has a Merge, which waits for one input only."""
+    """Raise GraphError if operations form a cycle. In a loop there is a Merge, which needs one of its inputs only."""
     inputs = {node.name: {node_name(text) for text in node.input if not node.op.endswith("Merge")} for node in nodes}
     users: dict[str, list[str]] = {name: [] for name in inputs}
     for name, names in inputs.items():
@@ -70,4 +70,4 @@ def _check_no_cycle(nodes: list[NodeDef]) -> None:
             if not inputs[user]:
                 ready.append(user)
     if len(ready) < len(inputs):
-        raise GraphError("The graph is damaged: some of its operations wait for each other.")
+        raise GraphError("The graph is damaged: its operations form a cycle.")

@@ -36,7 +36,7 @@ class Batches:
     def training(self, first_step: int = 0) -> Iterator[Batch]:
         """Yield a batch for each training step from `first_step` on; for L-BFGS one batch of all training images.
 
-        The draws of the earlier steps are drawn and discarded, so that the others are those of an uninterrupted run.
+        The draws of earlier steps are repeated and discarded, so that the rest equal those of an uninterrupted run.
         """
         if self._options.optimizer == LBFGS:
             yield self.whole("training")

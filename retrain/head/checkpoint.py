@@ -18,7 +18,7 @@ WEIGHTS = "final_training_ops/weights/final_weights"
 BIASES = "final_training_ops/biases/final_biases"
 HIDDEN = "final_training_ops/hidden_"
 STEP = "global_step"
-# Beyond the original's. With the seed a resumed run draws what the interrupted one drew; the identity names the training.
+# Not in the original's checkpoints. With the seed a resumed run repeats the draws; the identity identifies the training.
 SEED, IDENTITY = "retrain/random_seed", "retrain/identity"
 STATE = "retrain/state/"  # Prefix of the names of the optimizer's state.
 DATA, INDEX = ".data-00000-of-00001", ".index"
@@ -83,7 +83,7 @@ def read_checkpoint(prefix: str) -> Checkpoint | None:
     """Return the checkpoint of an earlier run; None if there is none.
 
     Raises:
-        CheckpointError: it is damaged, or has no state to resume from, as those of the original.
+        CheckpointError: it is damaged, or has no state to resume from, like the original's checkpoints.
     """
     if not os.path.exists(prefix + NEW + DATA):
         with contextlib.suppress(OSError):  # Its run was killed between the two renames: do the second one.

@@ -38,10 +38,12 @@ def train_head(
     options, first_step = trainer.options, checkpointer.steps_done
 
     def finish_step(step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
-        checkpointer.after_step(step)
+        checkpointer.count(step)
         if options.is_evaluated(step):
             monitor.evaluate(step, bottlenecks, classes)
-            trainer.early_stopping.after_evaluation(monitor.validation_cross_entropy)
+            if monitor.validation_accuracy is not None:
+                trainer.early_stopping.after_evaluation(monitor.validation_cross_entropy)
+        checkpointer.save_if_due()
         after_step(step)
 
     if options.optimizer == LBFGS:
@@ -55,5 +57,5 @@ def train_head(
             checkpointer.steps_done,
             options.how_many_training_steps,
         )
-    if not np.isfinite(trainer.head.weights).all():
+    if not all(np.isfinite(variable).all() for variable in trainer.head.variables):
         logger.warning("The training has diverged: the head's weights are not finite. Lower --learning_rate.")

@@ -45,7 +45,7 @@ class SoftmaxHead:
         """Initialize the head with zero biases and random weights.
 
         Without hidden layers the weights are the original's: a normal distribution with standard deviation 0.001, truncated at
-        two deviations. With hidden layers that would learn slowly: all are then Keras' default, Glorot's uniform.
+        two deviations. With hidden layers that would learn slowly, so all layers use Keras' default, Glorot's uniform.
         """
         sizes = [bottleneck_size, *hidden_units, n_classes]
         self.layers: list[tuple[FloatArray, FloatArray]] = []

@@ -64,7 +64,7 @@ class Adam(GradientDescent):
             variable -= corrected * mean / (np.sqrt(square) + np.float32(EPSILON))
 
 
-# L-BFGS is not among them: it evaluates the gradients that it needs itself.
+# L-BFGS is not among them: it requests gradients itself.
 OPTIMIZERS: dict[str, type[GradientDescent]] = {GRADIENT_DESCENT: GradientDescent, MOMENTUM: Momentum, ADAM: Adam}
 
 # Factor of the learning rate, by the share of the steps that are done, in [0, 1).

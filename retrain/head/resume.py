@@ -32,7 +32,7 @@ class Checkpointer:
         Args:
             path: prefix of the checkpoint's files.
             random_seed: of the whole run.
-            identity: what must be the same for a training to be resumed, by name; fit for JSON.
+            identity: settings, by name, that must match for a training to be resumed; fit for JSON.
             earlier: the checkpoint to resume from.
         """
         self.random_seed = random_seed
@@ -43,7 +43,7 @@ class Checkpointer:
         self._saved_at = time.monotonic()
 
     def restore(self, trainer: Trainer) -> int:
-        """Set the trainer to the checkpoint that it resumes from, if there is one, and save it from now on.
+        """Restore the trainer from the earlier checkpoint, if there is one, and save this trainer from now on.
 
         Returns:
             The number of steps that earlier runs have done.
@@ -53,9 +53,12 @@ class Checkpointer:
             trainer.load(self._earlier.variables, self._earlier.state)
         return self.steps_done
 
-    def after_step(self, step: int) -> None:
-        """Count a step, and every few seconds save the head."""
+    def count(self, step: int) -> None:
+        """Count a step as done."""
         self.steps_done = step + 1
+
+    def save_if_due(self) -> None:
+        """Save the head every few seconds. To be called after the evaluation of a step, which is a part of the state."""
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
             self.try_to_save()
 
@@ -108,7 +111,7 @@ def open_checkpointer(options: CheckpointOptions, identity: dict[str, Any], n_st
 
     Args:
         options: the checkpoint's path, whether to resume, and the seed.
-        identity: what must be the same for a training to be resumed, by name; fit for JSON.
+        identity: settings, by name, that must match for a training to be resumed; fit for JSON.
         n_steps: number of steps of the whole training.
 
     Raises:

@@ -16,7 +16,7 @@ from retrain.head.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
 from retrain.options.head import BALANCED, HeadOptions
 from retrain.process.interruption import interrupts_deferred, raise_if_interrupted
 
-LARGE_HEAD = 2**18  # Number of weights from which on several threads multiply faster than one.
+LARGE_HEAD = 2**18  # Heads with at least this many weights are faster with several BLAS threads.
 # Identifies a random stream beside those of `RandomGenerators`. The dropout of each step has a generator of its own, so that a
 # training can be resumed at any step.
 DROPOUT_STREAM = 0xD409
@@ -57,7 +57,7 @@ class EarlyStopping:
 
     def restore_best(self) -> None:
         """Set the head to its variables at the best evaluation."""
-        for variable, value in zip(self._head.variables, self.best, strict=False):
+        for variable, value in zip(self._head.variables, self.best, strict=False):  # There may be no best one.
             variable[...] = value
 
 
@@ -69,7 +69,7 @@ class Trainer:
         options: how it is trained.
         early_stopping: when training stops.
         loss_settings: settings of the loss function.
-        random_seed: seed of dropout.
+        random_seed: of the whole run; used for dropout.
     """
 
     def __init__(

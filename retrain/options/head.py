@@ -59,7 +59,7 @@ class HeadOptions(MonitorOptions):
     """Options of the head: its layers, its loss function, its optimizer, and the batches it is trained and evaluated on."""
 
     how_many_training_steps: int = flag(
-        "Number of training steps; 0 only makes the bottlenecks and an untrained head.", 4000, low=0, high=LARGEST_STEPS
+        "Number of training steps; 0 only makes the bottlenecks, and leaves the head untrained.", 4000, low=0, high=LARGEST_STEPS
     )
     learning_rate: float = flag(
         "Learning rate. lbfgs chooses its own step size.", 0.01, low=0, low_open=True, shown_default="0.01"
@@ -70,7 +70,7 @@ class HeadOptions(MonitorOptions):
         choices=(CONSTANT, LINEAR, COSINE, EXPONENTIAL),
     )
     optimizer: str = flag(
-        "Optimizer of the head. momentum is 0.9; lbfgs uses all training images in every step.",
+        "Optimizer of the head. momentum uses a factor of 0.9; lbfgs uses all training images in every step.",
         GRADIENT_DESCENT,
         choices=(GRADIENT_DESCENT, MOMENTUM, ADAM, LBFGS),
     )

@@ -34,7 +34,7 @@ class NetworkOptions(ArchiveOptions, NetworkInputOptions):
         "Name of the layer in a local graph whose output is the bottleneck.", None, shown_default=FROM_METADATA
     )
     precision: str = flag(
-        "Number format of the network's computation. Others than float32 are less exact, and faster on processors with AMX.",
+        "Number format of the network's computation. Other formats than float32 are less precise, and faster on some processors.",
         FLOAT32,
         choices=PRECISIONS,
     )

@@ -87,7 +87,7 @@ def train_side_by_side(saved: SavedBottlenecks, random_seed: int, all_options: S
             n_steps[index] = step + 1
         if any(options.early_stopping for options in all_options) and shared.is_evaluated(step):
             bottlenecks, classes = batches.validation()
-            for index in active:
+            for index in active if len(classes) else ():
                 loss = cross_entropy(trainers[index].head.logits(bottlenecks), classes)
                 trainers[index].early_stopping.after_evaluation(loss)
 

@@ -182,7 +182,7 @@ def test_a_page_in_place_of_the_archive(model_dir: Path) -> None:
     """As from a hotel's network that wants a login first."""
     with answering(sending(b"<!DOCTYPE html><p>Please log in.")) as address:
         found = unavailable(model_dir, address)
-    reason = "the answer is no gzip archive, but perhaps a page that explains why"
+    reason = "the answer is not a gzip archive; it may be a page that explains why"
     assert found == message_for(f"{address}/{ARCHIVE}", reason, model_dir)
 
 

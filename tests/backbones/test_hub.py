@@ -234,7 +234,7 @@ class TestWhatIsRefused:
 
     def test_several_outputs_of_unknown_names(self, tmp_path: Path) -> None:
         module = write_signatures(tmp_path / "module", {"default": lambda x: {"a": vectors(x), "b": vectors(x)}})
-        sentence = "It must have one output to be a network of images. Found: a, b."
+        sentence = "A network of images must have exactly one output. Found: a, b."
         assert refused(module, GraphError) == f"--tfhub_module {module}: {sentence}"
 
     def test_a_module_that_writes_files(self, tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ class TestArchivesAndAddresses:
             ("none", "HTTP Error 404: File not found"),
             ("cut.tar.gz", "Compressed file ended before the end-of-stream marker was reached"),
             ("cut_after_a_file.tar.gz", "Compressed file ended before the end-of-stream marker was reached"),
-            ("page.tar.gz", "the answer is no gzip archive, but perhaps a page that explains why"),
+            ("page.tar.gz", "the answer is not a gzip archive; it may be a page that explains why"),
         ],
     )
     def test_a_download_that_fails(self, name: str, reason: str, server: FolderServer, hub_cache: Path) -> None:

@@ -221,7 +221,7 @@ def test_a_photo_whose_name_is_not_utf8_is_trained_on(
 
 def test_few_images_are_warned_of(tmp_path: Path, logged: list[str]) -> None:
     create_image_lists(make_classes(tmp_path, few=19, enough=20), 0, 0)
-    assert logged == [f"WARNING: {tmp_path}/few has only 19 images; with less than 20 the result may be poor."]
+    assert logged == [f"WARNING: {tmp_path}/few has only 19 images; with fewer than 20 the result may be poor."]
 
 
 def test_an_empty_class_is_skipped_with_a_warning(tmp_path: Path, logged: list[str]) -> None:
@@ -279,7 +279,7 @@ def test_with_strict_an_image_that_cannot_be_decoded_is_an_error(tmp_path: Path,
     with pytest.raises(ImageFolderError) as caught:
         report_failed(lists, {21: "the file is empty"}, options)
     assert str(caught.value) == (
-        f"1 images could not be decoded (--strict). Mend or remove them:\n  {tmp_path}/b/01.jpg: the file is empty"
+        f"1 images could not be decoded (--strict). Fix or remove them:\n  {tmp_path}/b/01.jpg: the file is empty"
     )
     assert caught.value.exit_code == 2
     assert logged == []

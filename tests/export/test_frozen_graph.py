@@ -316,7 +316,7 @@ def test_an_older_description_without_a_note_is_read() -> None:
     ],
 )
 def test_a_damaged_description_is_an_error(text: str | bytes) -> None:
-    with pytest.raises(GraphError, match=r"^The graph's description of itself cannot be read \(.+\)\.$") as caught:
+    with pytest.raises(GraphError, match=r"^The model's metadata cannot be read \(.+\)\.$") as caught:
         Description.from_json(text)
     assert caught.value.exit_code == 2
 
@@ -333,7 +333,7 @@ def test_a_damaged_description_is_an_error(text: str | bytes) -> None:
     ],
 )
 def test_a_description_with_impossible_values_is_an_error(text: str) -> None:
-    with pytest.raises(GraphError, match="description of itself cannot be read"):
+    with pytest.raises(GraphError, match="metadata cannot be read"):
         Description.from_json(text)
 
 

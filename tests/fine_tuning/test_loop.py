@@ -18,9 +18,9 @@ from retrain.backbones.catalog import Architecture
 from retrain.errors import FlagError, ModelError
 from retrain.evaluation.metrics import cross_entropy
 from retrain.fine_tuning.images import FineTuningImages
-from retrain.fine_tuning.loop import FineTuned, fine_tune, learning_rate_at, open_network
+from retrain.fine_tuning.loop import FineTuned, fine_tune, learning_rate_at, trainable_network
 from retrain.fine_tuning.session import FineTuningSession
-from retrain.fine_tuning.variables import trainable_network
+from retrain.fine_tuning.variables import open_weights
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.model import LossSettings, SoftmaxHead
 from retrain.head.trainer import Trainer
@@ -113,7 +113,7 @@ def all_parameters(layers: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.fl
 def test_three_steps_are_those_of_numeric_gradients(
     fused: bool, layers: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]], loss: LossSettings
 ) -> None:
-    session = FineTuningSession(trainable_network(small_network(fused), FEED, FETCH), layers, loss, seed=0)
+    session = FineTuningSession(open_weights(small_network(fused), FEED, FETCH), layers, loss, seed=0)
     parameters, n_layers = all_parameters(layers), len(layers)
     logits, value = session.step(IMAGES, CLASSES, 0.01)
     assert logits == pytest.approx(reference_logits(parameters, IMAGES, n_layers), abs=1e-5)
@@ -131,7 +131,7 @@ def test_three_steps_are_those_of_numeric_gradients(
 
 
 def test_dropout_is_on_in_steps_only() -> None:
-    session = FineTuningSession(trainable_network(small_network(), FEED, FETCH), ONE_LAYER, LossSettings(dropout=0.5), seed=0)
+    session = FineTuningSession(open_weights(small_network(), FEED, FETCH), ONE_LAYER, LossSettings(dropout=0.5), seed=0)
     expected = pytest.approx(reference_logits(all_parameters(ONE_LAYER), IMAGES, 1), abs=1e-5)
     assert session.logits(IMAGES) == expected
     logits, _ = session.step(IMAGES, CLASSES, 0.0)
@@ -170,7 +170,7 @@ def tune(
     classifier = TrainedClassifier(backbone_of(small_network()), head or one_layer_head(), ("a", "b", "c"), "final_result")
     images = FineTuningImages(itertools.repeat((IMAGES, classes)), (IMAGES[:n_validation], CLASSES[:n_validation]))
     trainer = Trainer(HeadOptions(), classifier.labels, np.array([2, 2, 2]), classifier.head, random_seed=0)
-    return fine_tune(options, classifier, open_network(options, classifier.backbone), images, trainer)
+    return fine_tune(options, classifier, trainable_network(options, classifier.backbone), images, trainer)
 
 
 def logits_of(classifier: TrainedClassifier) -> npt.NDArray[np.float32]:
@@ -269,7 +269,7 @@ def test_the_learning_rate_rises_in_a_tenth_and_falls_to_0() -> None:
 )
 def test_a_pattern_that_matches_nothing(names: str, message: str) -> None:
     with pytest.raises(FlagError) as error:
-        open_network(FineTuningOptions(fine_tune_layers=names), backbone_of(small_network()))
+        trainable_network(FineTuningOptions(fine_tune_layers=names), backbone_of(small_network()))
     assert str(error.value) == message
 
 
@@ -279,7 +279,7 @@ def test_a_network_without_weights() -> None:
         if node.name == "bottleneck":
             node.input[0] = "input"
     with pytest.raises(FlagError) as error:
-        open_network(FineTuningOptions(), backbone_of(graph))
+        trainable_network(FineTuningOptions(), backbone_of(graph))
     assert str(error.value) == "--fine_tune_steps must be 0 for small: no weights that can be trained were found in it."
 
 
@@ -311,5 +311,5 @@ def test_an_operation_that_lets_no_gradient_through() -> None:
 
 def gradient_error(graph: GraphDef) -> str:
     with pytest.raises(ModelError) as error:
-        FineTuningSession(trainable_network(graph, FEED, FETCH), ONE_LAYER, LossSettings(), seed=0)
+        FineTuningSession(open_weights(graph, FEED, FETCH), ONE_LAYER, LossSettings(), seed=0)
     return str(error.value)

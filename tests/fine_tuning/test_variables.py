@@ -12,7 +12,7 @@ from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
 from retrain.fine_tuning.session import FineTuningSession
-from retrain.fine_tuning.variables import trainable_network, with_weights
+from retrain.fine_tuning.variables import open_weights, with_weights
 from retrain.graphdef.run import batch_function, parse_graph
 from retrain.head.model import LossSettings
 from retrain.options.network import NetworkOptions
@@ -23,7 +23,7 @@ from tests.support.stand_ins import tiny_inception_graph
 
 def test_kernels_betas_and_gammas_are_weights() -> None:
     """And not the moving mean and variance, epsilon, what normalises the image, limits, shapes and axes."""
-    network = trainable_network(small_network(), FEED, FETCH)
+    network = open_weights(small_network(), FEED, FETCH)
     assert network.names == ("conv/weights", "conv/beta", "conv/gamma", "shift")
     assert (network.input_tensor, network.bottleneck_tensor) == (FEED, FETCH)
     assert [weight.tensor for weight in network.weights] == ["conv/weights:0", "conv/beta:0", "conv/gamma:0", "shift:0"]
@@ -32,18 +32,18 @@ def test_kernels_betas_and_gammas_are_weights() -> None:
 
 
 def test_the_fused_batch_normalisation_too() -> None:
-    assert trainable_network(small_network(fused=True), FEED, FETCH).names == ("conv/weights", "conv/beta", "conv/gamma", "shift")
+    assert open_weights(small_network(fused=True), FEED, FETCH).names == ("conv/weights", "conv/beta", "conv/gamma", "shift")
 
 
 def test_names_choose() -> None:
-    network = trainable_network(small_network(), FEED, FETCH, "beta$|^shi")
+    network = open_weights(small_network(), FEED, FETCH, "beta$|^shi")
     assert [weight.name for weight in network.weights] == ["conv/beta", "shift"]
     assert len(network.names) == 4
 
 
 def test_the_archive_of_2015() -> None:
     """Its batch normalisation is one op; gamma counts only where it is used. What decodes and resizes the photo is left alone."""
-    network = trainable_network(tiny_inception_graph(), "Mul:0", "pool_3:0")
+    network = open_weights(tiny_inception_graph(), "Mul:0", "pool_3:0")
     by_layer = {name.rpartition("/")[0]: 0 for name in network.names}
     assert {name.rpartition("/")[2] for name in network.names} == {"conv2d_params", "beta", "gamma"}
     assert sum(name.endswith("gamma") for name in network.names) == 2
@@ -55,7 +55,7 @@ def test_mobilenet(mobilenet_model_dir: Path) -> None:
     """28 kernels, 27 times beta and gamma, and the last layer's biases: 470,329 numbers."""
     chosen = find_architecture("mobilenet_0.25_128")
     graph = parse_graph(read_graph_file(chosen, str(mobilenet_model_dir)), "mobilenet")
-    network = trainable_network(graph, chosen.input_tensor, chosen.batch_tensor)
+    network = open_weights(graph, chosen.input_tensor, chosen.batch_tensor)
     endings = [name.rpartition("/")[2] for name in network.names]
     assert {ending: endings.count(ending) for ending in set(endings)} == {
         "weights": 15,
@@ -72,7 +72,7 @@ def test_hub_modules(write: Callable[[Path], Path], tmp_path: Path) -> None:
     """Both formats: a kernel and a matrix; one step changes both, and the new graph computes other bottlenecks."""
     backbone = load_hub_module(str(write(tmp_path / "hub_module")), NetworkOptions(input_height=SIDE, input_width=SIDE))
     chosen = backbone.architecture
-    network = trainable_network(backbone.graph_def, chosen.input_tensor, chosen.batch_tensor)
+    network = open_weights(backbone.graph_def, chosen.input_tensor, chosen.batch_tensor)
     for weight, value in zip(network.weights, (KERNEL, MATRIX), strict=True):
         np.testing.assert_array_equal(weight.value, value)
     head = [(np.eye(SIZE, 2, dtype=np.float32), np.zeros(2, np.float32))]
@@ -91,7 +91,7 @@ def test_hub_modules(write: Callable[[Path], Path], tmp_path: Path) -> None:
 
 
 def test_weights_stored_in_16_bits_are_trained_in_32() -> None:
-    network = trainable_network(parse_graph(BUNDLED_FILE.read_bytes(), "bundled"), "input:0", "TinyResnet/bottleneck:0")
+    network = open_weights(parse_graph(BUNDLED_FILE.read_bytes(), "bundled"), "input:0", "TinyResnet/bottleneck:0")
     assert len(network.weights) == 22
     assert all(f"{weight.tensor[:-2]}/half" == weight.name and weight.value.dtype == np.float32 for weight in network.weights)
 

@@ -40,7 +40,7 @@ def test_a_graph_of_another_tool_has_none() -> None:
 
 
 def test_damaged_metadata_is_an_error() -> None:
-    with pytest.raises(GraphError, match="description of itself cannot be read"):
+    with pytest.raises(GraphError, match="metadata cannot be read"):
         read_description(graph_with(b"{"))
 
 

@@ -76,7 +76,8 @@ def test_the_output() -> None:
     graph.node.add(op="Neg", name="other", input=["x"])
     sentence = "The model's output cannot be inferred. It could be: scores, other. Name it with --output_layer."
     assert error_of(find_output, graph) == sentence
-    sentence = "The model's output cannot be inferred. It has no result that nothing else uses. Name it with --output_layer."
+    reason = "Each of its results is used by another operation."
+    sentence = f"The model's output cannot be inferred. {reason} Name it with --output_layer."
     assert error_of(find_output, GraphDef()) == sentence
 
 

@@ -141,7 +141,8 @@ def checkpointer_of(folder: Path, steps: int, seed: int = 7) -> tuple[Checkpoint
     checkpointer, trainer = Checkpointer(str(folder / "head"), seed, IDENTITY), trainer_of(0)
     assert checkpointer.restore(trainer) == 0
     for step in range(steps):
-        checkpointer.after_step(step)
+        checkpointer.count(step)
+        checkpointer.save_if_due()
     return checkpointer, trainer.head
 
 
@@ -192,7 +193,8 @@ def test_the_head_is_saved_every_few_seconds(tmp_path: Path, monkeypatch: pytest
     saved = []
     for step in range(24):  # A second each.
         now[0] += 1
-        checkpointer.after_step(step)
+        checkpointer.count(step)
+        checkpointer.save_if_due()
         checkpoint = read_checkpoint(str(tmp_path / "head"))
         saved.append(checkpoint.step if checkpoint else 0)
     assert sorted(set(saved)) == [0, 6, 12, 18, 24]

@@ -352,7 +352,7 @@ class TestImages:
         again = run_cli("retrain", f"--image_dir={photos}", "--architecture=tiny_resnet_128", "--strict", *outputs.flags())
         assert again.returncode == 2
         assert again.stderr.endswith(
-            "error: 2 images could not be decoded (--strict). Mend or remove them:\n"
+            "error: 2 images could not be decoded (--strict). Fix or remove them:\n"
             f"  {damaged}: it is no image in a known format\n"
             f"  {empty}: the file is empty\n"
         )

@@ -44,8 +44,8 @@ def test_labels_that_do_not_fit_are_an_error(bundled: Path, photos: Path, tmp_pa
     (tmp_path / "two.txt").write_text("a\nb\n")
     answer = label("--graph", bundled, "--image", photos / "0.png", "--labels", tmp_path / "two.txt")
     spoken = (
-        "The number of labels must be 5, that of the scores of final_result:0. There are 2 labels: set --labels to those that "
-        "the graph was trained with."
+        "The number of labels must be 5, the number of scores of final_result:0. There are 2 labels. Set --labels to the labels "
+        "that the graph was trained with."
     )
     assert answer == (2, "", f"error: {spoken}\n")
 

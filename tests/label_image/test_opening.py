@@ -226,7 +226,7 @@ def test_a_damaged_description_is_an_error(bundled: Path, tmp_path: Path) -> Non
     [description] = [node for node in graph.node if node.name == NODE_NAME]
     description.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(b"{"))
     (tmp_path / "graph.pb").write_bytes(graph.SerializeToString())
-    with pytest.raises(GraphError, match="description of itself cannot be read"):
+    with pytest.raises(GraphError, match="metadata cannot be read"):
         open_classifier(str(tmp_path / "graph.pb"), NO_OPTIONS)
 
 

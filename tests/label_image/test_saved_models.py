@@ -39,7 +39,7 @@ def test_a_damaged_saved_model_is_refused(exported: Exported, tmp_path: Path) ->
         open_classifier(str(folder), NO_OPTIONS)
     (folder / "saved_model.pb").write_bytes(data)
     (folder / DESCRIPTION_FILE).write_text("{}")
-    with pytest.raises(GraphError, match="The graph's description of itself cannot be read"):
+    with pytest.raises(GraphError, match="The model's metadata cannot be read"):
         open_classifier(str(folder), NO_OPTIONS)
 
 

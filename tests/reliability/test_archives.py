@@ -125,7 +125,7 @@ def test_failed_downloads_leave_nothing_and_the_next_run_starts_afresh(trainer: 
         "a download cut off half way": (sending(whole[:half], size), f"the connection ended after {half} of {size} bytes"),
         "an HTML page in place of the archive": (
             sending(PAGE),
-            "the answer is no gzip archive, but perhaps a page that explains why",
+            "the answer is not a gzip archive; it may be a page that explains why",
         ),
     }
     said = {}

@@ -140,7 +140,7 @@ def test_what_can_be_trained_nevertheless(run_cli: RunCli, note: Note) -> None:
     expected = {
         "validation set empty for one class": "The validation set has no image of cats: add images to measure them.",
         "testing set empty for one class": "The testing set has no image of dogs: add images to measure them.",
-        "a class of six images": "photos/emus has only 6 images; with less than 20 the result may be poor.",
+        "a class of six images": "photos/emus has only 6 images; with fewer than 20 the result may be poor.",
         "images in the top folder, beside class folders": (
             "3 images lie directly in photos, in no class folder: they are not used."
         ),

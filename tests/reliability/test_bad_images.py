@@ -108,7 +108,7 @@ def run(folder: Path, *args: str | Path) -> Ended:
         return ended(process, folder)
 
 
-SKIPPED, STRICT = "and are skipped", r"\(--strict\)\. Mend or remove them"
+SKIPPED, STRICT = "and are skipped", r"\(--strict\)\. Fix or remove them"
 
 
 def reasons(log: str, ending: str = SKIPPED) -> dict[str, str]:

@@ -208,7 +208,7 @@ def test_descriptions_that_lie_are_refused(place: Path, capfd: pytest.CaptureFix
         assert label_image(write_with_description(place, graph.as_graph_def(), text)) == 2, what
         out, error = capfd.readouterr()
         assert out == ""
-        assert re.fullmatch(r"error: The graph's description of itself cannot be read \(.+\)\.\n", error)
+        assert re.fullmatch(r"error: The model's metadata cannot be read \(.+\)\.\n", error)
     note(f"a graph that describes itself with {', '.join(LIES)}", tried=len(LIES), happened=f"such as `{error.strip()}`")
 
 

@@ -26,7 +26,7 @@ from retrain.errors import FlagError, GraphError, ModelUnavailableError
 from retrain.files import remove_orphans, temporary_beside, write_atomically
 
 SAVED_MODEL = "saved_model.pb"
-# All that a network needs, in archives perhaps below one folder. Documents and other files are ignored.
+# The files that a network needs; an archive may have one folder above them. Documents and other files are ignored.
 MODULE_FILES = re.compile(r"(?:[^/]+/)?(saved_model\.pb|tfhub_module\.pb|(?:variables|assets)/.+)")
 MAX_FILES = 10_000
 CACHE_VARIABLE = "TFHUB_CACHE_DIR"  # As in TensorFlow Hub, and so are the two below.
@@ -131,7 +131,7 @@ def _downloaded(handle: str) -> str:
 
 
 def _address(handle: str) -> str:
-    """Return the address of the archive: hubs serve it on request; an archive's own address stays."""
+    """Return the address of the archive: hubs serve it for a query parameter; the address of an archive is unchanged."""
     parts = urllib.parse.urlsplit(handle)
     if parts.path.endswith((".tar.gz", ".tgz")):
         return handle

@@ -142,7 +142,7 @@ def _function_of_images(module: Any) -> tuple[Callable[[tf.Tensor], Any], tf.Ten
 
 
 def _caller(module: Any) -> Callable[[tf.Tensor], Any]:
-    """Return the module as a function outside training: some modules have an argument for that."""
+    """Return a function that calls the module for inference: with training=False, if it has that argument."""
 
     def call(images: tf.Tensor) -> Any:
         try:
@@ -174,7 +174,7 @@ def _only(named: Mapping[str, Any], what: str) -> tuple[str, Any]:
     if what == "output" and OUTPUT in named:
         return OUTPUT, named[OUTPUT]
     if len(named) != 1:
-        raise GraphError(f"It must have one {what} to be a network of images. Found: {_listed(sorted(named))}.")
+        raise GraphError(f"A network of images must have exactly one {what}. Found: {_listed(sorted(named))}.")
     return next(iter(named.items()))
 
 
