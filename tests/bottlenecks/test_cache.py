@@ -303,7 +303,7 @@ def test_caches_of_two_architectures_in_one_folder_do_not_disturb_each_other(tmp
 
 def test_image_names_of_any_kind_are_remembered(tmp_path: Path) -> None:
     for name in ("plain.jpg", "Ünïcode 花.jpg", 'quote"[],.jpg', "line\nbreak.jpg"):
-        image = write_image(tmp_path, name)
+        image = write_image(tmp_path, os.fsdecode(name.encode()))
         keep(tmp_path, image)
         edit(image, b"another photo")
         assert open_cache(tmp_path).read(image) is Stale.IMAGE_CHANGED

@@ -105,7 +105,7 @@ def test_shares_come_out_near_the_percentages() -> None:
     assert counts["validation"] == pytest.approx(2000, abs=200)
 
 
-@given(path=st.text(), testing=st.integers(0, 99), validation=st.integers(0, 99))
+@given(path=st.text().map(lambda text: os.fsdecode(text.encode())), testing=st.integers(0, 99), validation=st.integers(0, 99))
 def test_the_split_follows_the_rule_for_any_path(path: str, testing: int, validation: int) -> None:
     """The rule, written a second time from its description; lone surrogates stand for bytes that are not UTF-8."""
     start = path.find("_nohash_")
@@ -337,6 +337,7 @@ def test_images_in_the_top_folder_are_named(tmp_path: Path) -> None:
     ("first", "second", "label"), [("Red-Rose", "red rose", "red rose"), ("a_1", "a__1", "a 1"), ("日", "本", " ")]
 )
 def test_two_folders_with_one_label(tmp_path: Path, first: str, second: str, label: str) -> None:
+    first, second = (os.fsdecode(name.encode()) for name in (first, second))  # As any locale shows the bytes of their names.
     make_class(tmp_path, first, 20)
     make_class(tmp_path, second, 20)
     make_class(tmp_path, "other", 20)
