@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import MappingProxyType
 
 import numpy as np
 
@@ -96,7 +97,7 @@ class Extractor:
                 if stale:
                     self._make(sorted(stale))
         self._values.flags.writeable = False
-        return Bottlenecks(self._values, self._n_made, len(indices) - len(stale), self._failed)
+        return Bottlenecks(self._values, self._n_made, len(indices) - len(stale), MappingProxyType(self._failed))
 
     def _read(self, indices: Sequence[int]) -> dict[int, Stale]:
         """Fill in the rows that are in the cache; return why the others are not."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -77,4 +78,4 @@ def make_dataset(images: ImageLists, bottlenecks: Bottlenecks, failed: Mapping[i
     for index, folder in enumerate(images.folders):
         if index not in trained:
             raise ImageFolderError(f"No image of the class {folder} is left to train on: none could be decoded.")
-    return Dataset(bottlenecks.values, classes, members, len(images.labels))
+    return Dataset(bottlenecks.values, classes, MappingProxyType(members), len(images.labels))

@@ -93,6 +93,8 @@ def test_a_data_set_cannot_be_changed_in_place() -> None:
     for field in dataclasses.fields(data):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(data, field.name, None)
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        data.members["training"] = data.members["testing"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("first_step", [0, 1, 5, 9, 10])
