@@ -22,6 +22,7 @@ setup(
     install_requires=[
         "tensorflow>=2.20",
         "tensorflow-hub>=0.16",
+        "setuptools<82",  # tensorflow-hub 0.16 imports pkg_resources, which later ones do not have.
         "tensorboard>=2.20",
         "numpy>=1.26",
         "pillow>=10",
