@@ -53,4 +53,26 @@ TABLE: Sequence[Intended] = (
     Intended(r"training begins at its start", "training starts from the beginning", ENGLISH, LOGS),
     Intended(r"nothing better was found", "the validation cross entropy or the loss no longer fell", ENGLISH, LOGS),
     Intended(r"are no numbers any more", "are not finite", ENGLISH, LOGS),
+    # Errors.
+    Intended(
+        r"Folder that holds one folder of photos for each class", "Folder with one folder of images for each class", ENGLISH, LOGS
+    ),
+    Intended(r"must be found in the name of", "must match the name of", ENGLISH, LOGS),
+    Intended(r"^(error: )?--(fine_tune_layers|final_tensor_name|device|class_weights) must be", None, "reported together", LOGS),
+    Intended(r"the graph has no operation named", "the model has no layer named", ENGLISH, LOGS),
+    Intended(r", or take inception_v3", ", or use inception_v3", ENGLISH, LOGS),
+    # The bundled network instead of Inception: the log, and the note in the graph's metadata.
+    Intended(
+        r"^Going on with the bundled network (\w+); name it with --architecture to avoid this warning\.",
+        r"The bundled network \1 is used instead. Name a network with --architecture to avoid this warning.",
+        ENGLISH,
+        LOGS,
+    ),
+    Intended(
+        r"^[0-9]+ bytes, SHA-256 |retrain_description: Const",
+        None,
+        "the note is plain English",
+        "default_network/*",
+        "wrong_commands",
+    ),
 )
