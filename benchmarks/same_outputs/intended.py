@@ -75,4 +75,7 @@ TABLE: Sequence[Intended] = (
         "default_network/*",
         "wrong_commands",
     ),
+    # A precision that the processor ignores is refused.
+    Intended(r"_bfloat16_products|^products/", None, "--precision is refused where it has no effect", "FILES", "other_flags"),
+    Intended(r"", None, "--precision is refused where it has no effect", "logs/04_products.*", "other_flags"),
 )

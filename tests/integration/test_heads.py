@@ -94,8 +94,8 @@ def test_another_optimizer_cannot_go_on(small_photos: Path, hidden_run: Training
     process = run_cli("retrain", f"--image_dir={small_photos}", *TINY, *flags, *outputs.flags())
     assert process.returncode == 2
     assert process.stderr == (
-        f"error: The checkpoint {outputs.checkpoint} (--checkpoint_path) is of another training: hidden_units, optimizer differ. "
-        "Name the checkpoint of this one, or leave --resume out to train from the start.\n"
+        f"error: The checkpoint {outputs.checkpoint} (--checkpoint_path) belongs to another training: hidden_units, optimizer "
+        "differ. Name the checkpoint of this one, or leave --resume out to train from the start.\n"
     )
     assert outputs.graph.read_bytes() == before
 
@@ -106,7 +106,9 @@ def test_early_stopping_keeps_the_best_head(small_photos: Path, hidden_run: Trai
     flags = ["--early_stopping=4", "--learning_rate=30", "--how_many_training_steps=5000", "--validation_batch_size=-1"]
     process = run_cli("retrain", f"--image_dir={small_photos}", *TINY, *flags, "--random_seed=1", *outputs.flags(), cache)
     assert_succeeded(process)
-    [(done, wanted)] = re.findall(r"Training ended after (\d+) of (\d+) steps: nothing better was found\.", process.stderr)
+    [(done, wanted)] = re.findall(
+        r"Training ended after (\d+) of (\d+) steps: the validation cross entropy or the loss no longer fell\.", process.stderr
+    )
     assert int(done) % 10 == 1 and 41 <= int(done) < 5000 and wanted == "5000"
     steps = sorted({line.step for line in step_lines(process.stderr)})
     assert steps[-1] == int(done) - 1

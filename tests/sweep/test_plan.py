@@ -65,7 +65,7 @@ def test_a_random_search_draws_from_values_and_ranges() -> None:
         ({"learning_rate": "0.1,0"}, "--learning_rate must be a number in (0, inf). Got 0.0."),
         ({"optimizer": "adam,sgd"}, "--optimizer must be one of gradient_descent, momentum, adam, lbfgs. Got sgd."),
         ({"flip_left_right": "yes"}, "--flip_left_right must be True or False in a sweep. Got yes."),
-        ({"l2": "0..1"}, "--l2 is a range, which only a random search can draw from: add --random_search N."),
+        ({"l2": "0..1"}, "--l2 is a range, from which only a random search can draw: add --random_search N."),
         ({"device": "cpu,gpu"}, "--device must be cpu, gpu or gpu:NUMBER. Got cpu,gpu."),
         ({"random_seed": "x"}, "--random_seed must be an integer in [0, 4294967296). Got x."),
     ],
