@@ -59,7 +59,7 @@ TABLE: Sequence[Intended] = (
     ),
     Intended(r"must be found in the name of", "must match the name of", ENGLISH, LOGS),
     Intended(r"^(error: )?--(fine_tune_layers|final_tensor_name|device|class_weights) must be", None, "reported together", LOGS),
-    Intended(r"the graph has no operation named", "the model has no layer named", ENGLISH, LOGS),
+    Intended(r"(the graph|it) has no operation named", "the model has no layer named", ENGLISH, LOGS),
     Intended(r", or take inception_v3", ", or use inception_v3", ENGLISH, LOGS),
     # The bundled network instead of Inception: the log, and the note in the graph's metadata.
     Intended(
