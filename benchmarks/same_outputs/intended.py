@@ -61,6 +61,8 @@ TABLE: Sequence[Intended] = (
     Intended(r"^(error: )?--(fine_tune_layers|final_tensor_name|device|class_weights) must be", None, "reported together", LOGS),
     Intended(r"(the graph|it) has no operation named", "the model has no layer named", ENGLISH, LOGS),
     Intended(r", or take inception_v3", ", or use inception_v3", ENGLISH, LOGS),
+    Intended(r"Mend or remove them", "Fix or remove them", ENGLISH, LOGS),
+    Intended(r"which only a random search can draw from", "from which only a random search can draw", ENGLISH, LOGS),
     # The bundled network instead of Inception: the log, and the note in the graph's metadata.
     Intended(
         r"^Going on with the bundled network (\w+); name it with --architecture to avoid this warning\.",
