@@ -63,6 +63,7 @@ def test_an_inception_of_full_size_runs_in_batches_with_the_old_numbers() -> Non
     np.testing.assert_allclose(backbone.run(images), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_batches_of_1_and_of_64_agree_in_the_bundled_network() -> None:
     check_batches(bundled())
 
@@ -71,10 +72,12 @@ def test_batches_of_1_and_of_64_agree_in_mobilenet(mobilenet_model_dir: Path) ->
     check_batches(mobilenet(mobilenet_model_dir))
 
 
+@pytest.mark.slow
 def test_batches_of_1_and_of_64_agree_in_inception(tiny_inception: GraphDef) -> None:
     check_batches(inception(tiny_inception))
 
 
+@pytest.mark.slow
 def test_mobilenets_bottlenecks_are_those_of_a_session(mobilenet_model_dir: Path) -> None:
     backbone, images = mobilenet(mobilenet_model_dir), pictures(2, 128)
     fetch = backbone.architecture.bottleneck_tensor

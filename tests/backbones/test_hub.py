@@ -486,6 +486,7 @@ def outputs(folder: Path, **more: object) -> list[str]:
     return [f"--{flag}={value}" for flag, value in places.items()]
 
 
+@pytest.mark.slow
 class TestTheWholeCommand:
     def test_from_an_address_to_a_label(
         self, small_photos: Path, server: FolderServer, hub_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -95,6 +95,7 @@ class TestDigits:
         assert capsys.readouterr().err == "error: the following arguments are required: FOLDER. --help lists the flags.\n"
 
 
+@pytest.mark.slow
 def test_the_dense_network_of_the_course(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ def test_what_cannot_be_used_is_a_row_of_nan(tmp_path: Path, values: FloatArray)
     assert np.flatnonzero(unusable).tolist() == [0, 3, 300, 301]
 
 
+@pytest.mark.slow
 def test_a_large_cache_is_read_as_a_small_one_is(
     tmp_path: Path, values: FloatArray, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:

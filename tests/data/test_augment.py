@@ -219,6 +219,7 @@ def test_bottlenecks_are_those_of_the_drawn_images_distorted_as_drawn(tmp_path: 
     np.testing.assert_array_equal(values, expected_values)
 
 
+@pytest.mark.slow
 def test_an_image_that_cannot_be_decoded_is_replaced_by_the_next_draw(tmp_path: Path) -> None:
     paths = write_pictures(tmp_path, 4)
     (tmp_path / "text.txt").write_bytes(b"some text")
@@ -281,6 +282,7 @@ def test_a_photo_is_distorted_differently_each_time(tmp_path: Path) -> None:
     assert len(np.unique(values, axis=0)) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_step", [0, 1, 4, 6, 7])
 @pytest.mark.parametrize("train_batch_size", [5, -1])
 def test_batches_from_a_later_step_are_the_rest_of_an_uninterrupted_run(

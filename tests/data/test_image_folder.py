@@ -201,6 +201,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert os.path.exists(lists.images[1].path)
 
 
+@pytest.mark.slow
 def test_a_photo_whose_name_is_not_utf8_is_trained_on(
     small_photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

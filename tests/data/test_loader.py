@@ -169,10 +169,12 @@ def check_that_partners_do_not_matter(backbone: Backbone, paths: list[str]) -> N
     assert_same_bottlenecks(alone, together[:3])
 
 
+@pytest.mark.slow
 def test_partners_in_the_batch_do_not_matter_to_the_bundled_network(small_photos: Path) -> None:
     check_that_partners_do_not_matter(bundled(), sorted(map(str, small_photos.glob("*/*.jpg"))))
 
 
+@pytest.mark.slow
 def test_partners_in_the_batch_do_not_matter_to_mobilenet(mobilenet_model_dir: Path, flower_photos: Path) -> None:
     photos = sorted(map(str, flower_photos.glob("*/*.jpg")))[::9]
     assert len(photos) == 67  # of 600: a full batch and three more

@@ -31,7 +31,7 @@ from tests.support.hub_modules import SIDE, write_tf1_module, write_tf2_module
 from tests.support.stand_ins import tiny_inception_graph
 
 # TensorFlow's interpreter says at each use that it will move to another package.
-pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")]
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason=NO_ONNX)
 # Bounds on a score's difference, from what the number formats can hold: float32 sums in another order, 11 bits of float16; of
 # 8 bits no bound is known beforehand, and 0.25 would already turn most answers over.

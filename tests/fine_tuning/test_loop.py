@@ -103,6 +103,7 @@ def all_parameters(layers: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.fl
     return parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("layers", [ONE_LAYER, TWO_LAYERS], ids=["one_layer", "two_layers"])
 @pytest.mark.parametrize(

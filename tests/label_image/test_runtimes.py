@@ -21,6 +21,8 @@ from tests.conftest import ROOT, Label
 from tests.support.exported import FORMATS, HAS_ONNX, LABELS, NO_ONNX, Exported
 from tests.support.labelling import NO_OPTIONS, scores_in
 
+pytestmark = pytest.mark.slow
+
 KINDS = [*FORMATS, "saved_model"]
 # float32 sums in another order, then printed with five digits.
 EXACT = ["tflite", "saved_model", *(["onnx"] if HAS_ONNX else [])]

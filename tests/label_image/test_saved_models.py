@@ -15,6 +15,8 @@ from tests.conftest import Label
 from tests.support.exported import Exported
 from tests.support.labelling import NO_OPTIONS
 
+pytestmark = pytest.mark.slow
+
 
 def copy_of(exported: Exported, folder: Path) -> Path:
     shutil.copytree(exported.path("saved_model"), folder)

@@ -19,6 +19,8 @@ from retrain.sweep.train_many import SavedBottlenecks, TrainedHead, train_side_b
 from tests.conftest import ROOT
 from tests.support.commands import Outputs
 
+pytestmark = pytest.mark.slow
+
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"learning_rate": 1.0, "l2": 0.001},
