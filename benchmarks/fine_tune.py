@@ -15,7 +15,9 @@ from retrain.evaluation.tables import markdown_table
 
 BEFORE = re.compile(r"(?m)^Test accuracy before fine-tuning = ([\d.]+)% \(N=(\d+)\)$")
 AFTER = re.compile(r"(?m)^Final test accuracy = ([\d.]+)% \(N=(\d+)\)$")
-COST = re.compile(r"(?m)^Fine-tuned (\d+) weights .* \((\d+) ms a step\); those after step (\d+) are kept\.$")
+COST = re.compile(
+    r"(?m)^Fine-tuned (\d+) weights .* \((\d+) ms a step\); those (?:after step (\d+)|from before fine-tuning) are kept\.$"
+)
 
 
 def main() -> None:

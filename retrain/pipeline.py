@@ -102,7 +102,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     # ---- Backbone: the pretrained network
     backbone = load_network(config)
     spec = backbone.architecture.input_spec
-    check_network(config, backbone, len(images.labels))
+    check_network(config, backbone, images.labels)
     trainable = trainable_network(config, backbone) if config.fine_tune_steps else None
     checkpointer = open_checkpointer(config, training_identity(config, images, backbone), config.how_many_training_steps)
     if not checkpointer.steps_done:

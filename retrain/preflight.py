@@ -1,6 +1,7 @@
 """Checks of everything that can fail before the work begins: packages, devices, output paths, sizes."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from retrain.backbones.backbone import Backbone
@@ -8,7 +9,7 @@ from retrain.config import RetrainConfig
 from retrain.data.image_folder import ImageLists
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.graphdef import precision_effect
-from retrain.head.trainer import scipy_minimize
+from retrain.head.trainer import check_class_weights, scipy_minimize
 from retrain.options.export_formats import check_packages, export_path
 from retrain.options.head import LBFGS
 from retrain.process.device import prepare_device
@@ -50,11 +51,18 @@ def _check_outputs(config: RetrainConfig) -> None:
         prepare_file("export", export_path(config.output_graph, format))
 
 
-def check_network(config: RetrainConfig, backbone: Backbone, n_classes: int) -> None:
-    """Raise FlagError or ModelError if the network with a head on it could not be exported, or ignores the precision."""
+def check_network(config: RetrainConfig, backbone: Backbone, labels: Sequence[str]) -> None:
+    """Check the network against the options and the labels of the classes.
+
+    Raises:
+        FlagError: the network ignores the precision, or has an operation named `final_tensor_name`, or `class_weights` names a
+            label that does not exist.
+        ModelError: the network with a head on it could not be exported.
+    """
+    check_class_weights(config.class_weights, labels)
     precision_effect.check_network(config.precision, backbone.graph_def)
     check_final_tensor_name(config.final_tensor_name, backbone.graph_def)
-    check_graph_size(backbone.size, [backbone.architecture.bottleneck_size, *config.hidden_units, n_classes])
+    check_graph_size(backbone.size, [backbone.architecture.bottleneck_size, *config.hidden_units, len(labels)])
 
 
 def training_identity(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> dict[str, Any]:

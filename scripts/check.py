@@ -4,6 +4,7 @@ With `--fast` it leaves out the tests that are marked slow and takes less than t
 `python3 -m scripts.check -k cache`.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns 0 if all pass.
     """
+    _parser().parse_known_args(arguments)  # For --help.
     python = in_environment(".[dev]")
     run(python, "-m", "ruff", "check", ".")
     run(python, "-m", "ruff", "format", "--check", ".")
@@ -27,6 +29,17 @@ def main(arguments: Sequence[str]) -> int:
         # A process that is done takes tests from the end of another's list, so that none works alone in the end.
         run(python, "-m", "pytest", "-n", str(n_processes()), "--dist=worksteal", *selection)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m scripts.check",
+        description="Run the linter, the type checker and the tests, in an environment made in .venv.",
+        epilog="Other arguments go to pytest, such as -k cache.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(FAST, action="store_true", help="Leave out the tests that are marked slow.")
+    return parser
 
 
 def selections(arguments: Sequence[str]) -> list[list[str]]:

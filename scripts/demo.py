@@ -5,6 +5,7 @@ network, labels a picture that was not used in training, and prints the command 
 only Python and a package registry, so this file imports only the standard library.
 """
 
+import argparse
 import os
 import sys
 
@@ -17,6 +18,7 @@ SUMMARIES = "tf_files/training_summaries/demo"
 
 def main() -> int:
     """Run the steps, each shown before it starts; return 0. A step that fails ends the program with its exit code."""
+    argparse.ArgumentParser(prog="python3 -m scripts.demo", description=str(__doc__).partition(":")[0] + ".").parse_args()
     python = in_environment(".")
     training = ["--image_dir", PICTURES, "--architecture", "tiny_resnet_128", "--bottleneck_dir", "tf_files/bottlenecks"]
     outputs = ["--output_graph", GRAPH, "--output_labels", LABELS, "--summaries_dir", SUMMARIES]

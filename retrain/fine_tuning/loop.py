@@ -123,11 +123,11 @@ def fine_tune(
         seconds = time.perf_counter() - start
         monitor.finish()
     logger.info(
-        "Fine-tuned %d weights of the network in %d steps (%.0f ms a step); those after step %d are kept.",
+        "Fine-tuned %d weights of the network in %d steps (%.0f ms a step); those %s are kept.",
         len(network.weights),
         step + 1,
         1000 * seconds / (step + 1),
-        monitor.best_step,
+        f"after step {monitor.best_step}" if monitor.best_step else "from before fine-tuning",
     )
     head, backbone = copy.copy(classifier.head), classifier.backbone
     head.layers = monitor.best.layers

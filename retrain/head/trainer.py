@@ -212,10 +212,15 @@ def class_weights(chosen: Mapping[str, float] | str | None, labels: Sequence[str
         return (counts.sum() / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
     if chosen is None or isinstance(chosen, str):
         return None
-    for label in chosen:
+    check_class_weights(chosen, labels)
+    return np.array([chosen.get(label, 1.0) for label in labels], np.float32)
+
+
+def check_class_weights(chosen: Mapping[str, float] | str | None, labels: Sequence[str]) -> None:
+    """Raise FlagError if the weights name a label that does not exist."""
+    for label in chosen if isinstance(chosen, Mapping) else ():
         if label not in labels:
             raise FlagError(f"--class_weights must name labels: {', '.join(labels)}. Got {label}.")
-    return np.array([chosen.get(label, 1.0) for label in labels], np.float32)
 
 
 @contextlib.contextmanager

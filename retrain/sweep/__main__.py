@@ -109,7 +109,7 @@ def _run(trials: Sequence[Trial], sweep_dir: str, workers: concurrent.futures.Ex
     with tempfile.TemporaryDirectory(prefix="retrain-sweep-") as folder:
         under_way: dict[concurrent.futures.Future[list[TrainedHead]], tuple[list[int], Network]] = {}
         for index, numbers in enumerate(of_network.values()):
-            network = _prepare(trials[numbers[0]].config, os.path.join(folder, f"{index}.npy"))
+            network = _prepare([trials[number].config for number in numbers], os.path.join(folder, f"{index}.npy"))
             for together in _sharing_batches(trials, numbers):
                 under_way[_submit(workers, network, [trials[number].config for number in together])] = together, network
         n_trained = 0
@@ -122,18 +122,22 @@ def _run(trials: Sequence[Trial], sweep_dir: str, workers: concurrent.futures.Ex
     return [outcomes[number] for number in range(len(trials))]
 
 
-def _prepare(config: RetrainConfig, path: str) -> Network:
-    """Make or read the bottlenecks of a network, and save them for the worker processes."""
+def _prepare(configs: Sequence[RetrainConfig], path: str) -> Network:
+    """Make or read the bottlenecks of the network of some trials, and save them for the worker processes."""
     import numpy as np
 
     from retrain.backbones.load import load_network
     from retrain.bottlenecks.extract import load_bottlenecks
     from retrain.data.image_folder import create_image_lists, report_failed
     from retrain.graphdef import precision_effect
+    from retrain.head.trainer import check_class_weights
     from retrain.sweep.train_many import SavedBottlenecks
 
+    config = configs[0]
     prepare_folder("bottleneck_dir", config.bottleneck_dir)
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
+    for each in configs:
+        check_class_weights(each.class_weights, images.labels)
     backbone = load_network(config)
     precision_effect.check_processor(config.precision)
     precision_effect.check_network(config.precision, backbone.graph_def)

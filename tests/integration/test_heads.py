@@ -100,6 +100,17 @@ def test_another_optimizer_cannot_go_on(small_photos: Path, hidden_run: Training
     assert outputs.graph.read_bytes() == before
 
 
+def test_a_weight_of_no_class_is_an_error_before_any_bottleneck_is_made(
+    small_photos: Path, run_cli: RunCli, tmp_path: Path
+) -> None:
+    outputs = Outputs(tmp_path)
+    process = run_cli("retrain", f"--image_dir={small_photos}", *TINY, "--class_weights=cats=2", *outputs.flags())
+    assert process.returncode == 2
+    message = "error: --class_weights must name labels: blue stripes, green rings, red dots. Got cats.\n"
+    assert process.stderr == message
+    assert not list(outputs.bottlenecks.glob("*/*.txt"))
+
+
 def test_early_stopping_keeps_the_best_head(small_photos: Path, hidden_run: TrainingRun, run_cli: RunCli, tmp_path: Path) -> None:
     """With such a rate the cross entropy soon rises and falls at random: training has to end long before its steps do."""
     outputs, cache = Outputs(tmp_path), f"--bottleneck_dir={hidden_run.outputs.bottlenecks}"

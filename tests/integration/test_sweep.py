@@ -134,6 +134,7 @@ def test_a_label_that_there_is_not_is_an_error(run_cli: RunCli, small_photos: Pa
     assert process.returncode == 2
     message = "error: --class_weights must name labels: blue stripes, green rings, red dots. Got cats.\n"
     assert process.stderr.endswith(message)
+    assert not list((tmp_path / "bottlenecks").glob("*/*.txt")), "it is known before any bottleneck is made"
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl_c", "kill"])
