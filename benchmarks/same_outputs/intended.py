@@ -80,4 +80,6 @@ TABLE: Sequence[Intended] = (
     # A precision that the processor ignores is refused.
     Intended(r"_bfloat16_products|^products/", None, "--precision is refused where it has no effect", "FILES", "other_flags"),
     Intended(r"", None, "--precision is refused where it has no effect", "logs/04_products.*", "other_flags"),
+    # A wrong class weight is found before the bottlenecks are made.
+    Intended(r"bottlenecks made", None, "class weights are checked before the bottlenecks", LOGS, "wrong_commands"),
 )
