@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.common import parser_with
-from retrain.backbones.catalog import Architecture, find_architecture
+from retrain.backbones.architecture import Architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.data.image_folder import ImageLists, LabelledImage, create_image_lists
 from retrain.graphdef.run import parse_graph

@@ -37,7 +37,8 @@ class LabelConfig(ClassifierOptions, ArchiveOptions):
         "The trained graph: a frozen graph (.pb), a SavedModel folder, or a .tflite or .onnx file.", None, shown_default=GRAPH
     )
     architecture: str | None = flag(
-        "Label with a network's own 1,000 ImageNet classes, without a trained graph: inception_v3 or a mobilenet.",
+        "Label with a network's own 1,000 ImageNet classes, without a trained graph: efficientnet_lite<0|1|2>, inception_v3 or a "
+        "mobilenet.",
         None,
         shown_default="the graph is used",
     )

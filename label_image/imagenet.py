@@ -4,9 +4,13 @@ import re
 
 from label_image.config import LabelConfig
 from label_image.opening import Classifier, open_graph_def
+from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import load_backbone
-from retrain.backbones.catalog import INCEPTION, Architecture, find_architecture
-from retrain.backbones.download import read_archived_file, read_graph_file
+from retrain.backbones.catalog import find_architecture
+from retrain.backbones.download import read_archived_file
+from retrain.backbones.imagenet import imagenet_labels
+from retrain.backbones.load import graph_bytes
+from retrain.backbones.published import INCEPTION
 from retrain.errors import FlagError, ModelError
 
 NUMBERED = re.compile(r"\s*(\d+):(.*)")
@@ -26,13 +30,17 @@ def open_architecture(config: LabelConfig) -> Classifier:
     if not chosen.class_tensor:
         raise FlagError(
             f"--architecture {chosen.name} has no classes of its own. Train it on photos with python -m retrain, or use "
-            "inception_v3 or a mobilenet."
+            "efficientnet_lite0, inception_v3 or a mobilenet."
         )
-    archive = config.model_dir, config.model_url_base
-    backbone = load_backbone(chosen, read_graph_file(chosen, *archive))
-    texts = [_text(read_archived_file(chosen, file, *archive), file) for file in chosen.label_files]
-    labels = _inception_labels(*texts) if chosen.name == INCEPTION else _numbered_labels(texts[0], chosen)
+    backbone = load_backbone(chosen, graph_bytes(chosen, config))
+    labels = _archived_labels(chosen, config) if chosen.label_files else imagenet_labels()
     return open_graph_def(chosen.graph_file, backbone.graph_def, chosen.describe(labels, chosen.class_tensor), config)
+
+
+def _archived_labels(chosen: Architecture, config: LabelConfig) -> tuple[str, ...]:
+    files = chosen.label_files
+    texts = [_text(read_archived_file(chosen, file, config.model_dir, config.model_url_base), file) for file in files]
+    return _inception_labels(*texts) if chosen.name == INCEPTION else _numbered_labels(texts[0], chosen)
 
 
 def _text(data: bytes, file: str) -> str:

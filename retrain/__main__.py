@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from retrain.config import RetrainConfig
-from retrain.options.flags import parse_args
+from retrain.listing import add_list_option
+from retrain.options.flags import build_parser, from_namespace
 from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
 from retrain.process.precision import prepare_precision
 
@@ -19,7 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. Return the exit code: 0, 1 if the run failed, 2 for wrong flags or data."""
 
     def command() -> int:
-        config = parse_args(RetrainConfig, argv, **TEXTS)
+        parser = build_parser(RetrainConfig, **TEXTS)
+        add_list_option(parser)
+        config = from_namespace(RetrainConfig, parser.parse_args(argv))
         log_to_stderr(config.logging_verbosity)
         prepare_precision(config.precision)
         load_tensorflow()  # Only now: neither --help nor a wrong flag waits for it.

@@ -1,5 +1,6 @@
 """The configuration of a run: all options of all stages. Its fields are the flags of `python -m retrain`."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from retrain.backbones.overrides import INPUT_OPTIONS, network_problems
@@ -32,6 +33,10 @@ class RetrainConfig(
     Raises:
         FlagError: one line for each field whose value is not allowed, and for fields that cannot be combined.
     """
+
+    def suited_to(self, learning_rate_scale: float) -> "RetrainConfig":
+        """Return a copy with the learning rate that suits a network, from the `learning_rate_scale` of its record."""
+        return dataclasses.replace(self, learning_rate=self.learning_rate_for(learning_rate_scale))
 
     @property
     def trains_on_bottlenecks_alone(self) -> bool:

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 
 LARGEST_INPUT_SIDE = 1 << 13  # Pixels; a photo enlarged to a square of that size fills 800 MB.
+SQUASH, CROP = "squash", "crop"
+RESIZES = (SQUASH, CROP)
+# Share of the largest central rectangle that a crop keeps, in height and in width: what ImageNet's networks are evaluated on.
+# As a fraction, so that the edges are computed in integers, and are the same pixels everywhere.
+CROP_FRACTION = (7, 8)
 
 
 @dataclass(frozen=True)
@@ -12,12 +17,15 @@ class InputSpec:
     Attributes:
         height, width: of the images, in pixels.
         mean, std: pixel mean and pixel standard deviation; a value of the input is `(grey level - mean) / std`.
+        resize: how a photo becomes an image of that size. `squash` resizes the whole photo, whatever its shape; `crop` cuts out
+            the centre in the shape of the input, and resizes that.
     """
 
     height: int
     width: int
     mean: float
     std: float
+    resize: str = SQUASH
 
     @property
     def fingerprint_text(self) -> str:
@@ -25,4 +33,8 @@ class InputSpec:
 
         It is part of the cache format: every index of every cache depends on it. So it is spelled out and never follows a rename.
         """
-        return f"InputSpec(height={self.height!r}, width={self.width!r}, mean={self.mean!r}, std={self.std!r})"
+        resize = f", resize={self.resize!r}" if self.resize != SQUASH else ""  # Older caches are of squashed photos.
+        return f"InputSpec(height={self.height!r}, width={self.width!r}, mean={self.mean!r}, std={self.std!r}{resize})"
+
+    def __str__(self) -> str:
+        return f"{self.height} × {self.width} pixels ({self.resize}), mean {self.mean:g}, standard deviation {self.std:g}"

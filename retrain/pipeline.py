@@ -101,7 +101,9 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
 
     # ---- Backbone: the pretrained network
     backbone = load_network(config)
+    logger.info("Network %s.", backbone)
     spec = backbone.architecture.input_spec
+    config = config.suited_to(backbone.architecture.learning_rate_scale)
     check_network(config, backbone, images.labels)
     trainable = trainable_network(config, backbone) if config.fine_tune_steps else None
     checkpointer = open_checkpointer(config, training_identity(config, images, backbone), config.how_many_training_steps)

@@ -1,4 +1,7 @@
-"""Generator of the documentation that is made from the code: `python -m scripts.write_docs` writes docs/flags.md."""
+"""Generator of the documentation that is made from the code: `python -m scripts.write_docs`.
+
+It writes docs/flags.md, and the table of networks in docs/networks.md.
+"""
 
 import re
 import sys
@@ -11,9 +14,13 @@ if not __package__:  # Run as a file: this folder comes first then, and has file
 from label_image.config import LabelConfig
 from retrain.config import RetrainConfig
 from retrain.evaluation.tables import markdown_table
+from retrain.listing import as_table
 from retrain.options.flags import default_text, flags_of, range_text
 
 FLAGS_FILE = Path(__file__).resolve().parents[1] / "docs" / "flags.md"
+NETWORKS_FILE = FLAGS_FILE.with_name("networks.md")
+# The table of networks stands between these two comments.
+TABLE = re.compile("(<!-- Made by python -m scripts.write_docs -->).*(<!-- End of that -->)", re.DOTALL)
 INTRODUCTION = """# Every flag
 
 This page is generated from the code by `python -m scripts.write_docs`; a test fails if it is out of date.
@@ -62,10 +69,16 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("[", "\\[").replace("True or False", "a switch")
 
 
+def networks_page(text: str) -> str:
+    """Return the text of docs/networks.md with the table of networks as the code has it."""
+    return TABLE.sub(lambda match: f"{match[1]}\n\n{as_table()}\n\n{match[2]}", text)
+
+
 def main() -> int:
     """Write the pages; return 0."""
     FLAGS_FILE.write_text(flags_page(), encoding="utf-8")
-    print(FLAGS_FILE)
+    NETWORKS_FILE.write_text(networks_page(NETWORKS_FILE.read_text(encoding="utf-8")), encoding="utf-8")
+    print(FLAGS_FILE, NETWORKS_FILE, sep="\n")
     return 0
 
 

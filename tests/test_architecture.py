@@ -29,6 +29,7 @@ ORDER = [
     "retrain.export",
     "retrain.preflight",
     "retrain.pipeline",
+    "retrain.listing",
     "retrain.__main__",
     "retrain.sweep",
     "label_image",

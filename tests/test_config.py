@@ -13,8 +13,8 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.options.flags import flags_of, parse_args
 
-N_RETRAIN_FLAGS = 54
-N_LABEL_FLAGS = 15
+N_RETRAIN_FLAGS = 55
+N_LABEL_FLAGS = 16
 
 # Name: type and default, from the table of the original's flags.
 ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
@@ -25,7 +25,6 @@ ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
     "output_labels": (str, "/tmp/output_labels.txt"),
     "summaries_dir": (str, "/tmp/retrain_logs"),
     "how_many_training_steps": (int, 4000),
-    "learning_rate": (float, 0.01),
     "testing_percentage": (int, 10),
     "validation_percentage": (int, 10),
     "eval_step_interval": (int, 10),
@@ -46,6 +45,7 @@ ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
 }
 # Flags that the original does not have, or whose default None is determined during the run.
 OWN_FLAGS: dict[str, tuple[object, object]] = {
+    "learning_rate": (float | None, None),
     "architecture": (str | None, None),
     "tfhub_module": (str | None, None),
     "input_layer": (str | None, None),
@@ -54,6 +54,7 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "input_width": (int | None, None),
     "input_mean": (float | None, None),
     "input_std": (float | None, None),
+    "resize": (str | None, None),
     "model_url_base": (str | None, None),
     "strict": (bool, False),
     "resume": (bool, False),
@@ -88,6 +89,7 @@ LABEL_FLAGS: dict[str, tuple[object, object]] = {
     "input_width": (int | None, None),
     "input_mean": (float | None, None),
     "input_std": (float | None, None),
+    "resize": (str | None, None),
     "input_layer": (str | None, None),
     "output_layer": (str | None, None),
     "allow_file_ops": (bool, False),
@@ -146,6 +148,7 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "input_width": ("an integer in [1, 8192]", {"0": "0", "-1": "-1", "wide": "wide", "8193": "8193"}),
     "input_mean": ("a number in (-inf, inf)", {"nan": "nan", "-inf": "-inf", "grey": "grey"}),
     "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
+    "resize": ("one of squash, crop", {"fold": "fold", "": "''"}),
     "saved_model_dir": (TEXT, {"\0": "\0"}),
     "export": (
         "one or more of tflite, tflite:float16, tflite:dynamic, tflite:int8, onnx",
@@ -175,6 +178,7 @@ WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "input_width": ("an integer in [1, 8192]", {"0": "0", "8193": "8193", "wide": "wide"}),
     "input_mean": ("a number in (-inf, inf)", {"nan": "nan", "-inf": "-inf", "grey": "grey"}),
     "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
+    "resize": ("one of squash, crop", {"fold": "fold", "": "''"}),
     "input_layer": (TEXT, {"": "''"}),
     "output_layer": (TEXT, {"": "''"}),
     "allow_file_ops": (SWITCH, {"yes": ""}),
@@ -185,7 +189,8 @@ WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
 LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "intermediate_store_frequency": [0, 10**9],
     "how_many_training_steps": [0, 1_000_000_000],
-    "learning_rate": [1e-30, 1e30, 1],
+    "learning_rate": [None, 1e-30, 1e30, 1],
+    "resize": [None, "squash", "crop"],
     "learning_rate_schedule": ["constant", "linear", "cosine", "exponential"],
     "optimizer": ["gradient_descent", "momentum", "adam", "lbfgs"],
     "hidden_units": [(), (1,), (100_000,), (128, 64)],
@@ -221,6 +226,7 @@ LEGAL_LABEL_VALUES: dict[str, list[Any]] = {
     "input_height": [None, 1],
     "input_mean": [None, 0.0, -1.0, 0],
     "input_std": [None, 1e-30],
+    "resize": [None, "squash", "crop"],
     "top_k": [1, 10**9],
     "output_format": ["text", "json", "csv"],
 }
@@ -289,7 +295,6 @@ def test_a_legal_value_for_labelling_is_kept(name: str, value: Any) -> None:
         ("output_graph", None, "--output_graph must be a text that is not empty. Got None."),
         ("learning_rate", "0.1", "--learning_rate must be a number in (0, inf). Got 0.1."),
         ("learning_rate", True, "--learning_rate must be a number in (0, inf). Got True."),
-        ("learning_rate", None, "--learning_rate must be a number in (0, inf). Got None."),
         ("train_batch_size", 1.0, "--train_batch_size must be -1 or an integer in [1, 1000000]. Got 1.0."),
         ("train_batch_size", True, "--train_batch_size must be -1 or an integer in [1, 1000000]. Got True."),
         ("flip_left_right", 1, "--flip_left_right must be True or False. Got 1."),

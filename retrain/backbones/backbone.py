@@ -2,17 +2,21 @@
 
 import functools
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction
-from retrain.backbones.catalog import Architecture
+from retrain.backbones.architecture import Architecture
 from retrain.errors import GraphError, ModelError
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.run import batch_function, parse_graph, static_shape
 from retrain.graphdef.subgraph import file_ops
 from retrain.process.precision import FLOAT32
+
+# Names of the fields of InputSpec in the log.
+SETTING_NAMES = {"std": "standard deviation"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Backbone:
         size: of its file, in bytes; computing it from the graph would take longer than reading the file.
         precision: of its computation, one of `precision.PRECISIONS`.
         note: a remark if it replaces the network that was asked for; else empty.
+        origins: where its layers and input settings are known from, by their names; those of a named network are in its record.
     """
 
     architecture: Architecture
@@ -35,6 +40,18 @@ class Backbone:
     size: int
     precision: str = FLOAT32
     note: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        chosen = self.architecture
+        settings: dict[str, list[str]] = {}
+        for name, origin in self.origins.items():
+            settings.setdefault(origin, []).append(SETTING_NAMES.get(name, name))
+        origins = "; ".join(f"{', '.join(names)} {origin}" for origin, names in settings.items())
+        return (
+            f"{chosen.name}: input {chosen.input_tensor}, {chosen.input_spec}; bottleneck {chosen.bottleneck_tensor}, "
+            f"{chosen.bottleneck_size} values ({origins or 'from the record of this network'})"
+        )
 
     @functools.cached_property
     def run(self) -> BatchFunction:

@@ -9,10 +9,10 @@ import tarfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from retrain.backbones.catalog import KNOWN_DIGESTS, Architecture
+from retrain.backbones.architecture import Architecture
 from retrain.errors import ModelError, ModelUnavailableError
 from retrain.files import atomic_writer, write_atomically
 
@@ -39,7 +39,7 @@ def read_archived_file(architecture: Architecture, name: str, model_dir: str, mo
     """Return the bytes of the file `name` of the architecture's archive.
 
     The file is read from the first of these that is available: the unpacked file in `model_dir`, the archive in `model_dir`, the
-    archive's address. Only the member that is needed is unpacked, so nothing else in an archive can do harm.
+    archive's addresses. Only the member that is needed is unpacked, so nothing else in an archive can do harm.
 
     Raises:
         ModelError: the file is not available; the message names the address, the file, and the folder to put it in by hand.
@@ -50,9 +50,9 @@ def read_archived_file(architecture: Architecture, name: str, model_dir: str, mo
         with open(unpacked_path, "rb") as file:
             return file.read()
     if not os.path.isfile(archive_path):
-        url = model_url_base.rstrip("/") + "/" + architecture.archive if model_url_base else architecture.url
-        _download(url, archive_path)
-    _check_digest(archive_path)
+        mirror = (model_url_base.rstrip("/") + "/" + architecture.archive,) if model_url_base else ()
+        _download(mirror or architecture.urls, archive_path)
+    _check_digest(archive_path, architecture.sha256)
     data = _read_member(archive_path, name)
     _keep_unpacked(unpacked_path, data)
     return data
@@ -65,16 +65,20 @@ def _is_current(unpacked_path: str, archive_path: str) -> bool:
     return not os.path.isfile(archive_path) or os.stat(unpacked_path).st_mtime_ns >= os.stat(archive_path).st_mtime_ns
 
 
-def _download(url: str, archive_path: str) -> None:
-    try:
-        os.makedirs(os.path.dirname(archive_path), exist_ok=True)
-        fetch_archive(url, archive_path)
-    except FETCH_ERRORS as error:
-        folder, name = os.path.split(archive_path)
-        raise ModelUnavailableError(
-            f"The network cannot be downloaded from {url} ({fetch_reason(error)}). Get {name} by hand, put it into {folder} "
-            "(--model_dir), and run again."
-        ) from error
+def _download(urls: Sequence[str], archive_path: str) -> None:
+    """Download the archive from the first of the addresses that has it."""
+    failures: list[str] = []
+    for url in urls:
+        try:
+            os.makedirs(os.path.dirname(archive_path), exist_ok=True)
+            return fetch_archive(url, archive_path)
+        except FETCH_ERRORS as error:
+            failures.append(f"from {url} ({fetch_reason(error)})")
+    folder, name = os.path.split(archive_path)
+    raise ModelUnavailableError(
+        f"The network cannot be downloaded {' or '.join(failures)}. Get {name} by hand, put it into {folder} (--model_dir), and "
+        "run again."
+    )
 
 
 def fetch_archive(url: str, archive_path: str) -> None:
@@ -107,8 +111,7 @@ def fetch_reason(error: BaseException) -> object:
     return error.reason if type(error) is urllib.error.URLError else error  # An HTTPError's own text has its code.
 
 
-def _check_digest(archive_path: str) -> None:
-    expected = KNOWN_DIGESTS.get(os.path.basename(archive_path))
+def _check_digest(archive_path: str, expected: str) -> None:
     if not expected:
         return
     with open(archive_path, "rb") as file:

@@ -3,20 +3,28 @@
 import dataclasses
 import logging
 
+from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone, load_backbone
-from retrain.backbones.catalog import BUNDLED, INCEPTION, PIXELS, Architecture, find_architecture, is_local_graph
+from retrain.backbones.catalog import PIXELS, find_architecture, is_local_graph
 from retrain.backbones.download import read_graph_file
+from retrain.backbones.efficientnet_lite.graph_file import graph_bytes as variant_bytes
+from retrain.backbones.efficientnet_lite.variants import VARIANTS
 from retrain.backbones.hub.module import load_hub_module
 from retrain.backbones.local_graph import load_local_graph
 from retrain.backbones.pixels import pixels_graph
+from retrain.backbones.published import BUNDLED, INCEPTION
 from retrain.errors import ModelUnavailableError
-from retrain.options.network import NetworkOptions
+from retrain.graphdef.input_settings import GIVEN
+from retrain.options.network import ArchiveOptions, NetworkOptions
 
 logger = logging.getLogger("retrain")
 
+# What is used if no network was named: the original's default, or else the first of the others that is available.
+DEFAULTS = (INCEPTION, "efficientnet_lite0", BUNDLED)
+
 
 def load_network(options: NetworkOptions) -> Backbone:
-    """Load the network asked for; if none was named, Inception v3, or the bundled network if that is not available.
+    """Load the network asked for; if none was named, the first of `DEFAULTS` that is available.
 
     Raises:
         FlagError: there is no such architecture or module.
@@ -26,23 +34,42 @@ def load_network(options: NetworkOptions) -> Backbone:
     architecture = options.architecture
     if options.tfhub_module is not None:
         return load_hub_module(options.tfhub_module, options)
-    if architecture is not None and is_local_graph(architecture):
+    if architecture is None:
+        return _load_default(options)
+    if is_local_graph(architecture):
         return load_local_graph(architecture, options)
-    chosen, note = find_architecture(architecture or INCEPTION), ""
-    try:
-        graph_bytes = _graph_bytes(chosen, options)
-    except ModelUnavailableError as error:
-        if architecture is not None:
-            raise
-        note = f"{INCEPTION} is not available; the bundled network {BUNDLED} was used instead."
-        advice = "Name a network with --architecture to avoid this warning."
-        logger.warning("%s\nThe bundled network %s is used instead. %s", error, BUNDLED, advice)
-        chosen = find_architecture(BUNDLED)
-        graph_bytes = _graph_bytes(chosen, options)
-    return dataclasses.replace(load_backbone(chosen, graph_bytes, options.precision), note=note)
+    return _load_named(architecture, options)
 
 
-def _graph_bytes(chosen: Architecture, options: NetworkOptions) -> bytes:
+def _load_default(options: NetworkOptions) -> Backbone:
+    *first, last = DEFAULTS
+    for name, other in zip(first, DEFAULTS[1:], strict=True):
+        try:
+            backbone = _load_named(name, options)
+            break
+        except ModelUnavailableError as error:
+            advice = "Name a network with --architecture to avoid this warning."
+            logger.warning("%s\nThe network %s is used instead. %s", error, other, advice)
+    else:
+        backbone = _load_named(last, options)
+    used = backbone.architecture.name
+    note = "" if used == INCEPTION else f"{INCEPTION} is not available; the network {used} was used instead."
+    return dataclasses.replace(backbone, note=note)
+
+
+def _load_named(name: str, options: NetworkOptions) -> Backbone:
+    chosen, origins = find_architecture(name), {}
+    if options.resize is not None:
+        chosen = dataclasses.replace(chosen, input_spec=dataclasses.replace(chosen.input_spec, resize=options.resize))
+        origins = {"all but the resizing": "from the record of this network", "the resizing": GIVEN}
+    backbone = load_backbone(chosen, graph_bytes(chosen, options), options.precision)
+    return dataclasses.replace(backbone, origins=origins)
+
+
+def graph_bytes(chosen: Architecture, options: ArchiveOptions) -> bytes:
+    """Return the serialised GraphDef of a network by name. Raises ModelError if it is not available or is damaged."""
     if PIXELS.fullmatch(chosen.name):
         return pixels_graph(chosen)
+    if variant := VARIANTS.get(chosen.name):
+        return variant_bytes(variant, options.model_dir)
     return read_graph_file(chosen, options.model_dir, options.model_url_base)

@@ -1,16 +1,18 @@
 """`--architecture path/to/graph.pb`: any frozen graph as the network. Its input and its bottleneck are inferred if possible."""
 
+import logging
+
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
+from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone, graph_fingerprint
-from retrain.backbones.catalog import Architecture
 from retrain.errors import FlagError, GraphError, reason_of
 from retrain.graphdef.description import read_description
-from retrain.graphdef.find_layers import check_layer, find_bottleneck, find_pixel_input, layer_names
-from retrain.graphdef.input_settings import infer_input, resolve_input
+from retrain.graphdef.find_layers import check_layer, find_bottleneck, find_pixel_input, is_downstream, layer_names
+from retrain.graphdef.input_settings import GIVEN, INFERRED, METADATA, infer_input, input_origins, resolve_input
 from retrain.graphdef.nodes import declared_shape, node_name, tensor_name
 from retrain.graphdef.run import batch_function, parse_graph
 from retrain.graphdef.subgraph import file_ops, subgraph
@@ -18,6 +20,8 @@ from retrain.input_spec import InputSpec
 from retrain.options.network import NetworkOptions
 
 FLATTENED = "flattened_bottleneck"
+
+logger = logging.getLogger("retrain")
 
 
 def load_local_graph(path: str, options: NetworkOptions) -> Backbone:
@@ -34,31 +38,39 @@ def load_local_graph(path: str, options: NetworkOptions) -> Backbone:
     except OSError as error:
         raise GraphError(f"--architecture {path}: the file cannot be read ({error.strerror}).") from error
     try:
-        network, architecture = _network(path, parse_graph(graph_bytes, "it"), options)
+        network, architecture, origins = _network(path, parse_graph(graph_bytes, "it"), options)
     except GraphError as error:
         raise GraphError(f"--architecture {path}: {error}") from error
     fingerprint = graph_fingerprint(graph_bytes, architecture, options.precision)
-    return Backbone(architecture, network, fingerprint, len(graph_bytes), options.precision)
+    return Backbone(architecture, network, fingerprint, len(graph_bytes), options.precision, origins=origins)
 
 
-def _network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tuple[GraphDef, Architecture]:
-    """Return the part of the graph that computes the bottleneck, and its tensors and input."""
+def _network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tuple[GraphDef, Architecture, dict[str, str]]:
+    """Return the part of the graph that computes the bottleneck, its tensors and input, and where these are known from."""
     metadata = read_description(graph_def)
     input_layer = options.input_layer or (metadata.input_tensor if metadata else find_pixel_input(graph_def))
     input_node = _layer("input_layer", input_layer, graph_def)
     bottleneck = _layer("bottleneck_layer", options.bottleneck_layer or find_bottleneck(graph_def, input_node.name), graph_def)
+    if options.bottleneck_layer:
+        _warn_of_class_scores(graph_def, input_node.name, bottleneck.name)
     network = subgraph(graph_def, [bottleneck.name])
     if accessing := file_ops(network, bottleneck.name):
         raise GraphError(f"It has operations that can read or write files: {', '.join(accessing)}.")
     if input_node.name not in {node.name for node in network.node}:
         raise GraphError(f"Its layer {bottleneck.name} is not computed from its input {input_node.name}.")
-    spec = resolve_input(options, metadata, infer_input(input_node.name, declared_shape(input_node)))
+    inferred = infer_input(input_node.name, declared_shape(input_node))
+    spec = resolve_input(options, metadata, inferred)
     input_tensor = tensor_name(input_node.name)
     batch_tensor = bottleneck_tensor = tensor_name(bottleneck.name)
     shape = _bottleneck_shape(network, input_tensor, batch_tensor, spec)
     if len(shape) == 4:  # The head is a matrix product, and takes [N, D].
         bottleneck_tensor = _flatten(network, batch_tensor, shape[-1])
-    return network, Architecture(
+    origins = {
+        "input layer": GIVEN if options.input_layer else METADATA if metadata else INFERRED,
+        "bottleneck": GIVEN if options.bottleneck_layer else INFERRED,
+        **input_origins(options, metadata, inferred),
+    }
+    architecture = Architecture(
         # Another layer of the same graph has a cache of its own.
         name=f"{path}:{bottleneck.name}" if options.bottleneck_layer else path,
         input_tensor=input_tensor,
@@ -68,6 +80,23 @@ def _network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tuple[G
         input_spec=spec,
         graph_file=path,
     )
+    return network, architecture, origins
+
+
+def _warn_of_class_scores(graph_def: GraphDef, graph_input: str, chosen: str) -> None:
+    """Warn if the chosen layer comes after the bottleneck: it then holds scores of the classes that the network knows already."""
+    try:
+        bottleneck = find_bottleneck(graph_def, graph_input)
+    except GraphError:
+        return
+    if chosen != bottleneck and is_downstream(graph_def, chosen, bottleneck):
+        logger.warning(
+            "--bottleneck_layer %s comes after the layer %s: it holds scores of the network's own classes, and a classifier "
+            "trained on these is usually less accurate. Leave --bottleneck_layer out to use %s.",
+            chosen,
+            bottleneck,
+            bottleneck,
+        )
 
 
 def _layer(flag: str, layer: str, graph_def: GraphDef) -> NodeDef:

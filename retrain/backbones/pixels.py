@@ -6,7 +6,7 @@ With `--hidden_units 128 --dropout 0.2` on digits it is the dense network of man
 import numpy as np
 import tensorflow as tf
 
-from retrain.backbones.catalog import Architecture
+from retrain.backbones.architecture import Architecture
 from retrain.graphdef.nodes import node_name
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # Of red, green, blue: ITU-R BT.601, as in a JPEG. They add up to 1: grey stays as it is.

@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 
 from retrain.arrays import FloatArray
+from retrain.bottlenecks.index import Record, index_path, json_name, read_index
 from retrain.data.image_folder import LabelledImage
 from retrain.errors import OutputError
 from retrain.files import append, locked, remove_orphans, write_atomically
@@ -35,19 +36,6 @@ class Stale(enum.Enum):
     IMAGE_CHANGED = "the image has changed"
     NETWORK_CHANGED = "made by another network"
     MISMATCH = "they came without a record, and some do not fit their images"
-
-
-@dataclass(frozen=True)
-class Record:
-    """Record of one bottleneck in the index: its image's size in bytes, modification time and SHA-256, and its network.
-
-    The SHA-256 is empty for a bottleneck that was adopted, not made here: only size and time of its image are known.
-    """
-
-    size: int
-    mtime_ns: int
-    sha256: str
-    network: str
 
 
 @dataclass(frozen=True)
@@ -173,7 +161,7 @@ class BottleneckCache:
 
     def is_recorded(self, image: LabelledImage) -> bool:
         """Return True if the index has a record of the image's bottleneck."""
-        return _json_name(image.file_name) in self._index(image.folder)
+        return json_name(image.file_name) in self._index(image.folder)
 
     def adopt(self, images: Iterable[LabelledImage]) -> None:
         """Record existing bottlenecks that have no record, so that an edited image is noticed from now on."""
@@ -183,7 +171,7 @@ class BottleneckCache:
 
     def check_record(self, image: LabelledImage) -> Stale | None:
         """Return why an existing bottleneck must not be used, by its record: its image or its network has changed; else None."""
-        record = self._index(image.folder).get(_json_name(image.file_name))
+        record = self._index(image.folder).get(json_name(image.file_name))
         if record is None:
             return None
         if record.network != self._fingerprint:
@@ -209,19 +197,19 @@ class BottleneckCache:
     def _remember(self, records: Iterable[tuple[LabelledImage, Record]]) -> None:
         lines: dict[str, list[bytes]] = {}
         for image, record in records:
-            line = [_json_name(image.file_name), record.size, record.mtime_ns, record.sha256, record.network]
+            line = [json_name(image.file_name), record.size, record.mtime_ns, record.sha256, record.network]
             lines.setdefault(image.folder, []).append(orjson.dumps(line))
         for folder, of_folder in lines.items():
             # The leading newline ends a line that a killed run left half-written, so that only that line is lost.
             append(self._index_path(folder), b"\n" + b"\n".join(of_folder))
 
     def _index_path(self, folder: str) -> str:
-        return os.path.join(self._dir, folder, f".index_{self._architecture}.jsonl")
+        return index_path(os.path.join(self._dir, folder), self._architecture)
 
     def _index(self, folder: str) -> dict[str, Record]:
         if folder not in self._indices:
             remove_orphans(os.path.join(self._dir, folder))
-            self._indices[folder] = _read_index(self._index_path(folder))
+            self._indices[folder] = read_index(self._index_path(folder))
         return self._indices[folder]
 
 
@@ -252,29 +240,7 @@ def parse_values(text: bytes) -> FloatArray | None:
         return np.array(numbers, dtype=np.float32)
 
 
-def _json_name(file_name: str) -> str:
-    """Return a name that JSON can hold: the bytes of one that is not UTF-8 are escaped, as in `caf\\udce9.jpg`."""
-    return file_name.encode("utf-8", "backslashreplace").decode()
-
-
 def sha256_of(path: str) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
-
-
-def _read_index(path: str) -> dict[str, Record]:
-    """Return the last record of each file name. Incomplete lines are skipped."""
-    try:
-        with open(path, "rb") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return {}
-    records = {}
-    for line in lines:
-        try:
-            name, size, mtime_ns, sha256, network = orjson.loads(line)
-            records[name] = Record(size, mtime_ns, sha256, network)
-        except (ValueError, TypeError):
-            continue
-    return records

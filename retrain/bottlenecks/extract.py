@@ -12,6 +12,7 @@ import numpy as np
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.backbone import Backbone
 from retrain.bottlenecks.cache import BottleneckCache, Bottlenecks, Stale
+from retrain.bottlenecks.index import name_in_use
 from retrain.bottlenecks.parallel_read import read_rows
 from retrain.data.image_folder import ImageLists, LabelledImage
 from retrain.data.loader import N_CORES, ImageLoader, run_network
@@ -37,7 +38,10 @@ def load_bottlenecks(options: BottleneckOptions, images: ImageLists, backbone: B
         OutputError: the cache's folder cannot be written to.
     """
     chosen = backbone.architecture
-    name = cache_name(chosen.name, backbone.precision)
+    name = cache_name(chosen.name, backbone.precision, chosen.input_spec.resize)
+    if chosen.provenance is None:
+        folders = dict.fromkeys(image.folder for image in images.images)
+        name = name_in_use(options.bottleneck_dir, folders, name, backbone.fingerprint)
     cache = BottleneckCache(options.bottleneck_dir, name, chosen.bottleneck_size, backbone.fingerprint)
     extractor = Extractor(images.images, cache, lambda: backbone.run, chosen.input_spec, options.bottleneck_batch_size)
     return extractor.bottlenecks(indices)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.data.decode import decode_by, normalise, resize
+from retrain.data.decode import decode_by, normalise, resize, shaped
 from retrain.data.loader import BATCHES_AHEAD, decoded_batches, find_decoders, run_padded, suitable_batch_size
 from retrain.errors import ImageFolderError
 from retrain.input_spec import InputSpec
@@ -34,10 +34,11 @@ def draw_distortions(options: AugmentationOptions, n_images: int, rng: np.random
 def distort(pixels: tf.Tensor, draws: tf.Tensor, spec: InputSpec) -> tf.Tensor:
     """Distort one image: uint8 [h, w, 3] and float32 [5] of `draw_distortions` → float32 [H, W, 3].
 
-    The original's order: enlarge, crop to the input size, mirror, brightness, then mean and standard deviation.
+    The original's order: enlarge, crop to the input size, mirror, brightness, then mean and standard deviation. With
+    `--resize crop`, only the centre of the photo is used.
     """
     height, width = (tf.cast(draws[0] * float(size), tf.int32) for size in (spec.height, spec.width))
-    image = resize(pixels, height, width)
+    image = resize(shaped(pixels, spec), height, width)
     top = tf.cast(draws[1] * tf.cast(height - spec.height + 1, tf.float32), tf.int32)
     left = tf.cast(draws[2] * tf.cast(width - spec.width + 1, tf.float32), tf.int32)
     cropped = tf.slice(image, [top, left, 0], [spec.height, spec.width, 3])

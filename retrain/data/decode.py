@@ -9,7 +9,7 @@ import PIL.Image
 import tensorflow as tf
 
 from retrain.errors import ImageError
-from retrain.input_spec import InputSpec
+from retrain.input_spec import CROP_FRACTION, SQUASH, InputSpec
 
 # Images with more pixels are refused, by Pillow too (twice its MAX_IMAGE_PIXELS): a file of a few kilobytes can claim gigabytes.
 MAX_PIXELS = 178_956_970
@@ -59,6 +59,25 @@ def resize(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) ->
     return resized[0]
 
 
+def shaped(image: tf.Tensor, spec: InputSpec) -> tf.Tensor:
+    """Return the part of a photo, [h, w, 3], that is resized: all of it, or the centre in the shape of the input."""
+    if spec.resize == SQUASH:
+        return image
+    size = tf.cast(tf.shape(image)[:2], tf.int64)
+    height, width = size[0], size[1]
+    # The largest rectangle of the input's shape.
+    largest = tf.minimum(size, tf.stack([width * spec.height // spec.width, height * spec.width // spec.height]))
+    share, of = CROP_FRACTION
+    sides = tf.maximum(largest * share // of, 1)
+    start = (size - sides) // 2
+    return tf.slice(image, [start[0], start[1], 0], [sides[0], sides[1], 3])
+
+
+def fit(image: tf.Tensor, spec: InputSpec) -> tf.Tensor:
+    """Make the network's input of a decoded photo: uint8 [h, w, 3] → float32 [H, W, 3]."""
+    return normalise(resize(shaped(image, spec), spec.height, spec.width), spec.mean, spec.std)
+
+
 def normalise(image: tf.Tensor, mean: float, std: float) -> tf.Tensor:
     """Return `(grey level - mean) · (1 / std)`, float32 of the same shape. The multiplication is the original's."""
     return (image - np.float32(mean)) * np.float32(1.0 / std)
@@ -66,7 +85,7 @@ def normalise(image: tf.Tensor, mean: float, std: float) -> tf.Tensor:
 
 def image_from_bytes(contents: tf.Tensor, spec: InputSpec) -> tf.Tensor:
     """Decode a string scalar with an image file's content → float32 [H, W, 3]. Runs eagerly and in tf.data."""
-    return normalise(resize(decode(contents), spec.height, spec.width), spec.mean, spec.std)
+    return fit(decode(contents), spec)
 
 
 def decode_with_pillow(contents: bytes) -> npt.NDArray[np.uint8]:
@@ -126,7 +145,7 @@ def image_from_file(path: str, spec: InputSpec) -> npt.NDArray[np.float32]:
         return image_from_bytes(tf.constant(contents), spec).numpy()
     except tf.errors.OpError:
         pixels = decode_with_pillow(contents)
-    return normalise(resize(tf.constant(pixels), spec.height, spec.width), spec.mean, spec.std).numpy()
+    return fit(tf.constant(pixels), spec).numpy()
 
 
 def read_image(path: str) -> bytes:

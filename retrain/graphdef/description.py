@@ -8,7 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from retrain.errors import GraphError
-from retrain.input_spec import LARGEST_INPUT_SIDE, InputSpec
+from retrain.input_spec import LARGEST_INPUT_SIDE, RESIZES, SQUASH, InputSpec
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -31,6 +31,7 @@ class Description:
         input_tensor: takes float32 [N, input_height, input_width, 3], pixels as `(grey level - input_mean) / input_std`.
         output_tensor: the class probabilities, float32 [N, C].
         architecture: the network's name.
+        input_resize: how a photo becomes an image of that size, as in `InputSpec`; left out of the JSON if it is `squash`.
         note: a remark for readers, such as that another network was asked for; often empty.
         format_version: of this description.
     """
@@ -45,15 +46,19 @@ class Description:
     architecture: str
     note: str = ""
     format_version: int = FORMAT_VERSION
+    input_resize: str = SQUASH
 
     @property
     def input_spec(self) -> InputSpec:
         """The input settings."""
-        return InputSpec(self.input_height, self.input_width, self.input_mean, self.input_std)
+        return InputSpec(self.input_height, self.input_width, self.input_mean, self.input_std, self.input_resize)
 
     def to_json(self) -> str:
         """Return the description as JSON on one line."""
-        return json.dumps(dataclasses.asdict(self))
+        values = dataclasses.asdict(self)
+        if self.input_resize == SQUASH:  # Files from before `input_resize`, and their readers, know no other.
+            del values["input_resize"]
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Description":
@@ -74,6 +79,8 @@ class Description:
                 raise ValueError("the mean or the standard deviation is not a usable number")
             if abs(description.input_std) < 1 / LARGEST_LEVEL:
                 raise ValueError("the standard deviation is not a usable number")
+            if description.input_resize not in RESIZES:
+                raise ValueError(f"the resizing is none of {', '.join(RESIZES)}")
             if not isinstance(values["labels"], list):
                 raise ValueError("the labels are not a list")
             if any(unicodedata.category(each) in ("Cc", "Cs") for label in description.labels for each in label):

@@ -152,6 +152,11 @@ def _may_be_pixels(node: NodeDef) -> bool:
     return shape is None or shape.unknown_rank or len(shape.dim) == 0 or (len(shape.dim) == 4 and shape.dim[3].size in (3, -1))
 
 
+def is_downstream(graph_def: GraphDef, name: str, source: str) -> bool:
+    """Return True if the operation `name` is computed from the operation `source`."""
+    return name in _downstream(graph_def, source)
+
+
 def _downstream(graph_def: GraphDef, graph_input: str) -> list[str]:
     """Return the names of all that is computed from the input, in the order of the graph, which need not be the computation's."""
     reached, before = {graph_input}, 0

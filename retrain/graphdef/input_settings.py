@@ -11,13 +11,16 @@ from typing import Any
 from retrain.errors import FlagError, GraphError
 from retrain.graphdef.description import Description
 from retrain.graphdef.nodes import node_name
-from retrain.input_spec import InputSpec
+from retrain.input_spec import SQUASH, InputSpec
 from retrain.options.network_input import NetworkInputOptions
 
 # Pixel mean and pixel standard deviation by the name of the input: Inception v3, MobileNet, modules of TensorFlow Hub.
 KNOWN_INPUTS = {"Mul": (128.0, 128.0), "input": (127.5, 127.5), "Placeholder": (0.0, 255.0)}
 INCEPTION_SIZE = 299  # Its input `Mul` is no placeholder and declares no size.
 SETTINGS = {"height": "height", "width": "width", "mean": "pixel mean", "std": "pixel standard deviation"}
+# Where a setting can come from.
+GIVEN, METADATA, INFERRED = "given", "from the metadata", "inferred"
+DECLARED, KNOWN_NAME, DEFAULT = "from the input's shape", "inferred from the input's name", "by default"
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,21 @@ def resolve_input(options: NetworkInputOptions, metadata: Description | None, in
                 f"The {words} in the model's metadata must be {known}, that of its input layer {inferred.name}. "
                 f"It is {settings[setting]}: set --input_{setting}={known}."
             )
+    settings["resize"] = options.resize or (described.resize if described else SQUASH)
     if missing := [setting for setting, value in settings.items() if value is None]:
         words = " and ".join(SETTINGS[setting] for setting in missing)
         flags = " and ".join(f"--input_{setting}" for setting in missing)
         raise GraphError(f"The {words} of the input layer {inferred.name} cannot be inferred. Set {flags}.")
     return InputSpec(**settings)
+
+
+def input_origins(options: NetworkInputOptions, metadata: Description | None, inferred: InferredInput) -> dict[str, str]:
+    """Return where `resolve_input` takes each setting from: the name of a field of InputSpec → the origin in words."""
+    described = metadata is not None and node_name(metadata.input_tensor) == inferred.name
+    origins = {}
+    for setting in ("height", "width", "mean", "std", "resize"):
+        flag = "resize" if setting == "resize" else f"input_{setting}"
+        inferred_from = {"resize": DEFAULT, "mean": KNOWN_NAME, "std": KNOWN_NAME}.get(setting, DECLARED)
+        given = getattr(options, flag) is not None
+        origins[setting] = GIVEN if given else METADATA if described else inferred_from
+    return origins

@@ -91,6 +91,7 @@ class Trainer:
         self.early_stopping = EarlyStopping(head, options.early_stopping)
         weights = class_weights(options.class_weights, labels, class_counts)
         self.loss_settings = LossSettings(options.label_smoothing, weights, options.l2, options.dropout)
+        self._learning_rate = options.learning_rate_for(scale=1)
         self._factor = SCHEDULES[options.learning_rate_schedule]
         self.random_seed = random_seed
         self._optimizer = OPTIMIZERS.get(options.optimizer, GradientDescent)(head.variables)
@@ -117,7 +118,7 @@ class Trainer:
     def step(self, step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
         """Train one step on a batch, float32 [B, D] and int64 [B]."""
         rng = np.random.default_rng([self.random_seed, DROPOUT_STREAM, step]) if self.loss_settings.dropout else None
-        rate = self.options.learning_rate * self._factor(step / self.options.how_many_training_steps)
+        rate = self._learning_rate * self._factor(step / self.options.how_many_training_steps)
         self._optimizer.update(self.head.gradients(bottlenecks, classes, self.loss_settings, rng), rate, step)
 
     def finish(self) -> None:

@@ -13,6 +13,7 @@ LARGEST_WEIGHT = 1_000_000
 GRADIENT_DESCENT, MOMENTUM, ADAM, LBFGS = "gradient_descent", "momentum", "adam", "lbfgs"
 CONSTANT, LINEAR, COSINE, EXPONENTIAL = "constant", "linear", "cosine", "exponential"
 BALANCED = "balanced"
+DEFAULT_LEARNING_RATE = 0.01  # The original's.
 
 
 def _batch_size(help_text: str, default: int) -> Any:
@@ -61,8 +62,12 @@ class HeadOptions(MonitorOptions):
     how_many_training_steps: int = flag(
         "Number of training steps; 0 only makes the bottlenecks, and leaves the head untrained.", 4000, low=0, high=LARGEST_STEPS
     )
-    learning_rate: float = flag(
-        "Learning rate. lbfgs chooses its own step size.", 0.01, low=0, low_open=True, shown_default="0.01"
+    learning_rate: float | None = flag(
+        "Learning rate. lbfgs chooses its own step size.",
+        None,
+        low=0,
+        low_open=True,
+        shown_default=f"{DEFAULT_LEARNING_RATE}; for some networks more, as their records say",
     )
     learning_rate_schedule: str = flag(
         "Schedule of the learning rate until the last step: constant; linear or cosine to 0; exponential to a hundredth.",
@@ -104,6 +109,16 @@ class HeadOptions(MonitorOptions):
     )
     train_batch_size: int = _batch_size("Number of images in the batch of a training step; -1 uses the whole set.", 100)
     validation_batch_size: int = _batch_size("Number of images in an evaluation; -1 uses the whole set, each image once.", 100)
+
+    def learning_rate_for(self, scale: float) -> float:
+        """Return the learning rate on bottlenecks of a network whose record has this `learning_rate_scale`.
+
+        The steps of gradient descent are proportional to the gradients, and so depend on the scale of the bottlenecks; those of
+        Adam are not.
+        """
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return DEFAULT_LEARNING_RATE * (scale if self.optimizer in (GRADIENT_DESCENT, MOMENTUM) else 1)
 
     def is_evaluated(self, step: int) -> bool:
         """Return True if an evaluation follows this step."""

@@ -23,9 +23,9 @@ class NetworkOptions(ArchiveOptions, NetworkInputOptions):
 
     architecture: str | None = flag(
         "The network: inception_v3, mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized], tiny_resnet_128, "
-        "pixels_<side>, or the path of a frozen graph.",
+        "efficientnet_lite<0|1|2>, pixels_<side>, or the path of a frozen graph.",
         None,
-        shown_default="inception_v3, or tiny_resnet_128 if that is not available",
+        shown_default="inception_v3, or efficientnet_lite0 if that is not available",
     )
     tfhub_module: str | None = flag(
         "The network as a TensorFlow Hub module: a folder, a .tar.gz archive or an address.", None, shown_default="none"

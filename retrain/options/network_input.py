@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from retrain.input_spec import LARGEST_INPUT_SIDE
+from retrain.input_spec import LARGEST_INPUT_SIDE, RESIZES
 from retrain.options.flags import Options, flag
 
 FROM_METADATA = "from the graph's metadata, else inferred"
@@ -22,3 +22,9 @@ class NetworkInputOptions(Options):
     input_width: int | None = _input_number("Width of the input, in pixels.", low=1, high=LARGEST_INPUT_SIDE)
     input_mean: float | None = _input_number("Pixel mean: the input is (grey level - mean) / standard deviation.")
     input_std: float | None = _input_number("Pixel standard deviation, in grey levels.", low=0, low_open=True)
+    resize: str | None = flag(
+        "How a photo becomes an image of the input's size: squash resizes the whole photo, crop its centre.",
+        None,
+        choices=RESIZES,
+        shown_default="from the graph's metadata, else the network's own",
+    )

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from retrain.errors import FlagError
+from retrain.input_spec import SQUASH
 
 FLOAT32 = "float32"
 BFLOAT16_PRODUCTS = "bfloat16_products"  # float32 values, multiplied as bfloat16.
@@ -33,16 +34,17 @@ def prepare_precision(precision: str) -> None:
     os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] = mode
 
 
-def cache_name(architecture: str, precision: str) -> str:
-    """Return the name under which a network's bottlenecks are cached; each precision has its own.
+def cache_name(architecture: str, precision: str, resize: str = SQUASH) -> str:
+    """Return the name under which a network's bottlenecks are cached; each precision and each way of resizing has its own.
 
     The handle of a Hub module, or the path of a graph, becomes part of a file's name as in the original: `://`, `/`, `:` and the
     backslash each become `~`. A name that is too long for a file, which the original could not cache, becomes its SHA-256.
     """
     name = re.sub(r"://|[/:\\]", "~", architecture)
-    if len(os.fsencode(name)) > MAX_CACHE_NAME_BYTES:
+    ending = "" if resize == SQUASH else f"_{resize}"
+    if len(os.fsencode(name)) > MAX_CACHE_NAME_BYTES - len(ending):
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    return name if precision == FLOAT32 else f"{name}_{precision}"
+    return name + ending if precision == FLOAT32 else f"{name}{ending}_{precision}"
 
 
 def processor_gains(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

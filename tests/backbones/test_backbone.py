@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
+from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone, load_backbone
-from retrain.backbones.catalog import BUNDLED, INCEPTION, Architecture, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
+from retrain.backbones.published import BUNDLED, INCEPTION
 from retrain.errors import ModelError
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.subgraph import subgraph

@@ -1,12 +1,15 @@
 """The architectures by name, and what an unknown name is told."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
 import pytest
 
 from retrain.__main__ import main
-from retrain.backbones.catalog import BUNDLED_FILE, KNOWN_DIGESTS, Architecture, find_architecture
+from retrain.backbones.architecture import Architecture
+from retrain.backbones.catalog import find_architecture
+from retrain.backbones.published import BUNDLED_FILE, KNOWN_DIGESTS
 from retrain.errors import FlagError
 from retrain.input_spec import InputSpec
 from tests.conftest import MOBILENET_ARCHIVE
@@ -22,17 +25,22 @@ MOBILENETS = [
 ]
 
 
-NAMES = ["inception_v3", "tiny_resnet_128", *(name for name, *_ in MOBILENETS)]
+LITE = [("efficientnet_lite0", 224), ("efficientnet_lite1", 240), ("efficientnet_lite2", 260)]
+NAMES = ["inception_v3", "tiny_resnet_128", *(name for name, _ in LITE), *(name for name, *_ in MOBILENETS)]
 
 
 def test_all_names_are_known() -> None:
     assert len(MOBILENETS) == 32
-    assert len(set(NAMES)) == 34
+    assert len(set(NAMES)) == 37
     assert [find_architecture(name).name for name in NAMES] == NAMES
 
 
+def without_provenance(name: str) -> Architecture:
+    return dataclasses.replace(find_architecture(name), provenance=None)
+
+
 def test_inception_v3() -> None:
-    assert find_architecture("inception_v3") == Architecture(
+    assert without_provenance("inception_v3") == Architecture(
         name="inception_v3",
         input_tensor="Mul:0",
         bottleneck_tensor="pool_3/_reshape:0",
@@ -41,7 +49,10 @@ def test_inception_v3() -> None:
         input_spec=InputSpec(height=299, width=299, mean=128.0, std=128.0),
         graph_file="classify_image_graph_def.pb",
         archive="inception-2015-12-05.tgz",
-        url="http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
+        urls=(
+            "https://storage.googleapis.com/download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
+            "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
+        ),
         class_tensor="softmax:0",
         label_files=("imagenet_2012_challenge_label_map_proto.pbtxt", "imagenet_synset_to_human_label_map.txt"),
     )
@@ -49,7 +60,7 @@ def test_inception_v3() -> None:
 
 @pytest.mark.parametrize(("name", "folder", "resolution", "graph_file"), MOBILENETS)
 def test_mobilenets(name: str, folder: str, resolution: int, graph_file: str) -> None:
-    assert find_architecture(name) == Architecture(
+    assert without_provenance(name) == Architecture(
         name=name,
         input_tensor="input:0",
         bottleneck_tensor="MobilenetV1/Predictions/Reshape:0",
@@ -58,15 +69,33 @@ def test_mobilenets(name: str, folder: str, resolution: int, graph_file: str) ->
         input_spec=InputSpec(height=resolution, width=resolution, mean=127.5, std=127.5),
         graph_file=f"{folder}/{graph_file}",
         archive=f"{folder}_frozen.tgz",
-        url=f"http://download.tensorflow.org/models/{folder}_frozen.tgz",
+        urls=(
+            f"https://storage.googleapis.com/download.tensorflow.org/models/{folder}_frozen.tgz",
+            f"http://download.tensorflow.org/models/{folder}_frozen.tgz",
+        ),
+        sha256=KNOWN_DIGESTS.get(f"{folder}_frozen.tgz", ""),
         class_tensor="MobilenetV1/Predictions/Reshape_1:0",
         label_files=(f"{folder}/labels.txt",),
     )
 
 
+@pytest.mark.parametrize(("name", "side"), LITE)
+def test_efficientnet_lite(name: str, side: int) -> None:
+    found = find_architecture(name)
+    assert found.input_spec == InputSpec(height=side, width=side, mean=127.0, std=128.0, resize="crop")
+    assert (found.bottleneck_tensor, found.bottleneck_size, found.class_tensor) == ("bottleneck:0", 1280, "probabilities:0")
+    assert found.learning_rate_scale > 1
+
+
+def test_the_originals_networks_keep_the_originals_behaviour() -> None:
+    for name in ("inception_v3", "tiny_resnet_128", "pixels_28", *(name for name, *_ in MOBILENETS)):
+        found = find_architecture(name)
+        assert (found.learning_rate_scale, found.input_spec.resize) == (1.0, "squash")
+
+
 def test_the_bundled_network_comes_with_the_package() -> None:
     found = find_architecture("tiny_resnet_128")
-    assert (found.archive, found.url, found.graph_file) == ("", "", str(BUNDLED_FILE))
+    assert (found.archive, found.urls, found.graph_file) == ("", (), str(BUNDLED_FILE))
     assert BUNDLED_FILE.is_file()
 
 
@@ -76,15 +105,16 @@ def test_names_are_known_in_any_case(typed: str) -> None:
 
 
 FORMAT = "mobilenet_<size>_<resolution>[_quantized]"
-ALLOWED = f"inception_v3, tiny_resnet_128, {FORMAT}, pixels_<1 to 512> or the path of a frozen graph"
+ALLOWED = f"inception_v3, {', '.join(name for name, _ in LITE)}, tiny_resnet_128, {FORMAT}, pixels_<1 to 512> or the path of a frozen graph"
+LIST = "--list_architectures lists them all."
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("resnet_50", f"--architecture must be {ALLOWED}. Got resnet_50."),
-        ("inception", f"--architecture must be {ALLOWED}. Got inception."),
-        ("mobilenet", f"--architecture must be {ALLOWED}. Got mobilenet."),
+        ("resnet_50", f"--architecture must be {ALLOWED}. Got resnet_50. {LIST}"),
+        ("inception", f"--architecture must be {ALLOWED}. Got inception. {LIST}"),
+        ("mobilenet", f"--architecture must be {ALLOWED}. Got mobilenet. {LIST}"),
         ("mobilenet_1.0", f"--architecture must be {FORMAT}. Got mobilenet_1.0."),
         ("mobilenet_1.0_224_quantized_", f"--architecture must be {FORMAT}. Got mobilenet_1.0_224_quantized_."),
         ("mobilenet_0.30_128", "--architecture mobilenet_0.30_128: the size must be one of 1.0, 0.75, 0.50, 0.25. Got 0.30."),

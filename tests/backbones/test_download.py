@@ -1,5 +1,6 @@
 """Download of a network's file: from the folder, from the archive there, or from a server. The servers here are real ones."""
 
+import dataclasses
 import errno
 import gzip
 import hashlib
@@ -13,12 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrain.backbones import catalog, download
-from retrain.backbones.catalog import Architecture, find_architecture
+from retrain.backbones import download
+from retrain.backbones.architecture import Architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
+from retrain.backbones.published import BUNDLED_FILE
 from retrain.errors import ModelError, ModelUnavailableError
 from tests.conftest import MOBILENET_ARCHIVE
 from tests.support.archives import archive_of, files_below, link
+from tests.support.commands import DEAD_URL
 from tests.support.servers import answering, sending
 from tests.support.stand_ins import FolderServer, serve_folder
 
@@ -88,7 +92,24 @@ def test_without_a_mirror_the_networks_own_address_is_used(model_dir: Path, serv
 
 def with_url(url: str) -> Architecture:
     fields = {name: getattr(NETWORK, name) for name in NETWORK.__dataclass_fields__}
-    return Architecture(**{**fields, "url": url})
+    return Architecture(**{**fields, "urls": (url,)})
+
+
+def test_the_next_address_is_tried(model_dir: Path, server: FolderServer, logged: list[str]) -> None:
+    dead = f"{DEAD_URL}{ARCHIVE}"
+    architecture = dataclasses.replace(NETWORK, urls=(dead, server.url + ARCHIVE))
+    assert read_graph_file(architecture, str(model_dir)) == GRAPH
+    assert logged == [f"INFO: Downloading {url} to {model_dir}/{ARCHIVE}" for url in architecture.urls]
+
+
+def test_each_address_is_named_if_none_has_it(model_dir: Path, server: FolderServer) -> None:
+    dead, missing = f"{DEAD_URL}{ARCHIVE}", f"{server.url}missing.tgz"
+    with pytest.raises(ModelUnavailableError) as caught:
+        read_graph_file(dataclasses.replace(NETWORK, urls=(dead, missing)), str(model_dir))
+    assert str(caught.value) == (
+        f"The network cannot be downloaded from {dead} ([Errno 111] Connection refused) or from {missing} "
+        f"(HTTP Error 404: File not found). Get {ARCHIVE} by hand, put it into {model_dir} (--model_dir), and run again."
+    )
 
 
 def test_the_download_is_announced(model_dir: Path, server: FolderServer, logged: list[str]) -> None:
@@ -126,7 +147,7 @@ def test_a_file_that_cannot_be_kept_unpacked_is_no_obstacle(model_dir: Path) -> 
 
 def test_the_bundled_network_needs_no_folder(model_dir: Path) -> None:
     found = read_graph_file(find_architecture("tiny_resnet_128"), str(model_dir))
-    assert found == catalog.BUNDLED_FILE.read_bytes()
+    assert found == BUNDLED_FILE.read_bytes()
     assert not model_dir.exists()
 
 

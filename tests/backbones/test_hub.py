@@ -20,10 +20,11 @@ from label_image.config import ClassifierOptions
 from label_image.opening import open_classifier
 from retrain.__main__ import main
 from retrain.backbones.backbone import Backbone
-from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.hub.files import module_folder
 from retrain.backbones.hub.module import load_hub_module
 from retrain.backbones.load import load_network
+from retrain.backbones.published import BUNDLED, BUNDLED_FILE
 from retrain.config import RetrainConfig
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError

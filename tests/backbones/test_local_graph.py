@@ -13,14 +13,15 @@ from label_image.config import ClassifierOptions
 from label_image.opening import open_classifier
 from retrain.__main__ import main
 from retrain.backbones.backbone import Backbone
-from retrain.backbones.catalog import BUNDLED, BUNDLED_FILE
 from retrain.backbones.load import load_network
 from retrain.backbones.local_graph import FLATTENED
+from retrain.backbones.published import BUNDLED, BUNDLED_FILE
 from retrain.errors import FlagError, GraphError, RetrainError
 from retrain.graphdef.run import batch_function
 from retrain.input_spec import InputSpec
 from retrain.options.network import NetworkOptions
 from retrain.process.precision import FLOAT32, cache_name
+from tests.support.commands import bottleneck_counts
 from tests.support.stand_ins import run_in_v1_session, tiny_inception_graph
 
 SIDE, WIDTH, CLASSES = 16, 8, 5
@@ -326,3 +327,62 @@ def test_the_whole_command(
     assert capsys.readouterr().out.splitlines()[2].startswith("red dots (score=")
     served = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
     assert served(image=tf.constant(pixels()))["prediction"].shape == (4, 3)
+
+
+class TestOneCacheForOneNetwork:
+    """Whatever path or layer a network is named by, its bottlenecks are made once."""
+
+    def counts(self, photos: Path, folder: Path, capsys: pytest.CaptureFixture[str], **flags: object) -> tuple[int, int]:
+        train(photos, folder, bottleneck_dir=folder.parent / "bottlenecks", **flags)
+        return bottleneck_counts(capsys.readouterr().err)
+
+    def test_two_paths(
+        self, small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        path = write_graph(tmp_path / "mine.pb", dense_classifier)
+        assert self.counts(small_photos, tmp_path / "first", capsys, architecture="mine.pb") == (75, 0)
+        assert self.counts(small_photos, tmp_path / "second", capsys, architecture=path) == (0, 75)
+        assert self.counts(small_photos, tmp_path / "third", capsys, architecture="./mine.pb") == (0, 75)
+        os.rename("mine.pb", "moved.pb")
+        assert self.counts(small_photos, tmp_path / "fourth", capsys, architecture="moved.pb") == (0, 75)
+        assert {name.rpartition("_")[2] for name in os.listdir("bottlenecks/red dots") if name.endswith(".txt")} == {
+            "mine.pb.txt"
+        }
+
+    def test_a_layer_named_and_inferred(self, small_photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = write_graph(tmp_path / "mine.pb", dense_classifier)
+        named = self.counts(small_photos, tmp_path / "named", capsys, architecture=path, bottleneck_layer="features")
+        inferred = self.counts(small_photos, tmp_path / "inferred", capsys, architecture=path)
+        other = self.counts(small_photos, tmp_path / "other", capsys, architecture=path, bottleneck_layer="product")
+        assert (named, inferred, other) == ((75, 0), (0, 75), (75, 0))
+
+    def test_another_graph_at_the_same_path(self, small_photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = write_graph(tmp_path / "mine.pb", dense_classifier)
+        self.counts(small_photos, tmp_path / "first", capsys, architecture=path)
+        write_graph(path, features_only)
+        assert self.counts(small_photos, tmp_path / "second", capsys, architecture=path) == (75, 0)
+
+
+class TestWhatTheLogSays:
+    def test_where_each_setting_comes_from(self, tmp_path: Path) -> None:
+        path = write_graph(tmp_path / "mine.pb", dense_classifier)
+        assert str(load(path)) == (
+            f"{path}: input input:0, 16 × 16 pixels (squash), mean 127.5, standard deviation 127.5; bottleneck features:0, 8 values "
+            "(input layer, bottleneck inferred; height, width from the input's shape; mean, standard deviation inferred from the "
+            "input's name; resize by default)"
+        )
+        assert str(load(path, input_layer="input", bottleneck_layer="features", input_mean=0, input_std=1, resize="crop")) == (
+            f"{path}:features: input input:0, 16 × 16 pixels (crop), mean 0, standard deviation 1; bottleneck features:0, 8 values "
+            "(input layer, bottleneck, mean, standard deviation, resize given; height, width from the input's shape)"
+        )
+
+    def test_a_layer_after_the_bottleneck_is_warned_of(self, tmp_path: Path, logged: list[str]) -> None:
+        path = write_graph(tmp_path / "mine.pb", dense_classifier)
+        load(path, bottleneck_layer="features")
+        assert logged == []
+        load(path, bottleneck_layer="product")
+        assert logged == [
+            "WARNING: --bottleneck_layer product comes after the layer features: it holds scores of the network's own classes, and "
+            "a classifier trained on these is usually less accurate. Leave --bottleneck_layer out to use features."
+        ]

@@ -20,9 +20,10 @@ from retrain.data.decode import (
     image_from_bytes,
     image_from_file,
     resize,
+    shaped,
 )
 from retrain.errors import ImageError
-from retrain.input_spec import InputSpec
+from retrain.input_spec import CROP, InputSpec
 from tests.support.pictures import encoded, noise, soft, tf1_resize
 
 GREY = InputSpec(40, 50, 0.0, 1.0)  # Grey levels as they are.
@@ -259,3 +260,36 @@ def test_the_reason_for_a_missing_file_and_for_a_folder(tmp_path: Path) -> None:
     (tmp_path / "folder.jpg").mkdir()
     assert reason_for(tmp_path / "nowhere.jpg") == "No such file or directory"
     assert reason_for(tmp_path / "folder.jpg") == "Is a directory"
+
+
+# The size of a photo, of the input, and the part that is kept by hand: seven eighths of the largest central rectangle.
+CROPS = [
+    pytest.param((400, 400), (128, 128), (25, 375, 25, 375), id="square"),
+    pytest.param((400, 240), (128, 128), (95, 305, 15, 225), id="tall"),
+    pytest.param((240, 400), (128, 128), (15, 225, 95, 305), id="wide"),
+    pytest.param((240, 401), (128, 128), (15, 225, 95, 305), id="odd"),
+    pytest.param((300, 300), (100, 200), (84, 215, 19, 281), id="wide input"),
+    pytest.param((1, 1), (128, 128), (0, 1, 0, 1), id="one pixel"),
+    pytest.param((1, 300), (128, 128), (0, 1, 149, 150), id="one row"),
+]
+
+
+@pytest.mark.parametrize(("size", "shape", "kept"), CROPS)
+def test_a_crop_keeps_the_centre_in_the_shape_of_the_input(
+    size: tuple[int, int], shape: tuple[int, int], kept: tuple[int, int, int, int]
+) -> None:
+    pixels = noise(*size)
+    top, bottom, left, right = kept
+    spec = InputSpec(*shape, 127.0, 128.0, CROP)
+    np.testing.assert_array_equal(shaped(tf.constant(pixels), spec), pixels[top:bottom, left:right])
+    found = image_from_bytes(tf.constant(encoded(Image.fromarray(pixels), "PNG")), spec)
+    np.testing.assert_allclose(found, expected_input(pixels[top:bottom, left:right], spec), atol=1e-4)
+
+
+def test_both_decoders_crop(tmp_path: Path) -> None:
+    pixels, spec = noise(60, 90), InputSpec(32, 32, 0.0, 1.0, CROP)
+    expected = expected_input(pixels[4:56, 19:71], spec)
+    for format in ("PNG", "BMP"):
+        path = tmp_path / f"photo.{format.lower()}"
+        path.write_bytes(encoded(Image.fromarray(pixels), format))
+        np.testing.assert_allclose(image_from_file(str(path), spec), expected, atol=1e-3)

@@ -10,8 +10,9 @@ from PIL import Image
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.backbone import Backbone, load_backbone
-from retrain.backbones.catalog import BUNDLED, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
+from retrain.backbones.published import BUNDLED
 from retrain.data.loader import BATCH_BYTES, MAX_BATCH_SIZE, ImageLoader, run_network, suitable_batch_size
 from retrain.input_spec import InputSpec
 from tests.support.tolerance import assert_same_bottlenecks

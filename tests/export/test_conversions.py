@@ -12,9 +12,10 @@ import tensorflow as tf
 from retrain.__main__ import main
 from retrain.arrays import FloatArray
 from retrain.backbones.backbone import load_backbone
-from retrain.backbones.catalog import INCEPTION, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
+from retrain.backbones.published import INCEPTION
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, OutputError
 from retrain.export.tflite import tflite_bytes

@@ -16,8 +16,9 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from retrain.arrays import FloatArray
 from retrain.backbones.backbone import Backbone, load_backbone
-from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
+from retrain.backbones.published import BUNDLED, INCEPTION
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError, GraphError
 from retrain.export.classifier import classifier_graph, write_graph, write_intermediate_graph, write_labels

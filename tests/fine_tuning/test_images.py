@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone
-from retrain.backbones.catalog import Architecture
 from retrain.data.decode import image_from_file
 from retrain.data.image_folder import ImageLists, LabelledImage
 from retrain.errors import ImageFolderError

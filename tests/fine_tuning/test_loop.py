@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
+from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone
-from retrain.backbones.catalog import Architecture
 from retrain.errors import FlagError, ModelError
 from retrain.evaluation.metrics import cross_entropy
 from retrain.fine_tuning.images import FineTuningImages

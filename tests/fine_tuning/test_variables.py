@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
+from retrain.backbones.published import BUNDLED_FILE
 from retrain.fine_tuning.session import FineTuningSession
 from retrain.fine_tuning.variables import open_weights, with_weights
 from retrain.graphdef.run import batch_function, parse_graph

@@ -48,4 +48,20 @@ def test_its_input_settings() -> None:
     spec = InputSpec(20, 30, 127.5, 127.5)
     assert DESCRIPTION.input_spec == spec
     assert dataclasses.replace(DESCRIPTION, **input_fields(spec)) == DESCRIPTION
-    assert input_fields(InputSpec(1, 2, 3.0, 4.0)) == {"input_height": 1, "input_width": 2, "input_mean": 3.0, "input_std": 4.0}
+    fields = {"input_height": 1, "input_width": 2, "input_mean": 3.0, "input_std": 4.0, "input_resize": "squash"}
+    assert input_fields(InputSpec(1, 2, 3.0, 4.0)) == fields
+
+
+def test_the_way_of_resizing_is_told_where_it_is_not_the_originals() -> None:
+    """Files of squashed photos are the same as before there was a choice."""
+    cropped = dataclasses.replace(DESCRIPTION, input_resize="crop")
+    assert cropped.to_json().endswith('"format_version": 1, "input_resize": "crop"}')
+    assert read_description(graph_with(cropped.to_json().encode())) == cropped
+    assert cropped.input_spec == InputSpec(20, 30, 127.5, 127.5, "crop")
+
+
+def test_an_unknown_way_of_resizing_is_an_error() -> None:
+    text = DESCRIPTION.to_json().replace('"format_version": 1', '"input_resize": "fold"')
+    with pytest.raises(GraphError) as caught:
+        read_description(graph_with(text.encode()))
+    assert str(caught.value) == "The model's metadata cannot be read (the resizing is none of squash, crop)."

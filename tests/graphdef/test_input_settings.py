@@ -1,10 +1,12 @@
 """Input settings: the options precede the metadata, and the metadata precedes what the input reveals."""
 
+import dataclasses
+
 import pytest
 
 from retrain.errors import FlagError, GraphError
 from retrain.graphdef.description import Description
-from retrain.graphdef.input_settings import InferredInput, infer_input, resolve_input
+from retrain.graphdef.input_settings import InferredInput, infer_input, input_origins, resolve_input
 from retrain.input_spec import InputSpec
 from retrain.options.network_input import NetworkInputOptions
 
@@ -98,3 +100,19 @@ def test_settings_that_are_not_known_are_named_together(inferred: InferredInput,
 )
 def test_what_a_name_and_a_shape_reveal(name: str, shape: list[int | None], inferred: InferredInput) -> None:
     assert infer_input(name, shape) == inferred
+
+
+def test_the_way_of_resizing() -> None:
+    cropped = dataclasses.replace(METADATA, input_resize="crop")
+    assert resolve_input(NO_OPTIONS, None, ALL_KNOWN).resize == "squash"
+    assert resolve_input(NO_OPTIONS, cropped, ALL_KNOWN).resize == "crop"
+    assert resolve_input(NetworkInputOptions(resize="squash"), cropped, ALL_KNOWN).resize == "squash"
+
+
+def test_where_each_setting_comes_from() -> None:
+    size = {"height": "from the input's shape", "width": "from the input's shape"}
+    levels = {"mean": "inferred from the input's name", "std": "inferred from the input's name"}
+    assert input_origins(NO_OPTIONS, None, ALL_KNOWN) == {**size, **levels, "resize": "by default"}
+    assert set(input_origins(NO_OPTIONS, METADATA, ALL_KNOWN).values()) == {"from the metadata"}
+    options = NetworkInputOptions(input_mean=0.0, resize="crop")
+    assert input_origins(options, None, ALL_KNOWN) == {**size, **levels, "mean": "given", "resize": "given"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrain.backbones.catalog import BUNDLED_FILE
+from retrain.backbones.published import BUNDLED_FILE
 from retrain.graphdef.subgraph import subgraph
 from tests.conftest import RunCli
 from tests.support.commands import (

@@ -376,7 +376,7 @@ class TestImages:
 
 
 class TestNetworkThatCannotBeHad:
-    def test_the_default_gives_way_to_the_bundled_network(self, run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
+    def test_the_default_gives_way_to_efficientnet_lite0(self, run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
         outputs, models = Outputs(tmp_path), tmp_path / "models"
         flags = [f"--image_dir={small_photos}", f"--model_dir={models}", f"--model_url_base={DEAD_URL}"]
         process = run_cli("retrain", *flags, "--how_many_training_steps=20", *outputs.flags(), env=DIRECT)
@@ -386,13 +386,13 @@ class TestNetworkThatCannotBeHad:
         assert (
             f"WARNING: The network cannot be downloaded from {DEAD_URL}{archive} ([Errno 111] Connection refused). "
             f"Get {archive} by hand, put it into {models} (--model_dir), and run again.\n"
-            "The bundled network tiny_resnet_128 is used instead. Name a network with --architecture to avoid this warning.\n"
+            "The network efficientnet_lite0 is used instead. Name a network with --architecture to avoid this warning.\n"
         ) in process.stderr
         [node] = [node for node in read_graph(outputs.graph).node if node.name == "retrain_description"]
         described = json.loads(tf.make_ndarray(node.attr["value"].tensor).item())
-        assert described["architecture"] == "tiny_resnet_128"
-        assert described["note"] == ("inception_v3 is not available; the bundled network tiny_resnet_128 was used instead.")
-        assert len(list(outputs.bottlenecks.glob("*/*_tiny_resnet_128.txt"))) == N_SMALL
+        assert described["architecture"] == "efficientnet_lite0"
+        assert described["note"] == "inception_v3 is not available; the network efficientnet_lite0 was used instead."
+        assert len(list(outputs.bottlenecks.glob("*/*_efficientnet_lite0_crop.txt"))) == N_SMALL
 
     def test_the_result_says_so_too(self, small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("no_proxy", DIRECT["no_proxy"])
@@ -404,8 +404,8 @@ class TestNetworkThatCannotBeHad:
             **Outputs(tmp_path).settings(),
         )
         result = retrain.run(config)
-        assert result.architecture == "tiny_resnet_128"
-        assert result.note == "inception_v3 is not available; the bundled network tiny_resnet_128 was used instead."
+        assert result.architecture == "efficientnet_lite0"
+        assert result.note == "inception_v3 is not available; the network efficientnet_lite0 was used instead."
 
     def test_one_that_was_named_is_an_error(self, run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
         outputs, models = Outputs(tmp_path), tmp_path / "models"

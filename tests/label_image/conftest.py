@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from retrain.backbones.backbone import load_backbone
-from retrain.backbones.catalog import BUNDLED, INCEPTION, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
+from retrain.backbones.published import BUNDLED, INCEPTION
 from tests.support.labelling import write_trained
 from tests.support.stand_ins import tiny_inception_graph
 

@@ -94,9 +94,21 @@ def test_labels_that_are_not_numbered_are_an_error(
     )  # fmt: skip
 
 
+def test_the_classes_of_efficientnet_lite(tmp_path: Path, flower_photos: Path, label: Label) -> None:
+    photos = sorted((flower_photos / "daisy").glob("*.jpg"))[:20]
+    done = label(
+        "--architecture", "EfficientNet_Lite0", "--model_dir", tmp_path / "models", "--image", *photos, "--output_format=json"
+    )
+    assert done.code == 0, done.err
+    best = [max(scores, key=lambda name: scores[name]) for scores in scores_in(done.out).values()]
+    assert best.count("daisy") >= 17
+    assert all(sum(scores.values()) <= 1 + 1e-5 for scores in scores_in(done.out).values())
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["efficientnet_lite0.pb"]
+
+
 def test_a_network_without_classes_is_an_error(few_photos: list[Path], label: Label) -> None:
     done = label("--architecture=tiny_resnet_128", "--image", few_photos[0])
     assert (done.code, done.err) == (
         2, "error: --architecture tiny_resnet_128 has no classes of its own. Train it on photos with python -m retrain, or "
-        "use inception_v3 or a mobilenet.\n",
+        "use efficientnet_lite0, inception_v3 or a mobilenet.\n",
     )  # fmt: skip

@@ -11,8 +11,9 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from label_image.config import ClassifierOptions
 from label_image.opening import open_classifier
 from retrain.backbones.backbone import load_backbone
-from retrain.backbones.catalog import BUNDLED, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
+from retrain.backbones.published import BUNDLED
 from retrain.errors import GraphError
 from retrain.graphdef.description import NODE_NAME
 from retrain.input_spec import InputSpec

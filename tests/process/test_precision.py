@@ -9,8 +9,9 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 import retrain.process.precision as precision_module
 from retrain.backbones.backbone import load_backbone
-from retrain.backbones.catalog import BUNDLED_FILE, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.pixels import pixels_graph
+from retrain.backbones.published import BUNDLED_FILE
 from retrain.errors import FlagError
 from retrain.graphdef.precision_effect import check_network, check_processor
 from retrain.process.precision import (

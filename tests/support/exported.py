@@ -9,8 +9,9 @@ import numpy as np
 
 from retrain.arrays import FloatArray
 from retrain.backbones.backbone import Backbone, load_backbone
-from retrain.backbones.catalog import BUNDLED, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
+from retrain.backbones.published import BUNDLED
 from retrain.data.decode import image_from_file
 from retrain.export.classifier import classifier_graph, write_graph
 from retrain.export.conversions import Conversions

@@ -6,8 +6,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
+from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone
-from retrain.backbones.catalog import Architecture
 from retrain.backbones.hub.files import files_digest, module_folder
 from retrain.backbones.hub.freeze import FrozenModule, freeze
 from retrain.errors import GraphError, reason_of
