@@ -10,13 +10,11 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from retrain.arrays import BatchFunction
 from retrain.backbones.architecture import Architecture
 from retrain.errors import GraphError, ModelError
+from retrain.graphdef.input_settings import RECORDED, origins_text
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.run import batch_function, parse_graph, static_shape
 from retrain.graphdef.subgraph import file_ops
 from retrain.process.precision import FLOAT32
-
-# Names of the fields of InputSpec in the log.
-SETTING_NAMES = {"std": "standard deviation"}
 
 
 @dataclass(frozen=True)
@@ -44,13 +42,9 @@ class Backbone:
 
     def __str__(self) -> str:
         chosen = self.architecture
-        settings: dict[str, list[str]] = {}
-        for name, origin in self.origins.items():
-            settings.setdefault(origin, []).append(SETTING_NAMES.get(name, name))
-        origins = "; ".join(f"{', '.join(names)} {origin}" for origin, names in settings.items())
         return (
             f"{chosen.name}: input {chosen.input_tensor}, {chosen.input_spec}; bottleneck {chosen.bottleneck_tensor}, "
-            f"{chosen.bottleneck_size} values ({origins or 'from the record of this network'})"
+            f"{chosen.bottleneck_size} values ({origins_text(self.origins) or RECORDED})"
         )
 
     @functools.cached_property

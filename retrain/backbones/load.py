@@ -14,7 +14,7 @@ from retrain.backbones.local_graph import load_local_graph
 from retrain.backbones.pixels import pixels_graph
 from retrain.backbones.published import BUNDLED, INCEPTION
 from retrain.errors import ModelUnavailableError
-from retrain.graphdef.input_settings import GIVEN
+from retrain.graphdef.input_settings import GIVEN, RECORDED
 from retrain.options.network import ArchiveOptions, NetworkOptions
 
 logger = logging.getLogger("retrain")
@@ -61,7 +61,7 @@ def _load_named(name: str, options: NetworkOptions) -> Backbone:
     chosen, origins = find_architecture(name), {}
     if options.resize is not None:
         chosen = dataclasses.replace(chosen, input_spec=dataclasses.replace(chosen.input_spec, resize=options.resize))
-        origins = {"all but the resizing": "from the record of this network", "the resizing": GIVEN}
+        origins = {"all but the resizing": RECORDED, "the resizing": GIVEN}
     backbone = load_backbone(chosen, graph_bytes(chosen, options), options.precision)
     return dataclasses.replace(backbone, origins=origins)
 

@@ -4,7 +4,7 @@ The options come first, then the model's own metadata, then what its input revea
 resolve them here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ INCEPTION_SIZE = 299  # Its input `Mul` is no placeholder and declares no size.
 SETTINGS = {"height": "height", "width": "width", "mean": "pixel mean", "std": "pixel standard deviation"}
 # Where a setting can come from.
 GIVEN, METADATA, INFERRED = "given", "from the metadata", "inferred"
+RECORDED = "from the record of this network"
 DECLARED, KNOWN_NAME, DEFAULT = "from the input's shape", "inferred from the input's name", "by default"
 
 
@@ -88,6 +89,14 @@ def resolve_input(options: NetworkInputOptions, metadata: Description | None, in
         flags = " and ".join(f"--input_{setting}" for setting in missing)
         raise GraphError(f"The {words} of the input layer {inferred.name} cannot be inferred. Set {flags}.")
     return InputSpec(**settings)
+
+
+def origins_text(origins: Mapping[str, str]) -> str:
+    """Return in words where each setting comes from, such as `height, width from the metadata; mean given`."""
+    settings: dict[str, list[str]] = {}
+    for name, origin in origins.items():
+        settings.setdefault(origin, []).append("standard deviation" if name == "std" else name)
+    return "; ".join(f"{', '.join(names)} {origin}" for origin, names in settings.items())
 
 
 def input_origins(options: NetworkInputOptions, metadata: Description | None, inferred: InferredInput) -> dict[str, str]:

@@ -17,7 +17,7 @@ LITE = "efficientnet_lite0"
 @pytest.fixture
 def without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the record of efficientnet_lite0 name a package that is not installed."""
-    monkeypatch.setitem(VARIANTS, LITE, dataclasses.replace(VARIANTS[LITE], package="no_such_package"))  # type: ignore[arg-type]
+    monkeypatch.setitem(VARIANTS, LITE, dataclasses.replace(VARIANTS[LITE], package="no_such_package"))
 
 
 def options(tmp_path: Path, **given: Any) -> NetworkOptions:

@@ -368,13 +368,13 @@ class TestWhatTheLogSays:
     def test_where_each_setting_comes_from(self, tmp_path: Path) -> None:
         path = write_graph(tmp_path / "mine.pb", dense_classifier)
         assert str(load(path)) == (
-            f"{path}: input input:0, 16 × 16 pixels (squash), mean 127.5, standard deviation 127.5; bottleneck features:0, 8 values "
-            "(input layer, bottleneck inferred; height, width from the input's shape; mean, standard deviation inferred from the "
+            f"{path}: input input:0, 16 × 16 pixels (squash), mean 127.5, standard deviation 127.5; "
+            "bottleneck features:0, 8 values (input layer, bottleneck inferred; height, width from the input's shape; mean, standard deviation inferred from the "
             "input's name; resize by default)"
         )
         assert str(load(path, input_layer="input", bottleneck_layer="features", input_mean=0, input_std=1, resize="crop")) == (
-            f"{path}:features: input input:0, 16 × 16 pixels (crop), mean 0, standard deviation 1; bottleneck features:0, 8 values "
-            "(input layer, bottleneck, mean, standard deviation, resize given; height, width from the input's shape)"
+            f"{path}:features: input input:0, 16 × 16 pixels (crop), mean 0, standard deviation 1; "
+            "bottleneck features:0, 8 values (input layer, bottleneck, mean, standard deviation, resize given; height, width from the input's shape)"
         )
 
     def test_a_layer_after_the_bottleneck_is_warned_of(self, tmp_path: Path, logged: list[str]) -> None:
@@ -383,6 +383,6 @@ class TestWhatTheLogSays:
         assert logged == []
         load(path, bottleneck_layer="product")
         assert logged == [
-            "WARNING: --bottleneck_layer product comes after the layer features: it holds scores of the network's own classes, and "
-            "a classifier trained on these is usually less accurate. Leave --bottleneck_layer out to use features."
+            "WARNING: --bottleneck_layer product comes after the layer features: it holds scores of the network's own classes, "
+            "and a classifier trained on these is usually less accurate. Leave --bottleneck_layer out to use features."
         ]

@@ -11,10 +11,12 @@ from retrain.backbones.backbone import Backbone
 from retrain.backbones.hub.files import files_digest, module_folder
 from retrain.backbones.hub.freeze import FrozenModule, freeze
 from retrain.errors import GraphError, reason_of
+from retrain.graphdef.input_settings import InferredInput, input_origins
 from retrain.graphdef.subgraph import file_ops, subgraph
 from retrain.options.network import NetworkOptions
 
 INPUT, BOTTLENECK = "Placeholder", "bottleneck"
+CONVENTION = "by the convention of TensorFlow Hub"
 SCOPE = "module"  # As in the original's graphs.
 # The errors that loading raises for files that are cut off, of another version, or forged.
 LOADING_ERRORS = (
@@ -67,7 +69,11 @@ def load_hub_module(handle: str, options: NetworkOptions) -> Backbone:
     # Of the files, not of the graph: freezing can choose other names in each process. Part of the cache format.
     text = f"({digest!r}, {bottleneck_size!r}, {chosen.input_spec.fingerprint_text}, {options.precision!r})"
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
-    return Backbone(chosen, network, fingerprint, network.ByteSize(), options.precision)
+    origins = {
+        **input_origins(options, None, InferredInput(INPUT)),
+        **{name: CONVENTION for name in ("mean", "std") if getattr(options, f"input_{name}") is None},
+    }
+    return Backbone(chosen, network, fingerprint, network.ByteSize(), options.precision, origins=origins)
 
 
 def _network(module: FrozenModule) -> tuple[GraphDef, int]:
