@@ -6,9 +6,9 @@ images that a formula makes; the second one needs nothing but PyTorch and NumPy,
     python -m benchmarks.efficientnet_reference ours --image_dir flower_photos --work_dir compared
     python benchmarks/efficientnet_reference.py reference --work_dir compared
 
-With `--json tests/backbones/efficientnet_lite/reference_logits.json` the second command also writes its logits of the three images,
-which a test compares with the graphs'. The reading shares no code with this project's: PyTorch loads the file, layers and filters
-are read from the tensors' shapes, BatchNorm is computed and not folded.
+With `--json tests/backbones/efficientnet_lite/reference_logits.json` the second command also writes its logits of the three
+images, which a test compares with the graphs'. The reading shares no code with this project's: PyTorch loads the file, layers and
+filters are read from the tensors' shapes, BatchNorm is computed and not folded.
 """
 
 import argparse

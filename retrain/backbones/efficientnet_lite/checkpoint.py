@@ -53,8 +53,8 @@ def _tensors(data: bytes) -> dict[str, npt.NDArray[np.generic]]:
         if type(found) is not type(expected) or found != expected:
             raise LayoutError(f"it is not of version {VERSION} of the layout")
     state, position = run_pickle(data, position)
-    keys, position = run_pickle(data, position)
     tensors = _named_tensors(state)
+    keys, position = run_pickle(data, position)
     values = _storages(data, position, keys, {tensor.storage.key: tensor.storage for tensor in tensors.values()})
     return {name: _array(name, tensor, values[tensor.storage.key]) for name, tensor in tensors.items()}
 

@@ -24,7 +24,9 @@ def read_package(variant: Variant) -> tuple[bytes, str]:
             f"The package {variant.distribution} lacks its file {shown(path)}. Install it again: {variant.install_again}"
         ) from error
     except OSError as error:
-        raise ModelError(f"The checkpoint {shown(path)} cannot be read ({error.strerror}).") from error
+        raise ModelError(
+            f"The checkpoint {shown(path)} cannot be read ({error.strerror}). Install it again: {variant.install_again}"
+        ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != variant.checkpoint_digest:
         raise ModelError(

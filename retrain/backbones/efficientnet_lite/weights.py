@@ -37,7 +37,7 @@ class Weights:
         return tensor
 
     def convolution(self, name: str, batch_norm: str, shape: tuple[int, int, int, int]) -> tuple[FloatArray, FloatArray]:
-        """Return a convolution and the BatchNorm after it as kernel, [height, width, inputs, outputs], and biases, [outputs]; float32.
+        """Return kernel and biases, float32 [height, width, inputs, outputs] and [outputs], of a convolution and its BatchNorm.
 
         `gamma · (conv(x) - mean) / sqrt(variance + EPSILON) + beta` is a convolution again. It is computed in float64, by
         additions, products, quotients and square roots alone, each of which IEEE 754 rounds in the same way everywhere.
