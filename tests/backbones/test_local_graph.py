@@ -369,12 +369,13 @@ class TestWhatTheLogSays:
         path = write_graph(tmp_path / "mine.pb", dense_classifier)
         assert str(load(path)) == (
             f"{path}: input input:0, 16 × 16 pixels (squash), mean 127.5, standard deviation 127.5; "
-            "bottleneck features:0, 8 values (input layer, bottleneck inferred; height, width from the input's shape; mean, standard deviation inferred from the "
-            "input's name; resize by default)"
+            "bottleneck features:0, 8 values (input layer, bottleneck inferred; height, width from the input's shape; "
+            "mean, standard deviation inferred from the input's name; resize by default)"
         )
         assert str(load(path, input_layer="input", bottleneck_layer="features", input_mean=0, input_std=1, resize="crop")) == (
             f"{path}:features: input input:0, 16 × 16 pixels (crop), mean 0, standard deviation 1; "
-            "bottleneck features:0, 8 values (input layer, bottleneck, mean, standard deviation, resize given; height, width from the input's shape)"
+            "bottleneck features:0, 8 values (input layer, bottleneck, mean, standard deviation, resize given; "
+            "height, width from the input's shape)"
         )
 
     def test_a_layer_after_the_bottleneck_is_warned_of(self, tmp_path: Path, logged: list[str]) -> None:

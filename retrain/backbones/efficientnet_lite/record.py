@@ -7,8 +7,8 @@ from retrain.input_spec import CROP, InputSpec
 # Parameters in millions, and top-1 accuracy in percent.
 PUBLISHED = {"efficientnet_lite0": (4.7, 75.1), "efficientnet_lite1": (5.4, 76.7), "efficientnet_lite2": (6.1, 77.6)}
 PUBLISHED_IN = "github.com/tensorflow/tpu, models/official/efficientnet/lite/README.md, 2020"
-# The bottlenecks' mean norm is 16; that of a MobileNet, which a rate of 0.01 suits, is 100. A step of gradient descent changes the
-# logits in proportion to the square of the norm: (100 / 16)² = 39. benchmarks/cross_validation.py compares learning rates.
+# The bottlenecks' mean norm is 16; that of a MobileNet's, which a rate of 0.01 suits, is 100. A step of gradient descent changes
+# the logits in proportion to the square of the norm: (100 / 16)² = 39. benchmarks/cross_validation.py compares learning rates.
 LEARNING_RATE_SCALE = 39.0
 
 
