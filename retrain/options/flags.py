@@ -7,6 +7,7 @@ or tuple[str, ...] (several values), or any type whose flag has a parser of its 
 import argparse
 import dataclasses
 import functools
+import re
 import sys
 import types
 import typing
@@ -126,7 +127,8 @@ def range_text(config_class: type, name: str) -> str:
     if flag.range_text:
         return flag.range_text
     if flag.choices:
-        return ("one or more of " if kind is tuple else "one of ") + ", ".join(flag.choices)
+        words = ", ".join(flag.choices)
+        return f"one or more of {words}, separated by spaces or commas" if kind is tuple else f"one of {words}"
     if kind not in (int, float):
         return "True or False" if kind is bool else "a text that is not empty"
     left = "(-inf" if flag.low is None else f"{'(' if flag.low_open else '['}{flag.low:.12g}"
@@ -234,14 +236,20 @@ def _convert(config_class: type, name: str, value: Any) -> Any:
         value = "--"  # What argparse makes of `--name=--`.
     if flag.empty_is_none and value == "":
         return None
-    if choices := flag.choices:
-        return tuple(_choice(choices, each) for each in value) if kind is tuple else _choice(choices, value)
+    if flag.choices:
+        return _choices(flag.choices, value) if kind is tuple else _choice(flag.choices, value)
     try:
         converted = (flag.parse or kind)(value)
     except ValueError:
         return value
     # The error shows the text as it was typed.
     return value if flag.is_allowed and not flag.is_allowed(converted) else converted
+
+
+def _choices(choices: tuple[str, ...], texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the choices in texts such as `a b`, `a,b` and `a, b`; if a part is none of them, the texts as they were typed."""
+    found = tuple(_choice(choices, part) for part in re.split(r"\s*,\s*|\s+", " ".join(texts)))
+    return found if set(found) <= set(choices) else tuple(texts)
 
 
 def _choice(choices: tuple[str, ...], text: str) -> str:
