@@ -11,7 +11,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from retrain.errors import FlagError
@@ -140,15 +140,23 @@ def range_text(config_class: type, name: str) -> str:
 def check(config: Any) -> None:
     """Check every field of a configuration, and its cross-checks. Raises FlagError with a line for each that fails."""
     config_class = type(config)
-    wrong = [name for name in flags_of(config_class) if not _is_allowed(config_class, name, getattr(config, name))]
-    problems = [f"--{name} must be {range_text(config_class, name)}. Got {_shown(getattr(config, name))}." for name in wrong]
+    found = {name: value_problem(config_class, name, getattr(config, name)) for name in flags_of(config_class)}
+    wrong = {name: problem for name, problem in found.items() if problem}
+    problems = list(wrong.values())
     for each in config_class.__mro__:
         for method in vars(each).values():
             names = getattr(method, "checked_names", None)
-            if names is not None and not set(names).intersection(wrong) and (problem := method(config)):
+            if names is not None and not wrong.keys() & set(names) and (problem := method(config)):
                 problems.append(problem)
     if problems:
         raise FlagError("\n".join(problems))
+
+
+def value_problem(config_class: type, name: str, value: Any) -> str | None:
+    """Return what is wrong with the value of one flag, in a sentence; None if it is allowed."""
+    if _is_allowed(config_class, name, value):
+        return None
+    return f"--{name} must be {range_text(config_class, name)}. Got {_shown(value)}."
 
 
 def _is_allowed(config_class: type, name: str, value: Any) -> bool:
@@ -219,17 +227,22 @@ def parse_args(config_class: type[Config], argv: Sequence[str] | None, **texts: 
 def from_namespace(config_class: type[Config], namespace: argparse.Namespace) -> Config:
     """Return the configuration of what a parser of `build_parser` found. Ignores other arguments in it. Raises FlagError."""
     given = {
-        name: _convert(config_class, name, value)
+        name: convert(config_class, name, value)
         for name, value in vars(namespace).items()
         if name in flags_of(config_class) and value is not None
     }
-    missing = [name for name in flags_of(config_class) if default_text(config_class, name) == "required" and name not in given]
-    if missing:
-        raise FlagError("\n".join(f"--{name} is required: {flags_of(config_class)[name].help}" for name in missing))
+    if missing := missing_problems(config_class, given):
+        raise FlagError("\n".join(missing))
     return config_class(**given)
 
 
-def _convert(config_class: type, name: str, value: Any) -> Any:
+def missing_problems(config_class: type, given: Collection[str]) -> list[str]:
+    """Return a sentence for each flag that is required and not among the names `given`."""
+    required = [name for name in flags_of(config_class) if default_text(config_class, name) == "required"]
+    return [f"--{name} is required: {flags_of(config_class)[name].help}" for name in required if name not in given]
+
+
+def convert(config_class: type, name: str, value: Any) -> Any:
     """Convert a text to the flag's type. A text that cannot be converted is returned, so that the check reports it."""
     flag, kind = flags_of(config_class)[name], kind_of(config_class, name)
     if value == [] and kind is not tuple:
