@@ -151,8 +151,8 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "resize": ("one of squash, crop", {"fold": "fold", "": "''"}),
     "saved_model_dir": (TEXT, {"\0": "\0"}),
     "export": (
-        "one or more of tflite, tflite:float16, tflite:dynamic, tflite:int8, onnx",
-        {"": "('',)", "pb": "pb", "tflite:int4": "tflite:int4"},
+        "one or more of tflite, tflite:float16, tflite:dynamic, tflite:int8, onnx, separated by spaces or commas",
+        {"": "('',)", "pb": "pb", "tflite:int4": "tflite:int4", "tflite,pb": "tflite,pb"},
     ),
     "logging_verbosity": ("one of DEBUG, INFO, WARN, ERROR, FATAL", {"LOUD": "LOUD", "WARNING": "WARNING", "": "''"}),
     "checkpoint_path": (TEXT, {"": "''"}),

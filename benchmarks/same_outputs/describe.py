@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_LINE = 2000  # Characters; longer lines with commas, such as bottlenecks, become a line for each value.
-SECONDS_COLUMNS = {"training_seconds", "seconds"}
+# The Pareto front depends on the times of the networks.
+SECONDS_COLUMNS = {"training_seconds", "seconds", "network_ms", "bottleneck_ms", "pareto_front"}
 # Applied to what commands print, and to reports of times.
 VARYING = tuple(
     (re.compile(pattern, re.MULTILINE), replacement)

@@ -7,7 +7,6 @@ import itertools
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from retrain.arrays import FloatArray
 from retrain.bottlenecks.cache import parse_values
+from retrain.process.temporary import temporary_folder
 
 PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 CHUNK = 256  # Files; a few megabytes of numbers.
@@ -35,7 +35,7 @@ def read_rows(paths: Sequence[str], bottleneck_size: int, n_processes: int) -> I
     """
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        folder = stack.enter_context(temporary_folder())
         workers = [
             stack.enter_context(_worker(os.path.join(folder, str(number)), chunks[number::n_processes], bottleneck_size))
             for number in range(n_processes)

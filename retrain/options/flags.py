@@ -7,10 +7,11 @@ or tuple[str, ...] (several values), or any type whose flag has a parser of its 
 import argparse
 import dataclasses
 import functools
+import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from retrain.errors import FlagError
@@ -126,7 +127,8 @@ def range_text(config_class: type, name: str) -> str:
     if flag.range_text:
         return flag.range_text
     if flag.choices:
-        return ("one or more of " if kind is tuple else "one of ") + ", ".join(flag.choices)
+        words = ", ".join(flag.choices)
+        return f"one or more of {words}, separated by spaces or commas" if kind is tuple else f"one of {words}"
     if kind not in (int, float):
         return "True or False" if kind is bool else "a text that is not empty"
     left = "(-inf" if flag.low is None else f"{'(' if flag.low_open else '['}{flag.low:.12g}"
@@ -138,15 +140,23 @@ def range_text(config_class: type, name: str) -> str:
 def check(config: Any) -> None:
     """Check every field of a configuration, and its cross-checks. Raises FlagError with a line for each that fails."""
     config_class = type(config)
-    wrong = [name for name in flags_of(config_class) if not _is_allowed(config_class, name, getattr(config, name))]
-    problems = [f"--{name} must be {range_text(config_class, name)}. Got {_shown(getattr(config, name))}." for name in wrong]
+    found = {name: value_problem(config_class, name, getattr(config, name)) for name in flags_of(config_class)}
+    wrong = {name: problem for name, problem in found.items() if problem}
+    problems = list(wrong.values())
     for each in config_class.__mro__:
         for method in vars(each).values():
             names = getattr(method, "checked_names", None)
-            if names is not None and not set(names).intersection(wrong) and (problem := method(config)):
+            if names is not None and not wrong.keys() & set(names) and (problem := method(config)):
                 problems.append(problem)
     if problems:
         raise FlagError("\n".join(problems))
+
+
+def value_problem(config_class: type, name: str, value: Any) -> str | None:
+    """Return what is wrong with the value of one flag, in a sentence; None if it is allowed."""
+    if _is_allowed(config_class, name, value):
+        return None
+    return f"--{name} must be {range_text(config_class, name)}. Got {_shown(value)}."
 
 
 def _is_allowed(config_class: type, name: str, value: Any) -> bool:
@@ -217,31 +227,42 @@ def parse_args(config_class: type[Config], argv: Sequence[str] | None, **texts: 
 def from_namespace(config_class: type[Config], namespace: argparse.Namespace) -> Config:
     """Return the configuration of what a parser of `build_parser` found. Ignores other arguments in it. Raises FlagError."""
     given = {
-        name: _convert(config_class, name, value)
+        name: convert(config_class, name, value)
         for name, value in vars(namespace).items()
         if name in flags_of(config_class) and value is not None
     }
-    missing = [name for name in flags_of(config_class) if default_text(config_class, name) == "required" and name not in given]
-    if missing:
-        raise FlagError("\n".join(f"--{name} is required: {flags_of(config_class)[name].help}" for name in missing))
+    if missing := missing_problems(config_class, given):
+        raise FlagError("\n".join(missing))
     return config_class(**given)
 
 
-def _convert(config_class: type, name: str, value: Any) -> Any:
+def missing_problems(config_class: type, given: Collection[str]) -> list[str]:
+    """Return a sentence for each flag that is required and not among the names `given`."""
+    required = [name for name in flags_of(config_class) if default_text(config_class, name) == "required"]
+    return [f"--{name} is required: {flags_of(config_class)[name].help}" for name in required if name not in given]
+
+
+def convert(config_class: type, name: str, value: Any) -> Any:
     """Convert a text to the flag's type. A text that cannot be converted is returned, so that the check reports it."""
     flag, kind = flags_of(config_class)[name], kind_of(config_class, name)
     if value == [] and kind is not tuple:
         value = "--"  # What argparse makes of `--name=--`.
     if flag.empty_is_none and value == "":
         return None
-    if choices := flag.choices:
-        return tuple(_choice(choices, each) for each in value) if kind is tuple else _choice(choices, value)
+    if flag.choices:
+        return _choices(flag.choices, value) if kind is tuple else _choice(flag.choices, value)
     try:
         converted = (flag.parse or kind)(value)
     except ValueError:
         return value
     # The error shows the text as it was typed.
     return value if flag.is_allowed and not flag.is_allowed(converted) else converted
+
+
+def _choices(choices: tuple[str, ...], texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the choices in texts such as `a b`, `a,b` and `a, b`; if a part is none of them, the texts as they were typed."""
+    found = tuple(_choice(choices, part) for part in re.split(r"\s*,\s*|\s+", " ".join(texts)))
+    return found if set(found) <= set(choices) else tuple(texts)
 
 
 def _choice(choices: tuple[str, ...], text: str) -> str:

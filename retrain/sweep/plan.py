@@ -1,16 +1,18 @@
 """The trials of a sweep: a grid over the values of flags, or a random search in it."""
 
 import argparse
-import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
-from retrain.options.flags import flags_of, from_namespace, kind_of
+from retrain.options.flags import convert, flags_of, from_namespace, kind_of, missing_problems, value_problem
+from retrain.sweep.config import SweepConfig
 
 # Flags that a sweep sets itself or does not take.
 NOT_SWEPT = {
@@ -29,11 +31,12 @@ NOT_SWEPT = {
 }
 # Flags with one value each: texts that may have commas, and settings of which a process has only one.
 FIXED = {"image_dir", "bottleneck_dir", "model_dir", "model_url_base", "device", "precision", "strict"}
+VALIDATION = "validation_percentage"
 SEPARATORS = {"hidden_units": ";", "class_weights": ";"}  # Their values have commas of their own.
 RANGE = ".."
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Trial:
     """One training of a sweep.
 
@@ -59,6 +62,31 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar="VALUES", help=flag.help.replace("%", "%%"), **switch)  # type: ignore[arg-type]
 
 
+def read_sweep(args: argparse.Namespace) -> tuple[SweepConfig, list[Trial]]:
+    """Return the options of a sweep and its trials, from what the parser found.
+
+    Raises:
+        FlagError: with a line for everything that is wrong.
+    """
+    given = {name: getattr(args, name) for name in swept_flags()}
+    values = _all_values(given)
+    try:
+        config = from_namespace(SweepConfig, args)
+    except FlagError as error:
+        wrong = dict.fromkeys(_wrong_values(values, ranges_allowed=True).values())
+        raise FlagError("\n".join([str(error), *missing_problems(RetrainConfig, values), *wrong])) from None
+    problems, trials = [], []
+    if config.has_budget and any(int(text) == 0 for text in values.get(VALIDATION, []) if text.isdecimal()):
+        problems.append(f"--budget_ms and --budget_mb need validation images to choose by: --{VALIDATION} must not be 0.")
+    try:
+        trials = plan(given, config.random_search, config.search_seed)
+    except FlagError as error:
+        problems.append(str(error))
+    if problems:
+        raise FlagError("\n".join(problems))
+    return config, trials
+
+
 def plan(given: Mapping[str, str | None], n_random: int, search_seed: int) -> list[Trial]:
     """Return the trials: all combinations of the values, or `n_random` random ones, each with every seed.
 
@@ -69,20 +97,31 @@ def plan(given: Mapping[str, str | None], n_random: int, search_seed: int) -> li
         search_seed: of the random search.
 
     Raises:
-        FlagError: a value is wrong.
+        FlagError: with a line for each value that is wrong, and for values that cannot be combined.
     """
-    values = {name: _values(name, text) for name, text in given.items() if text is not None}
+    values = _all_values(given)
+    wrong = _wrong_values(values, ranges_allowed=n_random > 0)
+    if missing := missing_problems(RetrainConfig, values):
+        raise FlagError("\n".join([*missing, *dict.fromkeys(wrong.values())]))
     seeds = values.pop("random_seed", ["1"])
-    ranges = [name for name, texts in values.items() if any(_is_range(name, text) for text in texts)]
-    if ranges and not n_random:
-        raise FlagError(f"--{ranges[0]} is a range, from which only a random search can draw: add --random_search N.")
     chosen = list(_drawn(values, n_random, np.random.default_rng(search_seed)) if n_random else _grid(values))
     differing = [name for name in values if len({texts[name] for texts in chosen}) > 1]
-    return [
-        Trial(_config({**texts, "random_seed": seed}), {name: texts[name] for name in differing})
-        for texts in chosen
-        for seed in seeds
-    ]
+    trials, problems = [], dict.fromkeys(wrong.values())
+    for texts in chosen:
+        for seed in seeds:
+            try:
+                config = RetrainConfig(**{name: _value(name, text) for name, text in (texts | {"random_seed": seed}).items()})
+            except FlagError as error:
+                problems.update(dict.fromkeys(wrong.get(line, line) for line in str(error).splitlines()))
+            else:
+                trials.append(Trial(config, {name: texts[name] for name in differing}))
+    if problems:
+        raise FlagError("\n".join(problems))
+    return trials
+
+
+def _all_values(given: Mapping[str, str | None]) -> dict[str, list[str]]:
+    return {name: _values(name, text) for name, text in given.items() if text is not None}
 
 
 def _values(name: str, text: str) -> list[str]:
@@ -91,8 +130,56 @@ def _values(name: str, text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(SEPARATORS.get(name, ","))))
 
 
+def _value(name: str, text: str) -> Any:
+    """Return the value of a text; one that cannot be converted is returned as it is."""
+    if kind_of(RetrainConfig, name) is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    return convert(RetrainConfig, name, text)
+
+
+def _wrong_values(values: Mapping[str, Sequence[str]], ranges_allowed: bool) -> dict[str, str]:
+    """Return the sentence about each wrong value, by the sentence that a configuration with that value has for it."""
+    found = {}
+    for name, texts in values.items():
+        for text in texts:
+            problem = value_problem(RetrainConfig, name, _value(name, text))
+            if problem and (reason := _reason(name, text, problem, ranges_allowed)):
+                found[problem] = reason
+    return found
+
+
+def _reason(name: str, text: str, problem: str, ranges_allowed: bool) -> str | None:
+    """Return what is wrong in the words of a sweep; None for a range from which values can be drawn."""
+    if kind_of(RetrainConfig, name) is bool:
+        return f"--{name} must be True or False in a sweep. Got {text}."
+    if not _is_range(name, text):
+        return problem
+    if not ranges_allowed:
+        return f"--{name} is a range, from which only a random search can draw: add --random_search N."
+    ends = _ends(text)
+    if not ends:
+        return f"--{name} must be values, or a range LOW..HIGH. Got {text}."
+    return None if _holds(name, ends) else problem
+
+
 def _is_range(name: str, text: str) -> bool:
     return RANGE in text and kind_of(RetrainConfig, name) in (int, float)
+
+
+def _ends(text: str) -> tuple[float, float] | None:
+    """Return both ends of a range `LOW..HIGH`; None if it is none."""
+    try:
+        low, high = (float(end) for end in text.split(RANGE))
+    except ValueError:
+        return None
+    return (low, high) if -math.inf < low < high < math.inf else None
+
+
+def _holds(name: str, ends: tuple[float, float]) -> bool:
+    """Return True if the flag allows all values between the ends; an end may be an excluded bound, which is never drawn."""
+    inner = (math.nextafter(*ends), math.nextafter(*reversed(ends)))
+    kind = kind_of(RetrainConfig, name)
+    return not any(value_problem(RetrainConfig, name, round(end) if kind is int else end) for end in inner)
 
 
 def _grid(values: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
@@ -107,21 +194,10 @@ def _drawn(values: Mapping[str, Sequence[str]], count: int, rng: np.random.Gener
 
 
 def _number_within(name: str, text: str, rng: np.random.Generator) -> str:
-    try:
-        low, high = (float(end) for end in text.split(RANGE))
-    except ValueError:
-        low, high = math.nan, math.nan
-    if not -math.inf < low < high < math.inf:
-        raise FlagError(f"--{name} must be values, or a range LOW..HIGH. Got {text}.")
+    """Draw a number from a range; return a text from which none can be drawn as it is, so that it is reported once."""
+    ends = _ends(text)
+    if not ends or not _holds(name, ends):
+        return text
+    low, high = ends
     drawn = math.exp(rng.uniform(math.log(low), math.log(high))) if low > 0 else rng.uniform(low, high)
     return str(round(drawn)) if kind_of(RetrainConfig, name) is int else f"{drawn:.4g}"
-
-
-def _config(texts: Mapping[str, str]) -> RetrainConfig:
-    switches = {name: text for name, text in texts.items() if kind_of(RetrainConfig, name) is bool}
-    for name, text in switches.items():
-        if text.lower() not in ("true", "false"):
-            raise FlagError(f"--{name} must be True or False in a sweep. Got {text}.")
-    on = {name: True for name, text in switches.items() if text.lower() == "true"}
-    rest = {name: text for name, text in texts.items() if name not in switches}
-    return from_namespace(RetrainConfig, argparse.Namespace(**rest, **on))

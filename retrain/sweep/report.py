@@ -5,84 +5,61 @@ import io
 import os
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from retrain.evaluation.tables import markdown_table
 from retrain.evaluation.tensorboard import SummaryWriter
 from retrain.files import write_atomically
-from retrain.sweep.plan import Trial
+from retrain.sweep.choice import short, spread
+from retrain.sweep.rows import Outcome, Row
 
 METRICS = ("test_accuracy", "validation_accuracy", "training_seconds", "trained_numbers", "network_bytes")
+COSTS = ("network_ms", "bottleneck_ms", "pareto_front")  # Last in the CSV, so that earlier columns keep their positions.
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Result of a trial.
+def table(rows: Sequence[Row]) -> str:
+    """Return a Markdown table of the rows, with mean, minimum and maximum over the seeds.
 
-    Attributes:
-        trial: the trial.
-        architecture: name of the network.
-        test_accuracy, validation_accuracy: 0 to 1; None without images.
-        n_test: number of test images.
-        n_steps: number of training steps.
-        training_seconds: wall time; heads trained side by side have equal shares.
-        trained_numbers: number of weights and biases of the head.
-        network_bytes: size of the network's file.
+    If the times of the networks were measured, it also shows them, the time for each bottleneck, and the Pareto front.
     """
-
-    trial: Trial
-    architecture: str
-    test_accuracy: float | None
-    validation_accuracy: float | None
-    n_test: int
-    n_steps: int
-    training_seconds: float
-    trained_numbers: int
-    network_bytes: int
+    heads = [*rows[0].outcomes[0].trial.swept, "test accuracy", "validation accuracy", "seeds", "training", "head", "network"]
+    cells = [[*row.outcomes[0].trial.swept.values(), *_cells(row)] for row in rows]
+    if any(row.network_ms is not None for row in rows):
+        heads += ["one photo", "bottlenecks", "Pareto front"]
+        cells = [[*before, *_cost_cells(row)] for before, row in zip(cells, rows, strict=True)]
+    return markdown_table(heads, cells, aligned=True)
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """Return a Markdown table: a row for each combination of values, with mean, minimum and maximum over the seeds."""
-    by_values: dict[tuple[str, ...], list[Outcome]] = {}
-    for outcome in outcomes:
-        by_values.setdefault(tuple(outcome.trial.swept.values()), []).append(outcome)
-    names = list(outcomes[0].trial.swept)
-    heads = [*names, "test accuracy", "validation accuracy", "seeds", "training", "head", "network"]
-    rows = [[*values, *_cells(group)] for values, group in by_values.items()]
-    return markdown_table(heads, rows, aligned=True)
-
-
-def _cells(group: Sequence[Outcome]) -> list[str]:
-    first = group[0]
+def _cells(row: Row) -> list[str]:
+    outcomes = row.outcomes
     return [
-        _spread([outcome.test_accuracy for outcome in group]),
-        _spread([outcome.validation_accuracy for outcome in group]),
-        str(len(group)),
-        f"{statistics.fmean(outcome.training_seconds for outcome in group):.2f} s",
-        f"{first.trained_numbers:,} numbers",
-        f"{first.network_bytes / 1e6:.1f} MB",
+        spread([outcome.test_accuracy for outcome in outcomes]),
+        spread([outcome.validation_accuracy for outcome in outcomes]),
+        str(len(outcomes)),
+        f"{statistics.fmean(outcome.training_seconds for outcome in outcomes):.2f} s",
+        f"{outcomes[0].trained_numbers:,} numbers",
+        f"{row.network_mb:.1f} MB",
     ]
 
 
-def _spread(accuracies: Sequence[float | None]) -> str:
-    known = [100 * accuracy for accuracy in accuracies if accuracy is not None]
-    if not known:
-        return "no images"
-    mean = f"{statistics.fmean(known):.1f}%"
-    return mean if len(known) == 1 else f"{mean} ({min(known):.1f} to {max(known):.1f})"
+def _cost_cells(row: Row) -> list[str]:
+    return [
+        f"{short(row.network_ms)} ms",
+        "cached" if row.bottleneck_ms is None else f"{short(row.bottleneck_ms)} ms an image",
+        "yes" if row.outcomes[0].pareto_front else "",
+    ]
 
 
 def write_csv(path: str, outcomes: Sequence[Outcome]) -> None:
-    """Write a row for each trial: number, swept flags, seed and measures. Raises OSError."""
+    """Write a row for each trial: number, swept flags, seed and measures; a measure that is missing is empty. Raises OSError."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = list(outcomes[0].trial.swept)
-    writer.writerow(["trial", *names, "random_seed", "network", *METRICS, "n_test", "n_steps"])
+    writer.writerow(["trial", *names, "random_seed", "network", *METRICS, "n_test", "n_steps", *COSTS])
     for number, outcome in enumerate(outcomes):
         values = [outcome.trial.swept[name] for name in names]
-        measures = [getattr(outcome, metric) for metric in METRICS]
+        measures, costs = ([_measure(outcome, metric) for metric in metrics] for metrics in (METRICS, COSTS))
         seed = outcome.trial.config.random_seed
-        writer.writerow([number, *values, seed, outcome.architecture, *measures, outcome.n_test, outcome.n_steps])
+        writer.writerow([number, *values, seed, outcome.architecture, *measures, outcome.n_test, outcome.n_steps, *costs])
     write_atomically(path, text.getvalue().encode())
 
 
@@ -91,18 +68,26 @@ def write_hparams(folder: str, outcomes: Sequence[Outcome]) -> None:
     from tensorboard.plugins.hparams import api_pb2
     from tensorboard.plugins.hparams import summary as hparams
 
+    is_timed = any(outcome.network_ms is not None for outcome in outcomes)
+    tags = [*METRICS, *COSTS] if is_timed else METRICS
     flags = [api_pb2.HParamInfo(name=name) for name in [*outcomes[0].trial.swept, "random_seed"]]
-    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=metric)) for metric in METRICS]
+    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in tags]
     with SummaryWriter(folder) as writer:
         writer.add_summary(hparams.experiment_pb(flags, metrics).SerializeToString())
     for number, outcome in enumerate(outcomes):
         values = {name: _number_or_text(text) for name, text in outcome.trial.swept.items()}
-        measures = {metric: getattr(outcome, metric) for metric in METRICS}
+        measures = {tag: value for tag in tags if (value := _measure(outcome, tag)) is not None}
         with SummaryWriter(os.path.join(folder, f"trial_{number}")) as writer:
             values["random_seed"] = float(outcome.trial.config.random_seed or 0)
             writer.add_summary(hparams.session_start_pb(values).SerializeToString())
-            writer.add_measures(0, {tag: value for tag, value in measures.items() if value is not None})
+            writer.add_measures(0, measures)
             writer.add_summary(hparams.session_end_pb(api_pb2.STATUS_SUCCESS).SerializeToString())
+
+
+def _measure(outcome: Outcome, name: str) -> float | None:
+    """Return a measure; the mark of the Pareto front is 1 or 0."""
+    value: float | None = getattr(outcome, name)
+    return int(value) if isinstance(value, bool) else value
 
 
 def _number_or_text(text: str) -> float | str:

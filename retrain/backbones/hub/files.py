@@ -24,6 +24,7 @@ from retrain.backbones.download import (
 )
 from retrain.errors import FlagError, GraphError, ModelUnavailableError
 from retrain.files import remove_orphans, temporary_beside, write_atomically
+from retrain.process.temporary import temporary_folder
 
 SAVED_MODEL = "saved_model.pb"
 # The files that a network needs; an archive may have one folder above them. Documents and other files are ignored.
@@ -47,11 +48,11 @@ def module_folder(handle: str) -> Iterator[str]:
         if re.match(r"https?://", handle, re.IGNORECASE):
             folder = _downloaded(handle)
         elif "://" in handle:
-            folder = _resolved(handle, stack.enter_context(tempfile.TemporaryDirectory()))
+            folder = _resolved(handle, stack.enter_context(temporary_folder()))
         elif os.path.isdir(handle):
             folder = handle
         elif os.path.isfile(handle):
-            folder = _unpack(handle, stack.enter_context(tempfile.TemporaryDirectory()), handle)
+            folder = _unpack(handle, stack.enter_context(temporary_folder()), handle)
         else:
             raise FlagError(
                 "--tfhub_module must be a folder, a .tar.gz archive or an address (https://…). "
@@ -114,7 +115,7 @@ def _downloaded(handle: str) -> str:
         os.makedirs(cache, exist_ok=True)
         remove_orphans(cache)
         with contextlib.ExitStack() as stack:
-            temporary = stack.enter_context(tempfile.TemporaryDirectory())
+            temporary = stack.enter_context(temporary_folder())
             archive = os.path.join(temporary, "module.tar.gz")
             fetch_archive(_address(handle), archive)
             stack.callback(shutil.rmtree, unpacked := temporary_beside(folder), ignore_errors=True)

@@ -8,7 +8,6 @@ runs its own initializers; so its operations are checked before, and those that 
 import dataclasses
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -29,6 +28,7 @@ from retrain.graphdef.nodes import node_name
 from retrain.graphdef.subgraph import FILE_OPS
 from retrain.input_spec import InputSpec
 from retrain.options.network_input import NetworkInputOptions
+from retrain.process.temporary import temporary_folder
 
 # In order of preference, if a module has several; the original uses the first.
 SIGNATURES = ("default", "image_feature_vector", "serving_default")
@@ -75,7 +75,7 @@ def freeze(folder: str, options: NetworkInputOptions) -> FrozenModule:
     meta = min(saved_model.meta_graphs, key=lambda each: len(each.meta_info_def.tags))
     if meta.object_graph_def.nodes:
         _check_variables(folder, any(node.HasField("variable") for node in meta.object_graph_def.nodes))
-        with tempfile.TemporaryDirectory() as copy:
+        with temporary_folder() as copy:
             for each in saved_model.meta_graphs:
                 _disarm(each.graph_def)
             _write_copy(folder, copy, saved_model)
