@@ -47,6 +47,7 @@ setup(
             "mypy>=1.15",
             "ruff>=0.9",
             "selenium>=4",
+            "opencv-python-headless>=4.10",
             "scipy>=1.11",
             "scikit-learn>=1.3",
             *ONNX,

@@ -48,12 +48,14 @@ class Network:
         cost: its size, and its time.
         bottleneck_ms: wall time for each bottleneck made, in milliseconds; None if all were in the cache.
         saved: the bottlenecks.
+        learning_rate_scale: factor of the default learning rate, from the network's record.
     """
 
     name: str
     cost: NetworkCost
     bottleneck_ms: float | None
     saved: SavedBottlenecks
+    learning_rate_scale: float
 
 
 def run_trials(trials: Sequence[Trial], sweep_dir: str, workers: concurrent.futures.Executor, is_timed: bool) -> list[Outcome]:
@@ -116,7 +118,8 @@ def _prepare(configs: Sequence[RetrainConfig], path: str, costs: NetworkCosts) -
     logger.info("%s: %d bottlenecks made, %d read.", name, n_made, bottlenecks.n_read)
     np.save(path, bottlenecks.values)
     saved = SavedBottlenecks(path, images, dict(bottlenecks.failed))
-    return Network(name, costs.of(config, backbone), _ms_each(seconds, n_made), saved)
+    scale = backbone.architecture.learning_rate_scale
+    return Network(name, costs.of(config, backbone), _ms_each(seconds, n_made), saved, scale)
 
 
 def _sharing_batches(trials: Sequence[Trial], numbers: Sequence[int]) -> list[list[int]]:
@@ -136,7 +139,8 @@ def _submit(
     workers: concurrent.futures.Executor, network: Network, configs: Sequence[RetrainConfig]
 ) -> concurrent.futures.Future[list[TrainedHead]]:
     seed = configs[0].random_seed
-    return workers.submit(train_side_by_side, network.saved, 0 if seed is None else seed, configs)
+    suited = [config.suited_to(network.learning_rate_scale) for config in configs]
+    return workers.submit(train_side_by_side, network.saved, 0 if seed is None else seed, suited)
 
 
 def _outcome(trial: Trial, network: Network, head: TrainedHead) -> Outcome:

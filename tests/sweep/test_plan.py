@@ -48,7 +48,7 @@ def test_a_random_search_draws_from_values_and_ranges() -> None:
     }
     found = trials(given, 200)
     assert len(found) == 400
-    rates = [trial.config.learning_rate for trial in found[::2]]
+    rates = [trial.config.learning_rate or 0 for trial in found[::2]]
     assert all(0.001 <= rate <= 10 for rate in rates)
     below = sum(rate < 0.1 for rate in rates)  # 0.1 is the middle of the logarithms.
     assert abs(below - 100) < 5 * math.sqrt(200 / 4)
