@@ -110,7 +110,8 @@ class _Graph:
     def mean(self, name: str, values: str) -> str:
         """Add the mean over height and width, [N, C]."""
         axes = self._constant(f"{name}/axes", np.array([1, 2], np.int32))
-        node = plain_node("Mean", name, values, axes, T=tf.float32, Tidx=tf.int32)
+        # Without Tidx, whose default is int32: protocol buffers' implementations disagree whether it sorts before T or after.
+        node = plain_node("Mean", name, values, axes, T=tf.float32)
         node.attr["keep_dims"].b = False
         return self.add(node)
 

@@ -53,7 +53,7 @@ class Ordered(dict[str, object]):
 
 
 class _Mark:
-    """What the opcode MARK leaves on the stack."""
+    """The mark that the opcode MARK leaves on the stack."""
 
 
 MARK = _Mark()

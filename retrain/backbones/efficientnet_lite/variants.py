@@ -70,7 +70,7 @@ VARIANTS: Mapping[str, Variant] = {
             input_size=224,
             width=1.0,
             depth=1.0,
-            graph_digest="aea532a2911d4c2f8f39830ffbc6458c98ed53a6ff36d4603ee2ee3db3f7e2d0",
+            graph_digest="df90fc81494e3f261b71bab6f481eed980543882f9fa0b352991c1e5bc0cf1bf",
         ),
         Variant(
             name="efficientnet_lite1",
@@ -83,7 +83,7 @@ VARIANTS: Mapping[str, Variant] = {
             input_size=240,
             width=1.0,
             depth=1.1,
-            graph_digest="fa3f4d7c7e70de3222a4adb84ac754dadd0c5c5ae86a867ee76c2c976c65542b",
+            graph_digest="5390c9ec5bc9c42b99538c791f531ec4ffd8fcefebcba2801d5a1770fdea0e94",
         ),
         Variant(
             name="efficientnet_lite2",
@@ -96,7 +96,7 @@ VARIANTS: Mapping[str, Variant] = {
             input_size=260,
             width=1.1,
             depth=1.2,
-            graph_digest="cacd4cca767b65ed675215f384f2b998a188cc2a6995bbd3946f41f6434944f7",
+            graph_digest="60722674b772d2555c3091d48d66b5107f2a93a6e048ccecb10abbd9b7d154a3",
         ),
     )
 }

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from retrain.backbones.efficientnet_lite.package import read_package
 from retrain.backbones.efficientnet_lite.variants import VARIANTS, Variant
 from retrain.errors import ModelError, ModelUnavailableError
 from retrain.graphdef.run import batch_function, parse_graph
+from tests.conftest import ROOT
 from tests.support.checkpoints import Array
 
 LITE0 = VARIANTS["efficientnet_lite0"]
@@ -80,6 +84,21 @@ def test_filters_are_multiples_of_8(filters: int, width: float, expected: int) -
 def test_the_bytes_are_the_pinned_ones(built: tuple[Variant, bytes]) -> None:
     variant, data = built
     assert hashlib.sha256(data).hexdigest() == variant.graph_digest
+
+
+@pytest.mark.slow
+def test_the_bytes_are_the_same_with_the_other_implementation_of_protocol_buffers() -> None:
+    """That written in Python, which is used where the usual one is not available, and sorts differently."""
+    program = (
+        "from google.protobuf.internal import api_implementation as used; import hashlib; "
+        "from retrain.backbones.efficientnet_lite.graph_file import made_graph; "
+        "from retrain.backbones.efficientnet_lite.variants import VARIANTS; "
+        "print(used.Type(), hashlib.sha256(made_graph(VARIANTS['efficientnet_lite0'])).hexdigest())"
+    )
+    environment = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["python", LITE0.graph_digest]
 
 
 def test_the_same_class_and_logits_as_in_pytorch(built: tuple[Variant, bytes]) -> None:
