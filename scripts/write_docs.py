@@ -16,6 +16,7 @@ from retrain.config import RetrainConfig
 from retrain.evaluation.tables import markdown_table
 from retrain.listing import as_table
 from retrain.options.flags import default_text, flags_of, range_text
+from retrain.sweep.config import SweepConfig
 
 FLAGS_FILE = Path(__file__).resolve().parents[1] / "docs" / "flags.md"
 NETWORKS_FILE = FLAGS_FILE.with_name("networks.md")
@@ -33,11 +34,25 @@ In Python, the same names are the fields of `retrain.RetrainConfig`, and their v
 """
 
 
+# Each command, its configuration, and what is to be said besides.
+COMMANDS = (
+    ("python -m retrain", RetrainConfig, ""),
+    (
+        "python -m retrain.sweep",
+        SweepConfig,
+        "Besides these, a sweep takes the flags of `python -m retrain`, except those for output files, each with several values\n"
+        "joined by commas: [heads.md](heads.md#sweeps).\n",
+    ),
+    ("python -m label_image", LabelConfig, ""),
+)
+
+
 def flags_page() -> str:
     """Return the text of docs/flags.md."""
-    commands = {"python -m retrain": RetrainConfig, "python -m label_image": LabelConfig}
-    parts = (part for command, config_class in commands.items() for part in (f"## `{command}`\n", *_sections(config_class)))
-    return "\n".join([INTRODUCTION, *parts])
+    parts = [INTRODUCTION]
+    for command, config_class, remark in COMMANDS:
+        parts += [f"## `{command}`\n", *([remark] if remark else []), *_sections(config_class)]
+    return "\n".join(parts)
 
 
 def _sections(config_class: type) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 from label_image.config import LabelConfig
 from retrain.config import RetrainConfig
 from retrain.options.flags import flags_of
+from retrain.sweep.config import SweepConfig
 from scripts.write_docs import FLAGS_FILE, flags_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,9 +30,11 @@ def test_the_page_of_flags_is_up_to_date() -> None:
     assert text_of(FLAGS_FILE) == flags_page(), "run python -m scripts.write_docs"
 
 
-@pytest.mark.parametrize(("command", "config_class"), [("retrain", RetrainConfig), ("label_image", LabelConfig)])
+@pytest.mark.parametrize(
+    ("command", "config_class"), [("retrain", RetrainConfig), ("retrain.sweep", SweepConfig), ("label_image", LabelConfig)]
+)
 def test_the_page_of_flags_has_each_flag_once(command: str, config_class: type) -> None:
-    [section] = re.findall(rf"(?ms)^## `python -m {command}`$(.*?)(?=^## |\Z)", flags_page())
+    [section] = re.findall(rf"(?ms)^## `python -m {re.escape(command)}`$(.*?)(?=^## |\Z)", flags_page())
     assert sorted(re.findall(r"(?m)^\| `--(\w+)` \|", section)) == sorted(flags_of(config_class))
 
 

@@ -15,6 +15,7 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.backbone import Backbone
 from retrain.errors import FlagError
 from retrain.evaluation.metrics import cross_entropy
+from retrain.fine_tuning.fixed_kernels import fixed_kernels_text, nothing_to_train_text
 from retrain.fine_tuning.images import FineTuningImages, ImageBatch
 from retrain.fine_tuning.monitor import FineTuningMonitor
 from retrain.fine_tuning.session import FineTuningSession, Layers
@@ -53,20 +54,29 @@ class FineTuned:
 def trainable_network(options: FineTuningOptions, backbone: Backbone) -> TrainableNetwork:
     """Return the backbone's network with placeholders instead of the weights that `fine_tune_layers` matches.
 
+    Logs a warning if kernels stay as they are, since they are stored in 8 bits.
+
     Raises:
         FlagError: no weight matches.
     """
     chosen, names = backbone.architecture, options.fine_tune_layers
     network = open_weights(backbone.graph_def, chosen.input_tensor, chosen.batch_tensor, names)
     if network.weights:
+        if text := fixed_kernels_text(network, chosen.name, names):
+            logger.warning("%s", text)
         return network
     known = network.names
     if not known:
-        raise FlagError(f"--fine_tune_steps must be 0 for {chosen.name}: no weights that can be trained were found in it.")
+        reason = nothing_to_train_text(network, None)
+        raise FlagError(
+            f"--fine_tune_steps must be 0 for {chosen.name}: no weights that can be trained were found in it"
+            f"{f', since {reason}' if reason else ''}."
+        )
     examples = ", ".join(known[:: -(-len(known) // N_NAMES_SHOWN)])
+    reason = nothing_to_train_text(network, names)
     raise FlagError(
         f"--fine_tune_layers must match the name of at least one of the {len(known)} weights of {chosen.name}, such as "
-        f"{examples}. Got {names}."
+        f"{examples}. Got {names}{f', where {reason}' if reason else ''}."
     )
 
 

@@ -1,5 +1,6 @@
 """Trainable weights of a frozen network: finding them among its constants, and writing new values back."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,10 @@ SHIFTS_AND_SCALES = {
     "FusedBatchNormV2": (1, 2),
     "FusedBatchNormV3": (1, 2),
 }
+# Operations that compute in 8 bits; the kernel is input 1. They have no gradient.
+QUANTIZED_KERNELS = re.compile(r"Quantized(Depthwise)?(Conv2D|MatMul)")
 FLOATS = (tf.float32, tf.float16, tf.bfloat16)
+EIGHT_BITS = (tf.uint8, tf.int8, tf.quint8, tf.qint8)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,21 @@ class Weight:
 
 
 @dataclass(frozen=True)
+class Kernel:
+    """Kernel of a convolution or a matrix product.
+
+    Attributes:
+        name: of the Const node that it is stored in.
+        size: its number of values.
+        is_8_bit: True if they are stored in 8 bits, so that they cannot be trained.
+    """
+
+    name: str
+    size: int
+    is_8_bit: bool
+
+
+@dataclass(frozen=True)
 class TrainableNetwork:
     """Copy of a network whose weights are placeholders.
 
@@ -55,6 +74,7 @@ class TrainableNetwork:
         names: names of all weights of the network, also of those that are not to be trained.
         input_tensor: name of the input, float32 [N, H, W, 3].
         bottleneck_tensor: name of the output, N × D values.
+        kernels: all kernels of the network, also of those that are not to be trained or cannot be.
     """
 
     graph_def: GraphDef
@@ -62,6 +82,7 @@ class TrainableNetwork:
     names: tuple[str, ...]
     input_tensor: str
     bottleneck_tensor: str
+    kernels: tuple[Kernel, ...]
 
 
 def open_weights(network: GraphDef, feed: str, fetch: str, names: str | None = None) -> TrainableNetwork:
@@ -72,6 +93,7 @@ def open_weights(network: GraphDef, feed: str, fetch: str, names: str | None = N
     scalars (epsilon); integers (shapes, axes); constants applied to the image before the first kernel; and the moving mean and
     variance of batch normalisation, which are statistics of the photos that the network was trained on. A frozen network
     normalises with those, as it does when it is used; changing them would do nothing that beta and gamma cannot do.
+    Kernels that are stored in 8 bits cannot be trained: a step is far smaller than the distance between two of their values.
 
     Args:
         network: is not changed.
@@ -80,7 +102,8 @@ def open_weights(network: GraphDef, feed: str, fetch: str, names: str | None = N
         names: regular expression; only weights whose names match it are trained. None is all.
     """
     graph_def = modernised(subgraph(network, [node_name(fetch)]))
-    found = _find_weights(graph_def, node_name(feed))
+    wiring = _Wiring(graph_def, node_name(feed))
+    found, kernels = _find_weights(wiring), _find_kernels(wiring)
     weights = [weight for weight in found if names is None or re.search(names, weight.name)]
     open_at = {node_name(weight.tensor) for weight in weights}
     for node in graph_def.node:
@@ -88,7 +111,7 @@ def open_weights(network: GraphDef, feed: str, fetch: str, names: str | None = N
             kind = node.attr["dtype" if node.op == "Const" else "DstT"].type
             node.CopyFrom(NodeDef(name=node.name, op="Placeholder"))
             node.attr["dtype"].type = kind
-    return TrainableNetwork(graph_def, tuple(weights), tuple(weight.name for weight in found), feed, fetch)
+    return TrainableNetwork(graph_def, tuple(weights), tuple(weight.name for weight in found), feed, fetch, kernels)
 
 
 def with_weights(network: GraphDef, values: Mapping[str, FloatArray]) -> GraphDef:
@@ -147,6 +170,21 @@ class _Wiring:
             return True
         return any(self._is_scaled_mean(user) for each in self._copies(name) for user, _ in self.users[each])
 
+    def is_dequantized(self, name: str) -> bool:
+        """Return True for what an operation converts from 8 bits, and for the range of its values."""
+        return any(user.op == "Dequantize" for each in self._copies(name) for user, _ in self.users[each])
+
+    def constants_before(self, name: str) -> list[NodeDef]:
+        """Return the constants that a node is computed from; the node itself, if it is one."""
+        found: dict[str, NodeDef] = {}
+        waiting = [name]
+        while waiting:
+            node = self.nodes.get(waiting.pop())
+            if node is not None and node.name not in found:
+                found[node.name] = node
+                waiting.extend(node_name(text) for text in node.input if not text.startswith("^"))
+        return [node for node in found.values() if node.op == "Const"]
+
     def _is_scaled_mean(self, node: NodeDef) -> bool:
         if node.op != "Mul" or node.name in self.on_the_image:
             return False
@@ -168,19 +206,36 @@ class _Wiring:
         return {each for each in self.after([name]) if each not in self.on_the_image}
 
 
-def _find_weights(graph_def: GraphDef, feed: str) -> list[Weight]:
-    wiring = _Wiring(graph_def, feed)
+def _find_weights(wiring: _Wiring) -> list[Weight]:
     found = []
-    for node in graph_def.node:
+    for node in wiring.nodes.values():
         if node.op != "Const" or tf.dtypes.as_dtype(node.attr["dtype"].type) not in FLOATS:
             continue
         rank = len(node.attr["value"].tensor.tensor_shape.dim)
-        if rank == 0 or (rank == 1 and wiring.is_statistic(node.name)):
+        if rank == 0 or (rank == 1 and (wiring.is_statistic(node.name) or wiring.is_dequantized(node.name))):
             continue
         if any(_is_weight(wiring, *use) for use in wiring.meets_image(node.name)):
             value = tf.make_ndarray(node.attr["value"].tensor).astype(np.float32)
             found.append(Weight(node.name, f"{_float32_copy(wiring, node)}:0", value))
     return found
+
+
+def _find_kernels(wiring: _Wiring) -> tuple[Kernel, ...]:
+    """Return the largest constant behind each kernel, once if several operations share it."""
+    found = {}
+    for node in wiring.nodes.values():
+        index = 1 if QUANTIZED_KERNELS.match(node.op) else KERNELS.get(node.op)
+        if index is None or node.name not in wiring.on_the_image or node_name(node.input[index]) in wiring.on_the_image:
+            continue
+        if constants := wiring.constants_before(node_name(node.input[index])):
+            stored = max(constants, key=_size)
+            is_8_bit = tf.dtypes.as_dtype(stored.attr["dtype"].type) in EIGHT_BITS
+            found[stored.name] = Kernel(stored.name, _size(stored), is_8_bit)
+    return tuple(found.values())
+
+
+def _size(node: NodeDef) -> int:
+    return math.prod(dim.size for dim in node.attr["value"].tensor.tensor_shape.dim)
 
 
 def _is_weight(wiring: _Wiring, user: NodeDef, index: int) -> bool:

@@ -74,6 +74,7 @@ def test_the_accuracy_is_that_of_the_command_with_the_same_seed(
     assert len(found) == 12
     [row] = [row for row in found if (row["learning_rate"], row["random_seed"]) == ("0.01", "1")]
     accuracy, count = final_test_accuracy(mobilenet_run.log)
+    assert (row["network_ms"], row["bottleneck_ms"], row["pareto_front"]) == ("", "", ""), "one network is not measured"
     assert (round(100 * float(row["test_accuracy"]), 1), int(row["n_test"])) == (accuracy, count)
     assert (row["n_steps"], row["network"]) == ("4000", MOBILENET)
 
@@ -108,6 +109,48 @@ def accuracy_of(group: dict[str, Any]) -> float:
     return float(value)
 
 
+def test_which_network(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
+    """Two networks, one of which decodes its images at each step; the second call finds all bottlenecks."""
+    flags = [f"--image_dir={small_photos}", f"--bottleneck_dir={tmp_path / 'cache'}", "--how_many_training_steps=40"]
+    networks = ["--architecture=pixels_16,tiny_resnet_128", "--random_seed=1,2"]
+    first = run_cli(
+        "scripts.sweep", *flags, *networks, f"--sweep_dir={tmp_path / 'first'}", "--budget_ms=100000", "--budget_mb=1"
+    )
+    assert_succeeded(first)
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in first.stdout.splitlines()]
+    assert lines[0][-4:] == ["network", "one photo", "bottlenecks", "Pareto front"]
+    assert [line[0] for line in lines[2:4]] == ["pixels_16", "tiny_resnet_128"]
+    for line in lines[2:4]:
+        assert re.fullmatch(r"[\d.]+ ms", line[-3])
+        assert re.fullmatch(r"[\d.]+ ms an image", line[-2])
+        assert line[-1] in ("yes", "")
+    found = rows(tmp_path / "first")
+    assert len(found) == 4
+    for pair in (found[:2], found[2:]):
+        assert len({(row["network_ms"], row["bottleneck_ms"], row["pareto_front"]) for row in pair}) == 1
+        assert float(pair[0]["network_ms"]) > 0 and float(pair[0]["bottleneck_ms"]) > 0
+        assert pair[0]["pareto_front"] in ("0", "1")
+    accuracies = [float(row["validation_accuracy"]) for row in found[:2]]
+    assert lines[4] == [""]
+    assert re.fullmatch(
+        rf"Best within 100000 ms a photo and 1 MB, by validation accuracy: pixels_16\. It has validation accuracy "
+        rf"{100 * sum(accuracies) / 2:.1f}% \(.*\), test accuracy .*%.*, and takes [\d.]+ ms a photo and [\d.]+ MB\.",
+        first.stdout.splitlines()[5],
+    )
+
+    distorted = ["--architecture=pixels_16,tiny_resnet_128", "--flip_left_right"]
+    second = run_cli("scripts.sweep", *flags, *distorted, f"--sweep_dir={tmp_path / 'second'}", "--budget_mb=0.000001")
+    assert_succeeded(second)
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in second.stdout.splitlines()]
+    assert [line[-2] for line in lines[2:4]] == ["cached", "cached"]
+    assert re.fullmatch(
+        r"No network fits within 1e-06 MB\. The nearest is pixels_16, which takes [\d.]+ ms a photo and [\d.]+ MB\.",
+        second.stdout.splitlines()[5],
+    )
+    sizes = [[row["network_bytes"] for row in each] for each in (found[::2], rows(tmp_path / "second"))]
+    assert sizes[0] == sizes[1], "the size is the network's, with and without distortions"
+
+
 def test_trainings_through_the_images_are_swept_too(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
     flags = ["--architecture=tiny_resnet_128", "--how_many_training_steps=12", f"--bottleneck_dir={tmp_path / 'bottlenecks'}"]
     swept = ["--flip_left_right=False,True", "--optimizer=adam"]
@@ -122,9 +165,14 @@ def test_trainings_through_the_images_are_swept_too(run_cli: RunCli, small_photo
 
 
 def test_a_wrong_value_ends_it_at_once(run_cli: RunCli, tmp_path: Path) -> None:
-    process = run_cli("scripts.sweep", "--image_dir=nowhere", "--learning_rate=0.1,fast", f"--sweep_dir={tmp_path / 'sweep'}")
+    wrong = ["--learning_rate=0.1,fast", "--dropout=0.1,2", "--search_seed=-1"]
+    process = run_cli("scripts.sweep", "--image_dir=nowhere", *wrong, f"--sweep_dir={tmp_path / 'sweep'}")
     assert (process.returncode, process.stdout) == (2, "")
-    assert process.stderr == "error: --learning_rate must be a number in (0, inf). Got fast.\n"
+    assert process.stderr == (
+        "error: --search_seed must be an integer in [0, inf). Got -1.\n"
+        "--learning_rate must be a number in (0, inf). Got fast.\n"
+        "--dropout must be a number in [0, 1). Got 2.0.\n"
+    )
     assert not (tmp_path / "sweep").exists()
 
 
@@ -137,12 +185,14 @@ def test_a_label_that_there_is_not_is_an_error(run_cli: RunCli, small_photos: Pa
     assert not list((tmp_path / "bottlenecks").glob("*/*.txt")), "it is known before any bottleneck is made"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl_c", "kill"])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl_c", "terminate", "kill"])
 def test_it_stops_with_all_of_its_processes(how: signal.Signals, small_photos: Path, tmp_path: Path) -> None:
     flags = ["--architecture=tiny_resnet_128", "--how_many_training_steps=100000000", "--random_seed=1,2"]
     command = [sys.executable, "-m", "scripts.sweep", f"--image_dir={small_photos}", *flags]
     places = [f"--bottleneck_dir={tmp_path / 'bottlenecks'}", f"--sweep_dir={tmp_path / 'sweep'}"]
-    process = subprocess.Popen([*command, *places], cwd=ROOT, env=own_environment(), stderr=subprocess.PIPE, text=True)
+    (tmp_path / "temporary").mkdir()
+    environment = {**own_environment(), "TMPDIR": str(tmp_path / "temporary")}
+    process = subprocess.Popen([*command, *places], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     for line in process.stderr:
         if re.search(r"75 bottlenecks made", line):
@@ -152,7 +202,9 @@ def test_it_stops_with_all_of_its_processes(how: signal.Signals, small_photos: P
     assert children
     process.send_signal(how)
     rest = process.stderr.read()
-    assert process.wait(HANGS) == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert process.wait(HANGS) == (130 if how == signal.SIGINT else -how)
+    if how != signal.SIGKILL:
+        assert not list((tmp_path / "temporary").glob("retrain-*"))
     if how == signal.SIGINT:
         assert rest.splitlines()[-1] == "Stopped. Finished bottlenecks are kept: run the same command again."
     deadline = time.monotonic() + HANGS  # The training itself would take hours.
