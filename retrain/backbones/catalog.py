@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrain.backbones.keras.files import ENDINGS
 from retrain.errors import FlagError
 from retrain.graphdef.description import Description, input_fields
 from retrain.input_spec import InputSpec
@@ -15,6 +16,7 @@ BUNDLED = "tiny_resnet_128"
 BUNDLED_FILE = Path(__file__).parent / BUNDLED / f"{BUNDLED}.pb"
 MOBILENET_SIZES = ("1.0", "0.75", "0.50", "0.25")
 MOBILENET_RESOLUTIONS = ("224", "192", "160", "128")
+SAVED_MODEL = "saved_model.pb"  # Of a SavedModel's folder.
 PIXELS = re.compile(r"pixels_([1-9][0-9]{0,2})")
 LARGEST_SIDE = 512  # A side; the bottleneck is then 262,144 values, a file of 2 MB for each image.
 _MODELS = "http://download.tensorflow.org/models/"
@@ -88,13 +90,16 @@ def find_architecture(name: str) -> Architecture:
 
 
 def is_local_graph(name: str) -> bool:
-    """Return True if `--architecture` names a file: it ends in `.pb`, or exists and is no architecture's name."""
-    if name.lower().endswith(".pb"):
+    """Return True if `--architecture` names a file or a SavedModel's folder.
+
+    It ends in `.pb` or as a Keras file, or exists and is no architecture's name.
+    """
+    if name.lower().endswith((".pb", *ENDINGS)):
         return True
     try:
         find_architecture(name)
     except FlagError:
-        return os.path.isfile(name)
+        return os.path.isfile(name) or os.path.isfile(os.path.join(name, SAVED_MODEL))
     return False
 
 

@@ -2,11 +2,15 @@
 
 import dataclasses
 import logging
+import os
 
 from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import BUNDLED, INCEPTION, PIXELS, Architecture, find_architecture, is_local_graph
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
+from retrain.backbones.keras.files import is_keras_file
+from retrain.backbones.keras.model_file import load_keras_file
+from retrain.backbones.keras.saved_model import load_saved_model_folder
 from retrain.backbones.local_graph import load_local_graph
 from retrain.backbones.pixels import pixels_graph
 from retrain.errors import ModelUnavailableError
@@ -27,7 +31,7 @@ def load_network(options: NetworkOptions) -> Backbone:
     if options.tfhub_module is not None:
         return load_hub_module(options.tfhub_module, options)
     if architecture is not None and is_local_graph(architecture):
-        return load_local_graph(architecture, options)
+        return _load_local(architecture, options)
     chosen, note = find_architecture(architecture or INCEPTION), ""
     try:
         graph_bytes = _graph_bytes(chosen, options)
@@ -40,6 +44,14 @@ def load_network(options: NetworkOptions) -> Backbone:
         chosen = find_architecture(BUNDLED)
         graph_bytes = _graph_bytes(chosen, options)
     return dataclasses.replace(load_backbone(chosen, graph_bytes, options.precision), note=note)
+
+
+def _load_local(path: str, options: NetworkOptions) -> Backbone:
+    if os.path.isdir(path):
+        return load_saved_model_folder(path, options)
+    if is_keras_file(path):
+        return load_keras_file(path, options)
+    return load_local_graph(path, options)
 
 
 def _graph_bytes(chosen: Architecture, options: NetworkOptions) -> bytes:
