@@ -18,7 +18,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["retrain*", "label_image*"]),
-    package_data={"retrain": ["py.typed"], "retrain.backbones": ["tiny_resnet_128/*"]},
+    package_data={"retrain": ["py.typed"], "retrain.backbones": ["tiny_resnet_128/*"], "retrain.backbones.keras": ["records.json"]},
     install_requires=[
         "tensorflow>=2.20",
         "tensorflow-hub>=0.16",

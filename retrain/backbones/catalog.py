@@ -1,5 +1,6 @@
 """The architectures by name: the file, the tensors and the input settings of each network."""
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrain.backbones.keras.files import ENDINGS
+from retrain.backbones.keras.records import PREFIX as KERAS_PREFIX
+from retrain.backbones.keras.records import KerasRecord, find_keras_record, keras_names
 from retrain.errors import FlagError
 from retrain.graphdef.description import Description, input_fields
 from retrain.input_spec import InputSpec
@@ -83,9 +86,12 @@ def find_architecture(name: str) -> Architecture:
         return _mobilenet(lowered)
     if (pixels := PIXELS.fullmatch(lowered)) and int(pixels[1]) <= LARGEST_SIDE:
         return _pixels(lowered, int(pixels[1]))
+    if record := find_keras_record(lowered):
+        return keras_architecture(record)
     raise FlagError(
-        f"--architecture must be {INCEPTION}, {BUNDLED}, mobilenet_<size>_<resolution>[_quantized], pixels_<1 to {LARGEST_SIDE}> "
-        f"or the path of a frozen graph. Got {name}."
+        f"--architecture must be {INCEPTION}, {BUNDLED}, mobilenet_<size>_<resolution>[_quantized], "
+        f"pixels_<1 to {LARGEST_SIDE}>, keras_<network> or the path of a frozen graph, of a Keras file or of a SavedModel's folder. "
+        f"Got {name}.{_keras_advice(lowered)}"
     )
 
 
@@ -101,6 +107,30 @@ def is_local_graph(name: str) -> bool:
     except FlagError:
         return os.path.isfile(name) or os.path.isfile(os.path.join(name, SAVED_MODEL))
     return False
+
+
+def keras_architecture(record: KerasRecord) -> Architecture:
+    """Return the architecture of a network of `keras.applications`, whose graph has its preprocessing."""
+    return Architecture(
+        name=record.name,
+        input_tensor="input:0",
+        bottleneck_tensor="bottleneck:0",
+        batch_tensor="bottleneck:0",
+        bottleneck_size=record.bottleneck_size,
+        input_spec=InputSpec(height=record.height, width=record.width, mean=0.0, std=1.0),
+        graph_file=record.graph_file,
+        archive=record.file_name,
+        url=record.address,
+        class_tensor="probabilities:0",
+    )
+
+
+def _keras_advice(name: str) -> str:
+    """Return the networks of Keras that such a name could mean, as a sentence; empty if it is none of theirs."""
+    if not name.startswith(KERAS_PREFIX):
+        return ""
+    close = difflib.get_close_matches(name, keras_names()) or keras_names()
+    return f" It could be: {', '.join(close)}."
 
 
 def _inception_v3() -> Architecture:

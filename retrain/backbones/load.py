@@ -10,6 +10,8 @@ from retrain.backbones.download import read_graph_file
 from retrain.backbones.hub.module import load_hub_module
 from retrain.backbones.keras.files import is_keras_file
 from retrain.backbones.keras.model_file import load_keras_file
+from retrain.backbones.keras.named import load_keras_network
+from retrain.backbones.keras.records import find_keras_record
 from retrain.backbones.keras.saved_model import load_saved_model_folder
 from retrain.backbones.local_graph import load_local_graph
 from retrain.backbones.pixels import pixels_graph
@@ -32,6 +34,8 @@ def load_network(options: NetworkOptions) -> Backbone:
         return load_hub_module(options.tfhub_module, options)
     if architecture is not None and is_local_graph(architecture):
         return _load_local(architecture, options)
+    if architecture is not None and (record := find_keras_record(architecture)):
+        return load_keras_network(record, options)
     chosen, note = find_architecture(architecture or INCEPTION), ""
     try:
         graph_bytes = _graph_bytes(chosen, options)

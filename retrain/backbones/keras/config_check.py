@@ -113,7 +113,7 @@ def allowed() -> Allowed:
 
 
 def _classes() -> Iterator[tuple[str, type]]:
-    """Yield the public classes with their full names, and those that models of `keras.applications` and `keras.ops` consist of."""
+    """Yield the classes, with full names, that are public or that `keras.applications` and `keras.ops` make models of."""
     import keras
 
     for namespace in NAMESPACES:

@@ -73,7 +73,7 @@ def checked_copy(path: str) -> Iterator[CheckedFile]:
         original = os.path.join(folder, "original")
         try:
             with open(path, "rb") as source, open(original, "wb") as target:
-                digest, size = _copy(source, target, LARGEST_TOTAL)
+                digest, size = copy_hashed(source, target)
         except OSError as error:
             raise GraphError(f"the file cannot be read ({error.strerror}).") from error
         with open(original, "rb") as file:
@@ -88,13 +88,13 @@ def checked_copy(path: str) -> Iterator[CheckedFile]:
         yield CheckedFile(checked, digest, size)
 
 
-def _copy(source: IO[bytes], target: IO[bytes], most: int) -> tuple[str, int]:
-    """Copy a file; return its SHA-256 and its size. Raises GraphError if it has more than `most` bytes."""
-    digest, size = hashlib.sha256(), 0
+def copy_hashed(source: IO[bytes], target: IO[bytes], algorithm: str = "sha256") -> tuple[str, int]:
+    """Copy a file; return its digest, in hexadecimal, and its size. Raises GraphError if it is larger than any network."""
+    digest, size = hashlib.new(algorithm, usedforsecurity=False), 0
     while chunk := source.read(CHUNK_BYTES):
         size += len(chunk)
-        if size > most:
-            raise GraphError(f"It, or a part of it, has more than {most} bytes, which no network here has.")
+        if size > LARGEST_TOTAL:
+            raise GraphError(f"It, or a part of it, has more than {LARGEST_TOTAL} bytes, which no network here has.")
         digest.update(chunk)
         target.write(chunk)
     return digest.hexdigest(), size
@@ -124,7 +124,7 @@ def _write_checked_archive(original: str, checked: str, weights: str) -> None:
             config = checked_config(json.loads(_text(archive, CONFIG)))
             metadata = _text(archive, METADATA) if METADATA in archive.namelist() else b"{}"
             with archive.open(WEIGHTS) as source, open(weights, "wb") as target:
-                _copy(source, target, LARGEST_TOTAL)
+                copy_hashed(source, target)
     except ZIP_ERRORS as error:
         raise GraphError(f"It is no Keras file, or is damaged ({reason_of(error)}). Get a new copy.") from error
     os.unlink(original)

@@ -78,7 +78,7 @@ def vectors(values: Any, layer: str) -> tf.Tensor:
     if len(shape) != 2 or not shape[1]:
         found = f"{[size or '?' for size in shape]}".replace("'", "")
         raise GraphError(
-            f"Its layer {layer} must compute a vector for each image, float32 [N, D]. It computes {found}: name another layer with "
-            "--bottleneck_layer, or end the model with GlobalAveragePooling2D."
+            f"Its layer {layer} must compute a vector for each image, float32 [N, D]. It computes {found}: name another layer "
+            "with --bottleneck_layer, or end the model with GlobalAveragePooling2D."
         )
     return tf.cast(values, tf.float32)

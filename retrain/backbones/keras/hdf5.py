@@ -13,7 +13,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification, section II.A
 MOST_OBJECTS = 200_000  # NASNetLarge has 6,000.
 LARGEST_TOTAL = 1 << 33  # bytes: a GraphDef ends at 2 GB; an optimizer keeps up to three more values for each weight.
 NUMBERS = "fiub"  # Kinds of NumPy's dtypes: floating-point and whole numbers, booleans.
-# The filters of the HDF5 library itself, and LZF of h5py: deflate, shuffle, Fletcher's checksum, LZF. Others are loaded as plug-ins.
+# Filters of the HDF5 library itself (deflate, shuffle, Fletcher's checksum) and LZF of h5py. Others are loaded as plug-ins.
 FILTERS = {1, 2, 3, 32000}
 READING_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, NotImplementedError, MemoryError)
 

@@ -62,13 +62,14 @@ def _load_model(checked: CheckedFile) -> Any:
             model = keras.saving.load_model(checked.path, compile=False, safe_mode=True)
     except (*LOADING_ERRORS, MemoryError) as error:
         again = f"Save it again with this version{', as a .keras file' if checked.path.endswith('.h5') else ''}."
-        raise GraphError(f"Keras {keras.__version__} cannot load it ({_short(error)}). {again}") from error
+        raise GraphError(f"Keras {keras.__version__} cannot load it ({short_reason(error)}). {again}") from error
     if not getattr(model, "outputs", None):
         raise GraphError("It is no model of layers with a declared input: build it with keras.Input, and save it again.")
     return model
 
 
-def _short(error: Exception) -> str:
+def short_reason(error: Exception) -> str:
+    """Return why Keras failed, in the first sentence of its message."""
     text = re.sub(r"\s+", " ", re.split(r"\n\n|\. |Full object config|config=\{", reason_of(error))[0]).strip().rstrip(".:")
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
 
@@ -80,7 +81,7 @@ def _backbone(path: str, model: Any, checked: CheckedFile, options: NetworkOptio
         network = frozen_graph(lambda images: [_bottleneck(cut, images)], spec, [BOTTLENECK])
         size = check_batches(network, f"{INPUT}:0", f"{BOTTLENECK}:0", spec)[-1]
     except (*LOADING_ERRORS, MemoryError) as error:
-        raise GraphError(f"Its layers cannot be computed ({_short(error)}).") from error
+        raise GraphError(f"Its layers cannot be computed ({short_reason(error)}).") from error
     if options.bottleneck_layer is None:
         logger.info("The bottleneck is the layer %s of %s: %d values.", cut.layer, path, size)
     architecture = Architecture(

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -40,7 +41,7 @@ def load_saved_model_folder(path: str, options: NetworkOptions) -> Backbone:
         module = freeze(path, settings)
         graph_def = _plain(module)
         spec = module.input_spec
-        sizes = {"input_height": spec.height, "input_width": spec.width, "input_layer": node_name(module.feed)}
+        sizes: dict[str, Any] = {"input_height": spec.height, "input_width": spec.width, "input_layer": node_name(module.feed)}
         network, architecture = cut_network(path, graph_def, dataclasses.replace(settings, **sizes))
     except GraphError as error:
         raise GraphError(f"--architecture {path}: {error}") from error

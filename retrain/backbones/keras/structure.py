@@ -1,4 +1,4 @@
-"""Structure of a loaded Keras model: its layers in order, the bottleneck among them, and the first ones, which scale the pixels."""
+"""Structure of a loaded Keras model: its layers in order, the bottleneck among them, and the first ones, which scale pixels."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -101,9 +101,9 @@ def is_model(operation: Any) -> bool:
 def find_cut(model: Any, layer: str | None) -> Cut:
     """Return the bottleneck: the layer of that name, or without one the input of the classification layer, else the output.
 
-    The classification layer is the last dense layer or 1 × 1 convolution, if its values become probabilities, by softmax or sigmoid,
-    in itself or in the layers after it. Layers that change nothing outside of training are never the bottleneck: the one before
-    them is.
+    The classification layer is the last dense layer or 1 × 1 convolution, if its values become probabilities, by softmax or
+    sigmoid, in itself or in the layers after it. Layers that change nothing outside of training are never the bottleneck: the one
+    before them is.
 
     Raises:
         GraphError: there is no such layer, or none that can be inferred.
@@ -202,8 +202,9 @@ def _is_product(step: Step) -> bool:
 def scaled_by(model: Any) -> tuple[float, float] | None:
     """Return pixel mean and pixel standard deviation that the model's own first layers imply; None if they imply nothing.
 
-    Layers that scale pixels are computed for pixels of 0, 1 and 255. If they map grey levels from 0 to 255 to a usual range (a width
-    of 0.5 to 20, or caffe's grey levels less the mean), the input takes grey levels: (0, 1). If they do so for 0 to 1: (0, 255).
+    Layers that scale pixels are computed for pixels of 0, 1 and 255. If they map grey levels from 0 to 255 to a usual range (a
+    width of 0.5 to 20, or caffe's grey levels less the mean), the input takes grey levels: (0, 1). If they do so for 0 to 1, it
+    takes these: (0, 255).
     """
     parts: list[Any] = []
     while True:
