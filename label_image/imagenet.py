@@ -7,7 +7,11 @@ from label_image.opening import Classifier, open_graph_def
 from retrain.backbones.backbone import load_backbone
 from retrain.backbones.catalog import INCEPTION, Architecture, find_architecture
 from retrain.backbones.download import read_archived_file, read_graph_file
+from retrain.backbones.imagenet import imagenet_labels
+from retrain.backbones.keras.named import load_keras_network
+from retrain.backbones.keras.records import find_keras_record
 from retrain.errors import FlagError, ModelError
+from retrain.options.network import NetworkOptions
 
 NUMBERED = re.compile(r"\s*(\d+):(.*)")
 ENTRY = re.compile(r'target_class:\s*(\d+)\s+target_class_string:\s*"([^"]*)"')
@@ -23,6 +27,10 @@ def open_architecture(config: LabelConfig) -> Classifier:
         GraphError: the user's options do not fit it.
     """
     chosen = find_architecture(config.architecture or INCEPTION)
+    if record := find_keras_record(chosen.name):
+        options = NetworkOptions(model_dir=config.model_dir, model_url_base=config.model_url_base)
+        network = load_keras_network(record, options).graph_def
+        return open_graph_def(chosen.graph_file, network, chosen.describe(imagenet_labels(), chosen.class_tensor), config)
     if not chosen.class_tensor:
         raise FlagError(
             f"--architecture {chosen.name} has no classes of its own. Train it on photos with python -m retrain, or use "

@@ -90,8 +90,8 @@ def find_architecture(name: str) -> Architecture:
         return keras_architecture(record)
     raise FlagError(
         f"--architecture must be {INCEPTION}, {BUNDLED}, mobilenet_<size>_<resolution>[_quantized], "
-        f"pixels_<1 to {LARGEST_SIDE}>, keras_<network> or the path of a frozen graph, of a Keras file or of a SavedModel's folder. "
-        f"Got {name}.{_keras_advice(lowered)}"
+        f"pixels_<1 to {LARGEST_SIDE}>, keras_<network> or the path of a frozen graph, of a Keras file or of a SavedModel's "
+        f"folder. Got {name}.{_keras_advice(lowered)}"
     )
 
 

@@ -35,7 +35,7 @@ from retrain.options.network import NetworkOptions
 logger = logging.getLogger("retrain")
 
 MARK = "keras_network"  # A node of the kept graph: the network and the digests of its weights, as JSON.
-# Of ImageNet's photos, as keras.applications.imagenet_utils has them: grey levels of blue, green and red; red, green and blue, 0 to 1.
+# Of ImageNet's photos, from keras.applications.imagenet_utils: grey levels of blue, green, red; levels of 0 to 1 of red, green, blue.
 CAFFE_MEANS = (103.939, 116.779, 123.68)
 TORCH_MEANS, TORCH_DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HASHES = {32: "md5", 64: "sha256"}  # By the length of their hexadecimal text.
