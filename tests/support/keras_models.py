@@ -47,8 +47,7 @@ def write_weights(model: Any, path: Path) -> Path:
         file.attrs["layer_names"] = np.array([layer.name for layer in model.layers], "S")
         for layer in model.layers:
             group = file.create_group(layer.name)
-            weights = [*layer.trainable_variables, *layer.non_trainable_variables]
-            weights = [each for each in weights if "float" in str(each.dtype)]
+            weights = [*layer.trainable_weights, *layer.non_trainable_weights]
             names = [f"{layer.name}/{index}:0" for index in range(len(weights))]
             group.attrs["weight_names"] = np.array(names, "S") if names else np.zeros(0, "S1")
             for name, weight in zip(names, weights, strict=True):

@@ -1,5 +1,6 @@
 """Freezing of Keras models: from functions of images to a graph with named ends, in the form that every export needs."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,6 +64,30 @@ def frozen_graph(function: Callable[[tf.Tensor], Sequence[tf.Tensor]], spec: Inp
     if INPUT not in {node.name for node in network.node}:
         raise GraphError("Its bottleneck is not computed from its input.")
     return network
+
+
+def without_groups(model: Any) -> Any:
+    """Return the model, whose grouped convolutions now consist of operations that every runtime has.
+
+    Keras computes them on processors by a function of XLA, which cannot be exported, and TensorFlow 1.15 has none. ConvNeXt's are
+    depthwise: one group for each channel.
+    """
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            without_groups(layer)
+        if type(layer).__name__ == "Conv2D" and layer.groups > 1:
+            layer.convolution_op = functools.partial(_grouped, layer)
+    return model
+
+
+def _grouped(layer: Any, images: tf.Tensor, kernel: Any) -> tf.Tensor:
+    """Return a grouped convolution of [N, H, W, C] with a kernel [height, width, C / groups, filters]."""
+    kernel, groups, padding = tf.convert_to_tensor(kernel), layer.groups, layer.padding.upper()
+    if images.shape[-1] == groups:
+        depthwise = tf.reshape(kernel, [*kernel.shape[:2], groups, kernel.shape[3] // groups])
+        return tf.nn.depthwise_conv2d(images, depthwise, [1, *layer.strides, 1], padding, dilations=layer.dilation_rate)
+    parts = zip(tf.split(images, groups, axis=3), tf.split(kernel, groups, axis=3), strict=True)
+    return tf.concat([tf.nn.conv2d(each, part, layer.strides, padding, dilations=layer.dilation_rate) for each, part in parts], 3)
 
 
 def vectors(values: Any, layer: str) -> tf.Tensor:

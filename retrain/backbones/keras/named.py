@@ -21,7 +21,7 @@ from retrain.backbones.catalog import Architecture, keras_architecture
 from retrain.backbones.download import FileKind, download_file, is_current
 from retrain.backbones.hub.module import LOADING_ERRORS
 from retrain.backbones.keras.files import copy_hashed
-from retrain.backbones.keras.freeze import BOTTLENECK, PROBABILITIES, frozen_graph, keras_library
+from retrain.backbones.keras.freeze import BOTTLENECK, PROBABILITIES, frozen_graph, keras_library, without_groups
 from retrain.backbones.keras.hdf5 import SIGNATURE, check_hdf5
 from retrain.backbones.keras.model_file import short_reason
 from retrain.backbones.keras.records import BUILT_IN, CAFFE, MINUS_ONE_TO_ONE, TORCH, KerasRecord, keras_version
@@ -35,7 +35,7 @@ from retrain.options.network import NetworkOptions
 logger = logging.getLogger("retrain")
 
 MARK = "keras_network"  # A node of the kept graph: the network and the digests of its weights, as JSON.
-# Of ImageNet's photos, from keras.applications.imagenet_utils: grey levels of blue, green, red; levels of 0 to 1 of red, green, blue.
+# Of ImageNet's photos, as in Keras: grey levels of blue, green and red; levels of red, green and blue from 0 to 1.
 CAFFE_MEANS = (103.939, 116.779, 123.68)
 TORCH_MEANS, TORCH_DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HASHES = {32: "md5", 64: "sha256"}  # By the length of their hexadecimal text.
@@ -156,7 +156,7 @@ def _network(record: KerasRecord, copy: str, path: str) -> GraphDef:
                 f"The installed Keras {keras.__version__} has no {record.constructor}. "
                 f"Install version {keras_version()} or a later one."
             )
-        model = constructor(weights=None)
+        model = without_groups(constructor(weights=None))
         model.load_weights(copy)
         [bottleneck] = find_cut(model, None).models[-1].outputs
         both = keras.Model(model.inputs[0], [bottleneck, model.outputs[0]], name=record.name)
