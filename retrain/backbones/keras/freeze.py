@@ -1,6 +1,7 @@
 """Freezing of Keras models: from functions of images to a graph with named ends, in the form that every export needs."""
 
 import functools
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,18 +67,33 @@ def frozen_graph(function: Callable[[tf.Tensor], Sequence[tf.Tensor]], spec: Inp
     return network
 
 
-def without_groups(model: Any) -> Any:
-    """Return the model, whose grouped convolutions now consist of operations that every runtime has.
+def portable(model: Any) -> Any:
+    """Return the model, computed with operations that every runtime has: TensorFlow 1.15, ONNX, TensorFlow Lite.
 
-    Keras computes them on processors by a function of XLA, which cannot be exported, and TensorFlow 1.15 has none. ConvNeXt's are
-    depthwise: one group for each channel.
+    On processors Keras computes grouped convolutions, such as ConvNeXt's, by a function of XLA, which cannot be exported; GELU by
+    the complementary error function, which ONNX lacks; SiLU with an operation of its own for the gradient.
     """
+    import keras
+
+    own = {keras.activations.gelu: _gelu, keras.activations.silu: _silu}
     for layer in model.layers:
         if hasattr(layer, "layers"):
-            without_groups(layer)
+            portable(layer)
         if type(layer).__name__ == "Conv2D" and layer.groups > 1:
             layer.convolution_op = functools.partial(_grouped, layer)
+        activation = getattr(layer, "activation", None)
+        if isinstance(activation, types.FunctionType) and activation in own:
+            layer.activation = own[activation]
     return model
+
+
+def _gelu(values: Any) -> tf.Tensor:
+    """Return x · Φ(x), Φ the normal distribution (Hendrycks and Gimpel, 2016)."""
+    return 0.5 * values * (1.0 + tf.math.erf(values * 0.5**0.5))
+
+
+def _silu(values: Any) -> tf.Tensor:
+    return values * tf.sigmoid(values)
 
 
 def _grouped(layer: Any, images: tf.Tensor, kernel: Any) -> tf.Tensor:

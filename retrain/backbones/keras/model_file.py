@@ -13,7 +13,7 @@ from retrain.backbones.backbone import Backbone
 from retrain.backbones.catalog import Architecture
 from retrain.backbones.hub.module import LOADING_ERRORS
 from retrain.backbones.keras.files import CheckedFile, checked_copy
-from retrain.backbones.keras.freeze import BOTTLENECK, INPUT, frozen_graph, keras_library, vectors, without_groups
+from retrain.backbones.keras.freeze import BOTTLENECK, INPUT, frozen_graph, keras_library, portable, vectors
 from retrain.backbones.keras.structure import Cut, find_cut, scaled_by
 from retrain.backbones.local_graph import check_batches
 from retrain.errors import FlagError, GraphError, reason_of
@@ -65,7 +65,7 @@ def _load_model(checked: CheckedFile) -> Any:
         raise GraphError(f"Keras {keras.__version__} cannot load it ({short_reason(error)}). {again}") from error
     if not getattr(model, "outputs", None):
         raise GraphError("It is no model of layers with a declared input: build it with keras.Input, and save it again.")
-    return without_groups(model)
+    return portable(model)
 
 
 def short_reason(error: Exception) -> str:

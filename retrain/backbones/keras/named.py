@@ -21,7 +21,7 @@ from retrain.backbones.catalog import Architecture, keras_architecture
 from retrain.backbones.download import FileKind, download_file, is_current
 from retrain.backbones.hub.module import LOADING_ERRORS
 from retrain.backbones.keras.files import copy_hashed
-from retrain.backbones.keras.freeze import BOTTLENECK, PROBABILITIES, frozen_graph, keras_library, without_groups
+from retrain.backbones.keras.freeze import BOTTLENECK, PROBABILITIES, frozen_graph, keras_library, portable
 from retrain.backbones.keras.hdf5 import SIGNATURE, check_hdf5
 from retrain.backbones.keras.model_file import short_reason
 from retrain.backbones.keras.records import BUILT_IN, CAFFE, MINUS_ONE_TO_ONE, TORCH, KerasRecord, keras_version
@@ -156,7 +156,7 @@ def _network(record: KerasRecord, copy: str, path: str) -> GraphDef:
                 f"The installed Keras {keras.__version__} has no {record.constructor}. "
                 f"Install version {keras_version()} or a later one."
             )
-        model = without_groups(constructor(weights=None))
+        model = portable(constructor(weights=None))
         model.load_weights(copy)
         [bottleneck] = find_cut(model, None).models[-1].outputs
         both = keras.Model(model.inputs[0], [bottleneck, model.outputs[0]], name=record.name)
