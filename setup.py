@@ -23,6 +23,7 @@ setup(
         "retrain": ["py.typed"],
         "retrain.backbones": ["imagenet_labels.txt", "tiny_resnet_128/*"],
         "retrain.backbones.efficientnet_lite": ["MODEL_CARD.md"],
+        "retrain.backbones.keras": ["records.json"],
     },
     install_requires=[
         "tensorflow>=2.20",

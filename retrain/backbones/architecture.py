@@ -40,7 +40,7 @@ class Architecture:
         graph_file: the GraphDef's path inside the archive, or of the bundled or local file; else its name in messages.
         archive: the file name of what is downloaded; empty if nothing is.
         urls: addresses of the archive, tried in this order.
-        sha256: of the archive, in hexadecimal; empty if it is not known.
+        digest: of the archive, in hexadecimal: SHA-256, or MD5 where its publisher states only that; empty if it is not known.
         class_tensor: the network's own output, probabilities of ImageNet's classes; empty if it has none.
         label_files: the files in the archive that name these classes; none if they are in ImageNet's order.
         learning_rate_scale: factor of the head's default learning rate. Bottlenecks of a small norm make small gradients.
@@ -56,7 +56,7 @@ class Architecture:
     graph_file: str
     archive: str = ""
     urls: tuple[str, ...] = ()
-    sha256: str = ""
+    digest: str = ""
     class_tensor: str = ""
     label_files: tuple[str, ...] = ()
     learning_rate_scale: float = 1.0

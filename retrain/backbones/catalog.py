@@ -1,5 +1,6 @@
 """The networks by name."""
 
+import difflib
 import os
 import re
 
@@ -7,10 +8,14 @@ from retrain.backbones import published
 from retrain.backbones.architecture import Architecture
 from retrain.backbones.efficientnet_lite.record import record
 from retrain.backbones.efficientnet_lite.variants import VARIANTS
+from retrain.backbones.keras.files import ENDINGS
+from retrain.backbones.keras.records import PREFIX as KERAS_PREFIX
+from retrain.backbones.keras.records import find_keras_record, keras_architecture, keras_names
 from retrain.backbones.published import BUNDLED, INCEPTION
 from retrain.errors import FlagError
 
 PIXELS = re.compile(r"pixels_([1-9][0-9]{0,2})")
+SAVED_MODEL = "saved_model.pb"  # Of a SavedModel's folder.
 LARGEST_SIDE = 512  # A side; the bottleneck is then 262,144 values, a file of 2 MB for each image.
 
 
@@ -31,23 +36,35 @@ def find_architecture(name: str) -> Architecture:
         return published.mobilenet(lowered)
     if (pixels := PIXELS.fullmatch(lowered)) and int(pixels[1]) <= LARGEST_SIDE:
         return published.pixels(lowered, int(pixels[1]))
+    if keras_record := find_keras_record(lowered):
+        return keras_architecture(keras_record)
     raise FlagError(
         f"--architecture must be {INCEPTION}, {', '.join(VARIANTS)}, {BUNDLED}, mobilenet_<size>_<resolution>[_quantized], "
-        f"pixels_<1 to {LARGEST_SIDE}> or the path of a frozen graph. Got {name}. --list_architectures lists them all."
+        f"pixels_<1 to {LARGEST_SIDE}>, {KERAS_PREFIX}<network> or the path of a frozen graph, of a Keras file or of a "
+        f"SavedModel's folder. Got {name}. {_advice(lowered)}--list_architectures lists them all."
     )
 
 
 def is_local_graph(name: str) -> bool:
-    """Return True if `--architecture` names a file: it ends in `.pb`, or exists and is no architecture's name."""
-    if name.lower().endswith(".pb"):
+    """Return True if `--architecture` names a file or a SavedModel's folder.
+
+    It ends in `.pb` or as a Keras file, or exists and is no architecture's name.
+    """
+    if name.lower().endswith((".pb", *ENDINGS)):
         return True
     try:
         find_architecture(name)
     except FlagError:
-        return os.path.isfile(name)
+        return os.path.isfile(name) or os.path.isfile(os.path.join(name, SAVED_MODEL))
     return False
 
 
 def architecture_names() -> list[str]:
     """Return the names of all networks, one for each family of pixels."""
-    return [*VARIANTS, INCEPTION, *published.mobilenet_names(), BUNDLED, "pixels_28"]
+    return [*VARIANTS, INCEPTION, *published.mobilenet_names(), BUNDLED, *keras_names(), "pixels_28"]
+
+
+def _advice(name: str) -> str:
+    """Return the networks that a name could mean, as a sentence and a space; empty if it resembles none."""
+    close = difflib.get_close_matches(name, architecture_names())
+    return f"It could be {' or '.join(close)}. " if close else ""

@@ -9,7 +9,8 @@ import tarfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from retrain.backbones.architecture import Architecture
@@ -25,6 +26,21 @@ GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
 MAX_GRAPH_BYTES = 2**31 - 1
 FETCH_ERRORS = (OSError, EOFError, zlib.error, ValueError, http.client.HTTPException)
 UNPACK_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError)
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """Kind of a file that is downloaded.
+
+    Attributes:
+        magic: its first bytes.
+        name: with an article, for messages.
+        check: called with the path of the whole file before it appears under its name; raises one of FETCH_ERRORS.
+    """
+
+    magic: bytes
+    name: str
+    check: Callable[[str], None]
 
 
 def read_graph_file(architecture: Architecture, model_dir: str, model_url_base: str | None = None) -> bytes:
@@ -46,35 +62,43 @@ def read_archived_file(architecture: Architecture, name: str, model_dir: str, mo
     """
     unpacked_path = os.path.join(model_dir, name)
     archive_path = os.path.join(model_dir, architecture.archive)
-    if _is_current(unpacked_path, archive_path):
+    if is_current(unpacked_path, archive_path):
         with open(unpacked_path, "rb") as file:
             return file.read()
     if not os.path.isfile(archive_path):
-        mirror = (model_url_base.rstrip("/") + "/" + architecture.archive,) if model_url_base else ()
-        _download(mirror or architecture.urls, archive_path)
-    _check_digest(archive_path, architecture.sha256)
+        download_file(addresses(architecture, model_url_base), archive_path, ARCHIVE)
+    _check_digest(archive_path, architecture.digest)
     data = _read_member(archive_path, name)
     _keep_unpacked(unpacked_path, data)
     return data
 
 
-def _is_current(unpacked_path: str, archive_path: str) -> bool:
-    """Return True if the unpacked file exists and the archive has not been replaced since."""
+def is_current(unpacked_path: str, archive_path: str) -> bool:
+    """Return True if the file made from an archive, or from weights, exists, and they have not been replaced since."""
     if not os.path.isfile(unpacked_path):
         return False
     return not os.path.isfile(archive_path) or os.stat(unpacked_path).st_mtime_ns >= os.stat(archive_path).st_mtime_ns
 
 
-def _download(urls: Sequence[str], archive_path: str) -> None:
-    """Download the archive from the first of the addresses that has it."""
+def addresses(architecture: Architecture, model_url_base: str | None) -> tuple[str, ...]:
+    """Return the addresses of the architecture's archive: its own, or the one on the mirror."""
+    return (f"{model_url_base.rstrip('/')}/{architecture.archive}",) if model_url_base else architecture.urls
+
+
+def download_file(urls: Sequence[str], path: str, kind: FileKind) -> None:
+    """Download a network's file to `path`, whose folder is made if needed, from the first of the addresses that has it.
+
+    Raises:
+        ModelUnavailableError: none has it; the message names the cure.
+    """
     failures: list[str] = []
     for url in urls:
         try:
-            os.makedirs(os.path.dirname(archive_path), exist_ok=True)
-            return fetch_archive(url, archive_path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            return fetch_file(url, path, kind)
         except FETCH_ERRORS as error:
             failures.append(f"from {url} ({fetch_reason(error)})")
-    folder, name = os.path.split(archive_path)
+    folder, name = os.path.split(path)
     raise ModelUnavailableError(
         f"The network cannot be downloaded {' or '.join(failures)}. Get {name} by hand, put it into {folder} (--model_dir), and "
         "run again."
@@ -82,18 +106,23 @@ def _download(urls: Sequence[str], archive_path: str) -> None:
 
 
 def fetch_archive(url: str, archive_path: str) -> None:
-    """Download a gzip archive. The file appears only after all of it has arrived and its checksum is right.
+    """Download a gzip archive, as `fetch_file` does."""
+    fetch_file(url, archive_path, ARCHIVE)
+
+
+def fetch_file(url: str, path: str, kind: FileKind) -> None:
+    """Download a file. It appears only after all of it has arrived and its check has passed.
 
     Raises:
         One of FETCH_ERRORS, which `fetch_reason` puts into words.
     """
-    logger.info("Downloading %s to %s", url, archive_path)
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, atomic_writer(archive_path) as file:
+    logger.info("Downloading %s to %s", url, path)
+    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, atomic_writer(path) as file:
         expected = int(response.headers.get("Content-Length") or -1)
         received = 0
         while chunk := response.read(CHUNK_BYTES):
-            if received == 0 and not chunk.startswith(GZIP_MAGIC):
-                raise OSError("the answer is not a gzip archive; it may be a page that explains why")
+            if received == 0 and not chunk.startswith(kind.magic):
+                raise OSError(f"the answer is not {kind.name}; it may be a page that explains why")
             received += len(chunk)
             if received > MAX_GRAPH_BYTES:
                 raise OSError(f"more than {MAX_GRAPH_BYTES} bytes arrived, and no network is that large")
@@ -103,7 +132,7 @@ def fetch_archive(url: str, archive_path: str) -> None:
         if received == 0:
             raise OSError("the answer is empty")
         file.flush()
-        _check_whole(file.name)
+        kind.check(file.name)
 
 
 def fetch_reason(error: BaseException) -> object:
@@ -140,6 +169,9 @@ def _check_whole(archive_path: str) -> None:
     with gzip.open(archive_path) as archive:
         while archive.read(CHUNK_BYTES):
             pass
+
+
+ARCHIVE = FileKind(GZIP_MAGIC, "a gzip archive", _check_whole)
 
 
 class Member(NamedTuple):

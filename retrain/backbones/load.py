@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 
 from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone, load_backbone
@@ -10,6 +11,11 @@ from retrain.backbones.download import read_graph_file
 from retrain.backbones.efficientnet_lite.graph_file import graph_bytes as variant_bytes
 from retrain.backbones.efficientnet_lite.variants import VARIANTS
 from retrain.backbones.hub.module import load_hub_module
+from retrain.backbones.keras.files import is_keras_file
+from retrain.backbones.keras.model_file import load_keras_file
+from retrain.backbones.keras.named import keras_fingerprint, keras_graph_bytes
+from retrain.backbones.keras.records import find_keras_record
+from retrain.backbones.keras.saved_model import load_saved_model_folder
 from retrain.backbones.local_graph import load_local_graph
 from retrain.backbones.pixels import pixels_graph
 from retrain.backbones.published import BUNDLED, INCEPTION
@@ -28,7 +34,7 @@ def load_network(options: NetworkOptions) -> Backbone:
 
     Raises:
         FlagError: there is no such architecture or module.
-        GraphError: a local graph or a module cannot be used, or its layers or its input cannot be inferred.
+        GraphError: a local model or a module cannot be used, or its layers or its input cannot be inferred.
         ModelError: the network's file is not available or is damaged.
     """
     architecture = options.architecture
@@ -37,7 +43,7 @@ def load_network(options: NetworkOptions) -> Backbone:
     if architecture is None:
         return _load_default(options)
     if is_local_graph(architecture):
-        return load_local_graph(architecture, options)
+        return _load_local(architecture, options)
     return _load_named(architecture, options)
 
 
@@ -63,7 +69,16 @@ def _load_named(name: str, options: NetworkOptions) -> Backbone:
         chosen = dataclasses.replace(chosen, input_spec=dataclasses.replace(chosen.input_spec, resize=options.resize))
         origins = {"all but the resizing": RECORDED, "the resizing": GIVEN}
     backbone = load_backbone(chosen, graph_bytes(chosen, options), options.precision)
-    return dataclasses.replace(backbone, origins=origins)
+    fingerprint = keras_fingerprint(backbone) if find_keras_record(chosen.name) else backbone.fingerprint
+    return dataclasses.replace(backbone, origins=origins, fingerprint=fingerprint)
+
+
+def _load_local(path: str, options: NetworkOptions) -> Backbone:
+    if os.path.isdir(path):
+        return load_saved_model_folder(path, options)
+    if is_keras_file(path):
+        return load_keras_file(path, options)
+    return load_local_graph(path, options)
 
 
 def graph_bytes(chosen: Architecture, options: ArchiveOptions) -> bytes:
@@ -72,4 +87,6 @@ def graph_bytes(chosen: Architecture, options: ArchiveOptions) -> bytes:
         return pixels_graph(chosen)
     if variant := VARIANTS.get(chosen.name):
         return variant_bytes(variant, options.model_dir)
+    if record := find_keras_record(chosen.name):
+        return keras_graph_bytes(record, options)
     return read_graph_file(chosen, options.model_dir, options.model_url_base)

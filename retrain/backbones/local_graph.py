@@ -38,14 +38,14 @@ def load_local_graph(path: str, options: NetworkOptions) -> Backbone:
     except OSError as error:
         raise GraphError(f"--architecture {path}: the file cannot be read ({error.strerror}).") from error
     try:
-        network, architecture, origins = _network(path, parse_graph(graph_bytes, "it"), options)
+        network, architecture, origins = cut_network(path, parse_graph(graph_bytes, "it"), options)
     except GraphError as error:
         raise GraphError(f"--architecture {path}: {error}") from error
     fingerprint = graph_fingerprint(graph_bytes, architecture, options.precision)
     return Backbone(architecture, network, fingerprint, len(graph_bytes), options.precision, origins=origins)
 
 
-def _network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tuple[GraphDef, Architecture, dict[str, str]]:
+def cut_network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tuple[GraphDef, Architecture, dict[str, str]]:
     """Return the part of the graph that computes the bottleneck, its tensors and input, and where these are known from."""
     metadata = read_description(graph_def)
     input_layer = options.input_layer or (metadata.input_tensor if metadata else find_pixel_input(graph_def))
@@ -62,7 +62,7 @@ def _network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tuple[G
     spec = resolve_input(options, metadata, inferred)
     input_tensor = tensor_name(input_node.name)
     batch_tensor = bottleneck_tensor = tensor_name(bottleneck.name)
-    shape = _bottleneck_shape(network, input_tensor, batch_tensor, spec)
+    shape = check_batches(network, input_tensor, batch_tensor, spec)
     if len(shape) == 4:  # The head is a matrix product, and takes [N, D].
         bottleneck_tensor = _flatten(network, batch_tensor, shape[-1])
     origins = {
@@ -107,7 +107,7 @@ def _layer(flag: str, layer: str, graph_def: GraphDef) -> NodeDef:
     return next(node for node in graph_def.node if node.name == node_name(layer))
 
 
-def _bottleneck_shape(network: GraphDef, input_tensor: str, bottleneck_tensor: str, spec: InputSpec) -> tuple[int, ...]:
+def check_batches(network: GraphDef, input_tensor: str, bottleneck_tensor: str, spec: InputSpec) -> tuple[int, ...]:
     """Return the shape of the bottlenecks of two black images: (2, D) or (2, 1, 1, D).
 
     Raises:

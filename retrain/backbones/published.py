@@ -106,7 +106,7 @@ def mobilenet(name: str) -> Architecture:
         graph_file=f"{folder}/{'quantized_graph.pb' if quantized else 'frozen_graph.pb'}",
         archive=archive,
         urls=tuple(base + archive for base in MODELS),
-        sha256=KNOWN_DIGESTS.get(archive, ""),
+        digest=KNOWN_DIGESTS.get(archive, ""),
         class_tensor="MobilenetV1/Predictions/Reshape_1:0",
         label_files=(f"{folder}/labels.txt",),
         provenance=Provenance(

@@ -23,7 +23,8 @@ class NetworkOptions(ArchiveOptions, NetworkInputOptions):
 
     architecture: str | None = flag(
         "The network: inception_v3, mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized], tiny_resnet_128, "
-        "efficientnet_lite<0|1|2>, pixels_<side>, or the path of a frozen graph.",
+        "efficientnet_lite<0|1|2>, keras_<network>, pixels_<side>, or the path of a frozen graph, of a Keras file or of a "
+        "SavedModel's folder. --list_architectures lists the names.",
         None,
         shown_default="inception_v3, or efficientnet_lite0 if that is not available",
     )

@@ -73,7 +73,7 @@ def test_mobilenets(name: str, folder: str, resolution: int, graph_file: str) ->
             f"https://storage.googleapis.com/download.tensorflow.org/models/{folder}_frozen.tgz",
             f"http://download.tensorflow.org/models/{folder}_frozen.tgz",
         ),
-        sha256=KNOWN_DIGESTS.get(f"{folder}_frozen.tgz", ""),
+        digest=KNOWN_DIGESTS.get(f"{folder}_frozen.tgz", ""),
         class_tensor="MobilenetV1/Predictions/Reshape_1:0",
         label_files=(f"{folder}/labels.txt",),
     )

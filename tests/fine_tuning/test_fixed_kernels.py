@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
+from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone
-from retrain.backbones.architecture import Architecture, find_architecture
+from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.errors import FlagError
 from retrain.fine_tuning.fixed_kernels import fixed_kernels_text

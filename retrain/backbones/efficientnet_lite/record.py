@@ -23,7 +23,7 @@ def record(variant: Variant) -> Architecture:
         bottleneck_size=BOTTLENECK_SIZE,
         input_spec=InputSpec(variant.input_size, variant.input_size, PIXEL_MEAN, PIXEL_STD, CROP),
         graph_file=variant.graph_file,
-        sha256=variant.checkpoint_digest,
+        digest=variant.checkpoint_digest,
         class_tensor="probabilities:0",
         learning_rate_scale=LEARNING_RATE_SCALE,
         provenance=Provenance(

@@ -1,0 +1,1 @@
+"""Keras networks: those of `keras.applications` by name, and models in files and folders."""
