@@ -66,5 +66,5 @@ def architecture_names() -> list[str]:
 
 def _advice(name: str) -> str:
     """Return the networks that a name could mean, as a sentence and a space; empty if it resembles none."""
-    close = difflib.get_close_matches(name, architecture_names())
+    close = difflib.get_close_matches(name, [each for each in architecture_names() if not PIXELS.fullmatch(each)])
     return f"It could be {' or '.join(close)}. " if close else ""

@@ -106,16 +106,19 @@ def test_names_are_known_in_any_case(typed: str) -> None:
 
 FORMAT = "mobilenet_<size>_<resolution>[_quantized]"
 NAMED = "inception_v3, efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, tiny_resnet_128"
-ALLOWED = f"{NAMED}, {FORMAT}, pixels_<1 to 512> or the path of a frozen graph"
+FILES = "the path of a frozen graph, of a Keras file or of a SavedModel's folder"
+RESNETS = "It could be keras_resnet50 or keras_resnet50_v2."
+INCEPTIONS = "inception_v3 or keras_inception_v3 or keras_xception"
+ALLOWED = f"{NAMED}, {FORMAT}, pixels_<1 to 512>, keras_<network> or {FILES}"
 LIST = "--list_architectures lists them all."
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("resnet_50", f"--architecture must be {ALLOWED}. Got resnet_50. {LIST}"),
-        ("inception", f"--architecture must be {ALLOWED}. Got inception. {LIST}"),
-        ("mobilenet", f"--architecture must be {ALLOWED}. Got mobilenet. {LIST}"),
+        ("alexnet", f"--architecture must be {ALLOWED}. Got alexnet. {LIST}"),
+        ("resnet_50", f"--architecture must be {ALLOWED}. Got resnet_50. {RESNETS} {LIST}"),
+        ("inception", f"--architecture must be {ALLOWED}. Got inception. It could be {INCEPTIONS}. {LIST}"),
         ("mobilenet_1.0", f"--architecture must be {FORMAT}. Got mobilenet_1.0."),
         ("mobilenet_1.0_224_quantized_", f"--architecture must be {FORMAT}. Got mobilenet_1.0_224_quantized_."),
         ("mobilenet_0.30_128", "--architecture mobilenet_0.30_128: the size must be one of 1.0, 0.75, 0.50, 0.25. Got 0.30."),

@@ -62,7 +62,7 @@ def test_its_fingerprint_is_the_same_in_every_run() -> None:
 
 @pytest.mark.parametrize("name", ["pixels_0", "pixels_513", "pixels_028", "pixels_", "pixels_28x28", "pixels_1000"])
 def test_sizes_that_there_are_not(name: str) -> None:
-    with pytest.raises(FlagError, match=f"pixels_<1 to 512> or the path of a frozen graph. Got {name}."):
+    with pytest.raises(FlagError, match=f"pixels_<1 to 512>, .* folder. Got {name}. --list"):
         find_architecture(name)
 
 
