@@ -39,47 +39,23 @@ class Intended:
         return re.sub(self.old, self.new, line) if of_old else line
 
 
-ENGLISH = "plain English"
 LOGS = "logs/*.stderr"
+TABLES = "logs/*.stdout"
+COSTS = "sweeps of several networks show times and the Pareto front"
 
 # A line for each difference that is meant.
 TABLE: Sequence[Intended] = (
     Intended(r"", None, "texts of --help", case="help", file="logs/*"),
-    # The log of training.
-    Intended(r"^Training goes on after step", None, "a checkpoint is announced after its checks", LOGS, "resume"),
-    Intended(r"^Training goes on after step", "Training resumes after step", ENGLISH, LOGS),
-    Intended(r"^Training resumes after step", None, "a checkpoint is announced after its checks", LOGS, "resume"),
-    Intended(r"what the training in (.*) has behind it", r"the steps already done by the training in \1", ENGLISH, LOGS),
-    Intended(r"training begins at its start", "training starts from the beginning", ENGLISH, LOGS),
-    Intended(r"nothing better was found", "the validation cross entropy or the loss no longer fell", ENGLISH, LOGS),
-    Intended(r"are no numbers any more", "are not finite", ENGLISH, LOGS),
-    # Errors.
-    Intended(
-        r"Folder that holds one folder of photos for each class", "Folder with one folder of images for each class", ENGLISH, LOGS
-    ),
-    Intended(r"must be found in the name of", "must match the name of", ENGLISH, LOGS),
-    Intended(r"^(error: )?--(fine_tune_layers|final_tensor_name|device|class_weights) must be", None, "reported together", LOGS),
-    Intended(r"(the graph|it) has no operation named", "the model has no layer named", ENGLISH, LOGS),
-    Intended(r", or take inception_v3", ", or use inception_v3", ENGLISH, LOGS),
-    Intended(r"Mend or remove them", "Fix or remove them", ENGLISH, LOGS),
-    Intended(r"which only a random search can draw from", "from which only a random search can draw", ENGLISH, LOGS),
-    # The bundled network instead of Inception: the log, and the note in the graph's metadata.
-    Intended(
-        r"^Going on with the bundled network (\w+); name it with --architecture to avoid this warning\.",
-        r"The bundled network \1 is used instead. Name a network with --architecture to avoid this warning.",
-        ENGLISH,
-        LOGS,
-    ),
-    Intended(
-        r"^[0-9]+ bytes, SHA-256 |retrain_description: Const",
-        None,
-        "the note is plain English",
-        "default_network/*",
-        "wrong_commands",
-    ),
-    # A precision that the processor ignores is refused.
-    Intended(r"_bfloat16_products|^products/", None, "--precision is refused where it has no effect", "FILES", "other_flags"),
-    Intended(r"", None, "--precision is refused where it has no effect", "logs/04_products.*", "other_flags"),
-    # A wrong class weight is found before the bottlenecks are made.
-    Intended(r"bottlenecks made", None, "class weights are checked before the bottlenecks", LOGS, "wrong_commands"),
+    Intended(r"^Network .*: input .*; bottleneck .*\)\.$", None, "the log says which network is used", LOGS),
+    # One cache for one module, by whatever path it is named.
+    Intended(r"bottlenecks/.*networks~module_2\.tar\.gz", None, "one module has one cache", "FILES", "hub_modules"),
+    Intended(r"bottlenecks made", None, "one module has one cache", "logs/01_archive.stderr", "hub_modules"),
+    # Sweeps.
+    Intended(r"'n_steps'\]$", "'n_steps', 'network_ms', 'bottleneck_ms', 'pareto_front']", COSTS, "*sweep.csv"),
+    Intended(r"(\d)'\]$", r"\1', '<number>', '<number>', '<number>']", COSTS, "*sweep.csv"),
+    Intended(r"'2398213'", "'2386737'", "the size is that of the network, not of the exported graph", "alone/sweep.csv"),
+    Intended(r"network_bytes", None, "the size is that of the network, not of the exported graph", "alone/summaries/*"),
+    Intended(r"network_ms|bottleneck_ms|pareto_front", None, COSTS, "*/summaries/*", "mobilenet"),
+    Intended(r"^\|", None, COSTS, TABLES, "mobilenet"),
+    Intended(r"--(dropout|optimizer) must be", None, "wrong values are reported together", LOGS, "sweep"),
 )

@@ -1,4 +1,4 @@
-"""Costs of real networks: measured once each, with the network alone on one of the images."""
+"""Costs of real networks: measured once each, with the network alone on one image."""
 
 import dataclasses
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_a_network_is_measured_once_on_one_image(config: RetrainConfig, shown: t
     assert cost.ms is not None and cost.ms > 0
     assert len(batches) == N_WARM_UP + N_MEASURED
     assert {batch.shape for batch in batches} == {(1, 28, 28, 3)}
-    assert batches[0].std() > 0, "it is a photo"
+    assert 0 <= batches[0].min() < batches[0].max() <= 1, "pixels of all grey levels, as this network takes them"
     assert costs.of(dataclasses.replace(config, learning_rate=1.0)) is cost
     assert len(batches) == N_WARM_UP + N_MEASURED
 
@@ -48,17 +48,6 @@ def test_without_times_a_network_is_not_run(config: RetrainConfig, shown: tuple[
     backbone, batches = shown
     assert NetworkCosts(is_timed=False).of(config, backbone).ms is None
     assert batches == []
-
-
-def test_images_that_cannot_be_decoded_are_replaced(tmp_path: Path, shown: tuple[Backbone, list[FloatArray]]) -> None:
-    for label in "ab":
-        (tmp_path / label).mkdir()
-        for number in range(20):
-            (tmp_path / label / f"{number}.jpg").write_bytes(b"no image")
-    backbone, batches = shown
-    config = RetrainConfig(image_dir=str(tmp_path), architecture="pixels_28")
-    assert NetworkCosts(is_timed=True).of(config, backbone).ms is not None
-    assert batches[0].shape == (1, 28, 28, 3) and not batches[0].any()
 
 
 def test_a_real_network() -> None:
