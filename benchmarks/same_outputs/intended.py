@@ -39,6 +39,7 @@ class Intended:
         return re.sub(self.old, self.new, line) if of_old else line
 
 
+REPLACED = "EfficientNet-Lite0 replaces Inception where that is not available"
 LOGS = "logs/*.stderr"
 TABLES = "logs/*.stdout"
 COSTS = "sweeps of several networks show times and the Pareto front"
@@ -58,4 +59,11 @@ TABLE: Sequence[Intended] = (
     Intended(r"network_ms|bottleneck_ms|pareto_front", None, COSTS, "*/summaries/*", "mobilenet"),
     Intended(r"^\|", None, COSTS, TABLES, "mobilenet"),
     Intended(r"--(dropout|optimizer) must be", None, "wrong values are reported together", LOGS, "sweep"),
+    # Reworded errors.
+    Intended(r"or use inception_v3", "or use efficientnet_lite0, inception_v3", "another network to name", LOGS, "label_image"),
+    Intended(r"onnx\. Got", "onnx, separated by spaces or commas. Got", "the separators are named", LOGS, "wrong_commands"),
+    # Another network replaces Inception where that is not available.
+    Intended(r"", None, REPLACED, "logs/21_default_network.*", "wrong_commands"),
+    Intended(r"", None, REPLACED, "default_network/*", "wrong_commands"),
+    Intended(r"^(bottlenecks|models)/", None, REPLACED, "FILES", "wrong_commands"),
 )
