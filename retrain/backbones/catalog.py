@@ -14,6 +14,7 @@ from retrain.backbones.keras.records import find_keras_record, keras_architectur
 from retrain.backbones.published import BUNDLED, INCEPTION
 from retrain.errors import FlagError
 
+MOST_SHOWN = 3  # Names that resemble an unknown one.
 PIXELS = re.compile(r"pixels_([1-9][0-9]{0,2})")
 SAVED_MODEL = "saved_model.pb"  # Of a SavedModel's folder.
 LARGEST_SIDE = 512  # A side; the bottleneck is then 262,144 values, a file of 2 MB for each image.
@@ -66,5 +67,6 @@ def architecture_names() -> list[str]:
 
 def _advice(name: str) -> str:
     """Return the networks that a name could mean, as a sentence and a space; empty if it resembles none."""
-    close = difflib.get_close_matches(name, [each for each in architecture_names() if not PIXELS.fullmatch(each)])
+    names = [each for each in architecture_names() if not PIXELS.fullmatch(each)]
+    close = [each for each in names if name and name in each][:MOST_SHOWN] or difflib.get_close_matches(name, names, MOST_SHOWN)
     return f"It could be {' or '.join(close)}. " if close else ""

@@ -108,7 +108,7 @@ FORMAT = "mobilenet_<size>_<resolution>[_quantized]"
 NAMED = "inception_v3, efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, tiny_resnet_128"
 FILES = "the path of a frozen graph, of a Keras file or of a SavedModel's folder"
 RESNETS = "It could be keras_resnet50 or keras_resnet50_v2."
-INCEPTIONS = "inception_v3 or keras_inception_v3 or keras_xception"
+INCEPTIONS = "inception_v3 or keras_inception_resnet_v2 or keras_inception_v3"
 ALLOWED = f"{NAMED}, {FORMAT}, pixels_<1 to 512>, keras_<network> or {FILES}"
 LIST = "--list_architectures lists them all."
 
@@ -117,6 +117,7 @@ LIST = "--list_architectures lists them all."
     ("name", "sentence"),
     [
         ("alexnet", f"--architecture must be {ALLOWED}. Got alexnet. {LIST}"),
+        ("vgg", f"--architecture must be {ALLOWED}. Got vgg. It could be keras_vgg16 or keras_vgg19. {LIST}"),
         ("resnet_50", f"--architecture must be {ALLOWED}. Got resnet_50. {RESNETS} {LIST}"),
         ("inception", f"--architecture must be {ALLOWED}. Got inception. It could be {INCEPTIONS}. {LIST}"),
         ("mobilenet_1.0", f"--architecture must be {FORMAT}. Got mobilenet_1.0."),

@@ -262,14 +262,15 @@ class TestRecognition:
         )
 
 
-class TestASavedModel:
-    @pytest.fixture(scope="class")
-    def exported(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-        folder = tmp_path_factory.mktemp("saved")
-        _, model = saved(folder / "model.keras", classifier)
-        model.export(folder / "model", verbose=False)
-        return folder / "model", model
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("saved")
+    _, model = saved(folder / "model.keras", classifier)
+    model.export(folder / "model", verbose=False)
+    return folder / "model", model
 
+
+class TestASavedModel:
     def test_it_is_cut_before_its_last_layer(self, exported: tuple[Path, Any]) -> None:
         path, model = exported
         backbone = load(path, input_mean=0.0, input_std=1.0)
@@ -289,8 +290,11 @@ class TestASavedModel:
         assert message.startswith(f"--architecture {tmp_path / 'model'}: the SavedModel cannot be loaded (")
 
 
-def test_training_on_it(small_photos: Path, tmp_path: Path, logged: list[str]) -> None:
+def test_training_on_it(small_photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, _ = saved(tmp_path / "model.keras", classifier)
     flags = ["--image_dir", str(small_photos), "--architecture", str(path), "--how_many_training_steps=2"]
     main([*flags, *Outputs(tmp_path).flags()])
-    assert any(line.startswith("INFO: Final test accuracy = ") for line in logged)
+    log = capsys.readouterr().err
+    assert f"Network {path}: input input:0, 16 × 16 pixels (squash), mean 0, standard deviation 1; bottleneck bottleneck:0" in log
+    assert "mean, standard deviation inferred from the model's first layers; resize by default)." in log
+    assert "Final test accuracy = " in log
