@@ -12,6 +12,7 @@ from retrain.graphdef.subgraph import subgraph
 from tests.conftest import RunCli
 from tests.support.commands import (
     FINAL_WEIGHTS,
+    TINY_RESNET_LINE,
     Outputs,
     TrainingRun,
     assert_succeeded,
@@ -108,7 +109,7 @@ def test_a_pattern_that_matches_nothing(small_photos: Path, run_cli: RunCli, tmp
     flags = ["--fine_tune_steps=1", "--fine_tune_layers=Logits"]
     process = run_cli("retrain", f"--image_dir={small_photos}", *SMALL, *flags, *Outputs(tmp_path).flags())
     assert process.returncode == 2
-    assert process.stderr == (
+    assert process.stderr == TINY_RESNET_LINE + (
         "error: --fine_tune_layers must match the name of at least one of the 22 weights of tiny_resnet_128, such as "
         "TinyResnet/conv0/weights/half, TinyResnet/res1/a/biases/half, TinyResnet/res2/a/weights/half, "
         "TinyResnet/conv3/biases/half, TinyResnet/conv4/weights/half. Got Logits.\n"

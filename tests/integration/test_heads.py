@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import RunCli
 from tests.support.commands import (
+    TINY_RESNET_LINE,
     Outputs,
     TrainingRun,
     assert_succeeded,
@@ -93,7 +94,7 @@ def test_another_optimizer_cannot_go_on(small_photos: Path, hidden_run: Training
     flags = ["--optimizer=momentum", "--hidden_units=24", "--resume"]
     process = run_cli("retrain", f"--image_dir={small_photos}", *TINY, *flags, *outputs.flags())
     assert process.returncode == 2
-    assert process.stderr == (
+    assert process.stderr == TINY_RESNET_LINE + (
         f"error: The checkpoint {outputs.checkpoint} (--checkpoint_path) belongs to another training: hidden_units, optimizer "
         "differ. Name the checkpoint of this one, or leave --resume out to train from the start.\n"
     )
@@ -107,7 +108,7 @@ def test_a_weight_of_no_class_is_an_error_before_any_bottleneck_is_made(
     process = run_cli("retrain", f"--image_dir={small_photos}", *TINY, "--class_weights=cats=2", *outputs.flags())
     assert process.returncode == 2
     message = "error: --class_weights must name labels: blue stripes, green rings, red dots. Got cats.\n"
-    assert process.stderr == message
+    assert process.stderr == TINY_RESNET_LINE + message
     assert not list(outputs.bottlenecks.glob("*/*.txt"))
 
 

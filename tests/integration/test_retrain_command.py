@@ -49,7 +49,7 @@ N_SMALL = SMALL_TRAINING + SMALL_OTHERS
 
 # Every kind of line in the log of a run in which nothing is amiss.
 OWN_LINES = re.compile(
-    r"\d+ of 600 bottlenecks made\.|600 bottlenecks made, 0 read from .*|Training on .* of 5 classes\.|[-\d]{10} .*: Step \d+: .*"
+    r"Network mobilenet_0\.25_128: .*|\d+ of 600 bottlenecks made\.|600 bottlenecks made, 0 read from .*|Training on .* of 5 classes\.|[-\d]{10} .*: Step \d+: .*"
     r"|Save intermediate result to : .*|Final test accuracy = .*|=== MISCLASSIFIED TEST IMAGES ===| *\.\./shared/.*jpg  \w+"
     r"|SavedModel .*: \d+ of \d+ test images get the graph's label; largest difference of a score \d\.\d{4}\."
     r"|Graph written to .*, labels to .*\.|Time: .*\."
@@ -440,7 +440,7 @@ def _train_small(run_cli: RunCli, photos: Path, folder: Path, *more: str) -> tup
 
 
 def _interrupt_at_the_first_line(cwd: Path, model_dir: Path, folder: Path) -> tuple[int, str]:
-    """Presses Ctrl-C when the log begins, which is after 100 bottlenecks or soon after; returns exit code and log."""
+    """Presses Ctrl-C at the first line about bottlenecks, after 100 of them or soon after; returns exit code and log."""
     process = subprocess.Popen(
         [sys.executable, "-m", "retrain", *_flower_flags(model_dir, folder)],
         cwd=cwd,
@@ -450,7 +450,7 @@ def _interrupt_at_the_first_line(cwd: Path, model_dir: Path, folder: Path) -> tu
     )
     with process:
         assert process.stderr is not None
-        first = process.stderr.readline()
+        first = process.stderr.readline() + process.stderr.readline()  # The network's line, and that of bottlenecks.
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     return process.returncode, first + rest

@@ -52,7 +52,7 @@ def test_on_one_empty_cache(single: Undisturbed, tmp_path: Path, long: bool, not
         assert not any(waits and made for waits, (made, _) in zip(waited, counts, strict=True))
         n_waited += any(waited)
         for run, each in zip((first, second), outputs, strict=True):
-            assert "record" not in run.log
+            assert "without a record" not in run.log
             single.check_log(run.log)
             _check(single, each, cache)
     note(

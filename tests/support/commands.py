@@ -29,6 +29,12 @@ _STEP_LINE = re.compile(
 )
 
 
+TINY_RESNET_LINE = (
+    "Network tiny_resnet_128: input input:0, 128 × 128 pixels (squash), mean 127.5, standard deviation 127.5; bottleneck "
+    "TinyResnet/bottleneck:0, 512 values (from the record of this network).\n"
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Outputs:
     """The paths that a run writes to, all below one folder."""
