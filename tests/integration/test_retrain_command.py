@@ -49,7 +49,8 @@ N_SMALL = SMALL_TRAINING + SMALL_OTHERS
 
 # Every kind of line in the log of a run in which nothing is amiss.
 OWN_LINES = re.compile(
-    r"Network mobilenet_0\.25_128: .*|\d+ of 600 bottlenecks made\.|600 bottlenecks made, 0 read from .*|Training on .* of 5 classes\.|[-\d]{10} .*: Step \d+: .*"
+    r"Network mobilenet_0\.25_128: .*|\d+ of 600 bottlenecks made\."
+    r"|600 bottlenecks made, 0 read from .*|Training on .* of 5 classes\.|[-\d]{10} .*: Step \d+: .*"
     r"|Save intermediate result to : .*|Final test accuracy = .*|=== MISCLASSIFIED TEST IMAGES ===| *\.\./shared/.*jpg  \w+"
     r"|SavedModel .*: \d+ of \d+ test images get the graph's label; largest difference of a score \d\.\d{4}\."
     r"|Graph written to .*, labels to .*\.|Time: .*\."

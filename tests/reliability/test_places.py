@@ -297,8 +297,8 @@ def test_a_summaries_dir_that_holds_more_than_event_files_is_not_emptied(
         folder = tmp_path / str(number)
         assert (code, error) == (
             2,
-            f"{TINY_RESNET_LINE}error: --summaries_dir {folder} would be emptied, but holds a file that is not TensorBoard's: {folder}/{name}. "
-            "Give another folder.\n",
+            f"{TINY_RESNET_LINE}error: --summaries_dir {folder} would be emptied, but holds a file that is not TensorBoard's: "
+            f"{folder}/{name}. Give another folder.\n",
         )
     assert content(tmp_path) == before
     shown = said[0][1].removeprefix(TINY_RESNET_LINE).strip().replace(str(tmp_path), "…")
