@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -25,6 +25,7 @@ KNOWN_BOTTLENECKS = (
 )
 # Operations allowed between the last layer's matrix product and the softmax; each one's first input is followed.
 AFTER_PRODUCT = ("Identity", "Reshape", "Squeeze", "BiasAdd", "Add", "AddV2", "Mul")
+PASSING = ("Identity", "Reshape", "Squeeze")  # Operations that change no value.
 SHOWN_CANDIDATES = 8
 
 
@@ -120,7 +121,8 @@ def find_bottleneck(graph_def: GraphDef, graph_input: str) -> str:
     """Return the name of the operation whose values a head can be trained on.
 
     It is, in this order: what an earlier retraining put its head on; a layer of a known name; the input of the last fully
-    connected layer, or 1 × 1 convolution, before the only softmax; the graph's only output where it has no softmax.
+    connected layer, or 1 × 1 convolution, before the only softmax, or before the only one at the end if there are others, as in
+    attention; the graph's only output where no softmax is at the end.
 
     Raises:
         GraphError: none of these is there, or there are several; the message names what could be meant.
@@ -135,12 +137,14 @@ def find_bottleneck(graph_def: GraphDef, graph_input: str) -> str:
             return named[0]
     downstream = _downstream(graph_def, graph_input)
     softmaxes = [node for node in graph_def.node if node.op == "Softmax" and node.name in downstream]
-    if len(softmaxes) == 1 and (found := _before_last_layer(softmaxes[0], nodes)):
-        return found
+    at_end = _at_end(softmaxes, graph_def)
+    for only in (softmaxes, at_end):
+        if len(only) == 1 and (found := _before_last_layer(only[0], nodes)):
+            return found
     used = {node_name(text) for node in graph_def.node for text in node.input}
     outputs = [name for name in downstream if name not in used]
     vectors = _vectors(graph_def, downstream)
-    if not softmaxes and len(outputs) == 1 and outputs[0] in vectors:
+    if not at_end and len(outputs) == 1 and outputs[0] in vectors:
         return outputs[0]
     raise not_inferred("bottleneck", vectors[-SHOWN_CANDIDATES:], "scripts.count_ops lists its operations.")
 
@@ -166,6 +170,28 @@ def _downstream(graph_def: GraphDef, graph_input: str) -> list[str]:
             if any(node_name(text) in reached for text in node.input):
                 reached.add(node.name)
     return [node.name for node in graph_def.node if node.name in reached and node.name != graph_input]
+
+
+def _at_end(softmaxes: Sequence[NodeDef], graph_def: GraphDef) -> list[NodeDef]:
+    """Return those whose values are only passed on, to an output of the graph."""
+    users: dict[str, list[NodeDef]] = {}
+    for node in graph_def.node:
+        for text in node.input:
+            users.setdefault(node_name(text), []).append(node)
+
+    return [node for node in softmaxes if _is_passed_on(node, users)]
+
+
+def _is_passed_on(node: NodeDef, users: Mapping[str, Sequence[NodeDef]]) -> bool:
+    waiting, seen = [node], {node.name}
+    while waiting:
+        for user in users.get(waiting.pop().name, ()):
+            if user.op not in PASSING:
+                return False
+            if user.name not in seen:
+                seen.add(user.name)
+                waiting.append(user)
+    return True
 
 
 def _before_last_layer(softmax: NodeDef, nodes: dict[str, NodeDef]) -> str | None:

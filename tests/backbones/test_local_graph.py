@@ -53,6 +53,23 @@ def features_only(images: tf.Tensor) -> None:
     tf.squeeze(pooled(images), [1, 2], name="vector")
 
 
+def attention(images: tf.Tensor) -> tf.Tensor:
+    """Return [N, 1, WIDTH] → `attended`: two rounds of attention to the only position, which change nothing."""
+    values = tf.reshape(pooled(images), [-1, 1, WIDTH])
+    for _ in range(2):
+        values = tf.matmul(tf.nn.softmax(tf.matmul(values, values, transpose_b=True)), values)
+    return tf.reshape(values, [-1, WIDTH], name="attended")
+
+
+def attention_features(images: tf.Tensor) -> None:
+    tf.identity(attention(images), name="vector")
+
+
+def attention_classifier(images: tf.Tensor) -> None:
+    """Three softmaxes, of which the last one computes the classes."""
+    tf.identity(tf.nn.softmax(tf.matmul(attention(images), POINTWISE[0, 0])), name="probabilities")
+
+
 def two_heads(images: tf.Tensor) -> None:
     """Nobody can tell which of the two is the network's."""
     features = tf.reshape(pooled(images), [-1, WIDTH], name="features")
@@ -100,6 +117,8 @@ class TestWhatIsInferred:
             (dense_classifier, "features:0", "features:0"),
             (pointwise_classifier, "pooled:0", f"{FLATTENED}:0"),
             (features_only, "vector:0", "vector:0"),
+            (attention_features, "vector:0", "vector:0"),
+            (attention_classifier, "attended:0", "attended:0"),
         ],
     )
     def test_the_layer_before_the_last(
