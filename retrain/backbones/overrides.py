@@ -2,7 +2,7 @@
 
 import os
 
-from retrain.backbones.catalog import find_architecture, is_local_graph
+from retrain.backbones.catalog import SAVED_MODEL, find_architecture, is_local_graph
 from retrain.errors import FlagError
 from retrain.options.network import NetworkOptions
 
@@ -36,6 +36,9 @@ def _name_problem(architecture: str) -> str | None:
         find_architecture(architecture)
     except FlagError as error:
         if os.path.isdir(architecture):
-            return f"--architecture must be a name or a file. Got {architecture}, a folder: is it for --tfhub_module?"
+            return (
+                "--architecture must be a name, a file or the folder of a SavedModel. "
+                f"Got {architecture}, a folder without {SAVED_MODEL}."
+            )
         return str(error)
     return None

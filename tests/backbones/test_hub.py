@@ -452,7 +452,8 @@ def test_architecture_and_module_together(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_folder_as_architecture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--image_dir=photos", f"--architecture={tmp_path}"]) == 2
-    sentence = f"--architecture must be a name or a file. Got {tmp_path}, a folder: is it for --tfhub_module?"
+    allowed = "a name, a file or the folder of a SavedModel"
+    sentence = f"--architecture must be {allowed}. Got {tmp_path}, a folder without saved_model.pb."
     assert capsys.readouterr().err == f"error: {sentence}\n"
 
 

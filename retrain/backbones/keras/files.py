@@ -54,7 +54,7 @@ def is_keras_file(path: str) -> bool:
     if head == SIGNATURE:
         return True
     if not head.startswith(ZIP_SIGNATURE):
-        return ending and not path.lower().endswith((".h5", ".hdf5"))
+        return ending
     try:
         with zipfile.ZipFile(path) as archive:
             return ending or CONFIG in archive.namelist()
@@ -126,7 +126,7 @@ def _write_checked_archive(original: str, checked: str, weights: str) -> None:
             with archive.open(WEIGHTS) as source, open(weights, "wb") as target:
                 copy_hashed(source, target)
     except ZIP_ERRORS as error:
-        raise GraphError(f"It is no Keras file, or is damaged ({reason_of(error)}). Get a new copy.") from error
+        raise GraphError(f"It is no Keras file (.keras or HDF5), or is damaged ({reason_of(error)}). Get a new copy.") from error
     os.unlink(original)
     check_hdf5(weights)
     if not isinstance(config, dict):

@@ -250,7 +250,7 @@ class TestRecognition:
     def test_text_with_a_keras_files_ending(self, tmp_path: Path) -> None:
         path = tmp_path / "model.keras"
         path.write_text("no model")
-        message = "It is no Keras file, or is damaged (File is not a zip file). Get a new copy."
+        message = "It is no Keras file (.keras or HDF5), or is damaged (File is not a zip file). Get a new copy."
         assert refused(GraphError, path) == f"--architecture {path}: {message}"
 
     def test_weights_alone(self, tmp_path: Path) -> None:
