@@ -87,8 +87,9 @@ def test_the_graph_says_how_photos_are_resized(lite_run: TrainingRun) -> None:
     assert [values[f"input_{name}"] for name in ("height", "width", "mean", "std", "resize")] == [224, 224, 127.0, 128.0, "crop"]
 
 
-@pytest.mark.parametrize(("ending", "least"), [("tflite", N_TEST), ("onnx", N_TEST), ("int8.tflite", 57)])
+@pytest.mark.parametrize(("ending", "least"), [("tflite", N_TEST), ("onnx", N_TEST), ("int8.tflite", 54)])
 def test_exports(lite_run: TrainingRun, photos: list[str], expected: FloatArray, ending: str, least: int) -> None:
+    """The int8 file agreed on 57 of 60 where it was measured; processors round 8-bit products in different ways."""
     found = scores_of(lite_run.outputs.graph.with_suffix(f".{ending}"), photos)
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).sum() >= least
     if least == N_TEST:
