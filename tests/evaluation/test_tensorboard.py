@@ -1,5 +1,6 @@
 """TensorBoard summaries, read with TensorBoard's own reader."""
 
+import io
 import os
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import OutputError
 from retrain.evaluation.metrics import softmax
-from retrain.evaluation.tensorboard import SummaryWriter, clear_summaries_dir, histogram, without_large_constants
+from retrain.evaluation.tensorboard import SummaryWriter, clear_summaries_dir, histogram, record, without_large_constants
 from retrain.head.model import SoftmaxHead
 from retrain.head.monitor import Monitor, head_histograms, head_measures
 from retrain.options.head import HeadOptions
@@ -52,6 +54,23 @@ def write_run(folder: Path, head: SoftmaxHead, batch: tuple[FloatArray, IndexArr
         for step in range(n_steps):
             if HeadOptions(eval_step_interval=interval, how_many_training_steps=n_steps).is_evaluated(step):
                 monitor.evaluate(step, *batch)
+
+
+@given(st.lists(st.binary(max_size=300), max_size=4))
+@settings(max_examples=50, deadline=None)
+def test_records_are_those_of_tensorboards_own_writer(contents: list[bytes]) -> None:
+    file = io.BytesIO()
+    writer = RecordWriter(file)
+    for data in contents:
+        writer.write(data)
+    assert b"".join(record(data) for data in contents) == file.getvalue()
+
+
+def test_tensorflow_reads_the_records(tmp_path: Path) -> None:
+    """It checks both checksums of each."""
+    contents = [b"", b"event", bytes(range(256)) * 300]
+    (tmp_path / "events").write_bytes(b"".join(record(data) for data in contents))
+    assert [each.numpy() for each in tf.data.TFRecordDataset(str(tmp_path / "events"))] == contents
 
 
 def test_all_of_the_originals_tags_are_there(tmp_path: Path, head: SoftmaxHead, batch: tuple[FloatArray, IndexArray]) -> None:
