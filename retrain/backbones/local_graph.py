@@ -52,7 +52,7 @@ def cut_network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tupl
     input_node = _layer("input_layer", input_layer, graph_def)
     bottleneck = _layer("bottleneck_layer", options.bottleneck_layer or find_bottleneck(graph_def, input_node.name), graph_def)
     if options.bottleneck_layer:
-        _warn_of_class_scores(graph_def, input_node.name, bottleneck.name)
+        _check_bottleneck(graph_def, input_node.name, bottleneck.name)
     network = subgraph(graph_def, [bottleneck.name])
     if accessing := file_ops(network, bottleneck.name):
         raise GraphError(f"It has operations that can read or write files: {', '.join(accessing)}.")
@@ -83,20 +83,25 @@ def cut_network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tupl
     return network, architecture, origins
 
 
-def _warn_of_class_scores(graph_def: GraphDef, graph_input: str, chosen: str) -> None:
+def _check_bottleneck(graph_def: GraphDef, graph_input: str, chosen: str) -> None:
     """Warn if the chosen layer comes after the bottleneck: it then holds scores of the classes that the network knows already."""
     try:
         bottleneck = find_bottleneck(graph_def, graph_input)
     except GraphError:
         return
     if chosen != bottleneck and is_downstream(graph_def, chosen, bottleneck):
-        logger.warning(
-            "--bottleneck_layer %s comes after the layer %s: it holds scores of the network's own classes, and a classifier "
-            "trained on these is usually less accurate. Leave --bottleneck_layer out to use %s.",
-            chosen,
-            bottleneck,
-            bottleneck,
-        )
+        warn_of_class_scores(chosen, bottleneck)
+
+
+def warn_of_class_scores(chosen: str, bottleneck: str) -> None:
+    """Warn that the layer `chosen` comes after the layer `bottleneck`."""
+    logger.warning(
+        "--bottleneck_layer %s comes after the layer %s: it holds scores of the network's own classes, and a classifier "
+        "trained on these is usually less accurate. Leave --bottleneck_layer out to use %s.",
+        chosen,
+        bottleneck,
+        bottleneck,
+    )
 
 
 def _layer(flag: str, layer: str, graph_def: GraphDef) -> NodeDef:

@@ -14,8 +14,8 @@ from retrain.backbones.backbone import Backbone
 from retrain.backbones.hub.module import LOADING_ERRORS
 from retrain.backbones.keras.files import CheckedFile, checked_copy
 from retrain.backbones.keras.freeze import BOTTLENECK, INPUT, frozen_graph, keras_library, portable, vectors
-from retrain.backbones.keras.structure import Cut, find_cut, scaled_by
-from retrain.backbones.local_graph import check_batches
+from retrain.backbones.keras.structure import Cut, find_cut, is_after, scaled_by
+from retrain.backbones.local_graph import check_batches, warn_of_class_scores
 from retrain.errors import FlagError, GraphError, reason_of
 from retrain.graphdef.input_settings import GIVEN, INFERRED, InferredInput, input_origins, resolve_input
 from retrain.options.network import NetworkOptions
@@ -83,11 +83,14 @@ def _backbone(path: str, model: Any, checked: CheckedFile, options: NetworkOptio
         size = check_batches(network, f"{INPUT}:0", f"{BOTTLENECK}:0", spec)[-1]
     except (*LOADING_ERRORS, MemoryError) as error:
         raise GraphError(f"Its layers cannot be computed ({short_reason(error)}).") from error
+    default = _default_layer(model)
     if options.bottleneck_layer is None:
         logger.info("The bottleneck is the layer %s of %s: %d values.", cut.layer, path, size)
+    elif default and is_after(model, cut.layer, default):
+        warn_of_class_scores(cut.layer, default)
     architecture = Architecture(
         # Another layer of the same file has a cache of its own; the same one, named or inferred, has the same.
-        name=path if cut.layer == _default_layer(model) else f"{path}:{cut.layer}",
+        name=path if cut.layer == default else f"{path}:{cut.layer}",
         input_tensor=f"{INPUT}:0",
         bottleneck_tensor=f"{BOTTLENECK}:0",
         batch_tensor=f"{BOTTLENECK}:0",

@@ -127,6 +127,32 @@ def vector_layers(model: Any) -> list[str]:
     return [step.name for step in _all_steps(model) if len(step.output.shape) == 2 and step.inputs]
 
 
+def is_after(model: Any, layer: str, other: str) -> bool:
+    """Return True if the layer of that name is computed from the other one's values."""
+    steps = steps_of(model)
+    later, earlier = (next((step for step in steps if name in _names(step)), None) for name in (layer, other))
+    if later is None or earlier is None:
+        return False
+    if later is earlier:
+        return is_model(later.operation) and is_after(later.operation, layer, other)
+    producers = {id(step.output): step for step in steps}
+    waiting, seen = [later], set[int]()
+    while waiting:
+        for tensor in waiting.pop().inputs:
+            before = producers.get(id(tensor))
+            if before is earlier:
+                return True
+            if before is not None and id(tensor) not in seen:
+                seen.add(id(tensor))
+                waiting.append(before)
+    return False
+
+
+def _names(step: Step) -> list[str]:
+    """Return the name of the step's layer, and those of all layers in it if it is a model."""
+    return [step.name, *(inner.name for inner in _all_steps(step.operation))] if is_model(step.operation) else [step.name]
+
+
 def _all_steps(model: Any) -> Iterator[Step]:
     for step in steps_of(model):
         yield step
@@ -148,6 +174,8 @@ def _named(model: Any, layer: str) -> Iterator[Cut]:
 def _after(model: Any, step: Step, cut: Cut) -> Cut:
     """Return the cut of a model that is the layer `step` of another one, as a cut of that one."""
     before = step.inputs[0]
+    if cut.layer in [inner.name for inner in steps_of(step.operation) if not inner.inputs]:  # Its input is the layer before it.
+        return _settled(model, before)
     same = before is model.inputs[0]
     return cut if same else Cut((_part(model, before), *cut.models), cut.layer)
 

@@ -68,7 +68,9 @@ def nested_classifier() -> Any:
     """Return a network inside a network, with a head that is a network too."""
     images, values = body(rescaling())
     inner = keras.Model(images, layers.GlobalAveragePooling2D(name="pooled")(values), name="inner")
-    head = keras.Sequential([keras.Input((12,)), layers.Dropout(0.5), layers.Dense(5, activation="sigmoid")], name="head")
+    head = keras.Sequential(
+        [keras.Input((12,)), layers.Dropout(0.5), layers.Dense(5, activation="sigmoid", name="scores")], name="head"
+    )
     return keras.Sequential([keras.Input((SIDE, SIDE, 3)), layers.RandomFlip(), inner, head])
 
 
@@ -145,6 +147,22 @@ class TestTheBottleneck:
         assert (named.architecture.name, named.architecture.bottleneck_size) == (f"{path}:classes", 5)
         assert named.fingerprint != load(path).fingerprint
         np.testing.assert_allclose(named.run(IMAGES), np.asarray(model(IMAGES, training=False)), rtol=0, atol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("build", "layer", "bottleneck"),
+        [(classifier, "classes", "pooled"), (nested_classifier, "scores", "pooled"), (classifier, "pooled", None)],
+    )
+    def test_a_layer_after_the_bottleneck_is_warned_of(
+        self, build: Callable[[], Any], layer: str, bottleneck: str | None, tmp_path: Path, logged: list[str]
+    ) -> None:
+        path, _ = saved(tmp_path / "model.keras", build)
+        load(path, bottleneck_layer=layer)
+        warnings = [line for line in logged if line.startswith("WARNING: ")]
+        assert warnings == [
+            f"WARNING: --bottleneck_layer {layer} comes after the layer {bottleneck}: it holds scores of the network's own "
+            "classes, and a classifier trained on these is usually less accurate. Leave --bottleneck_layer out to use "
+            f"{bottleneck}."
+        ] * (bottleneck is not None)
 
     def test_a_layer_inside_a_model_inside(self, tmp_path: Path) -> None:
         path, model = saved(tmp_path / "model.keras", nested_classifier)
