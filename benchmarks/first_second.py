@@ -12,7 +12,7 @@ from benchmarks.common import machine, parser_with
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.data.image_folder import create_image_lists
 from retrain.evaluation.tables import markdown_table
-from retrain.process.command import load_tensorflow
+from retrain.process.tensorflow_loading import load_tensorflow
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from typing import NoReturn
 from label_image.config import GRAPH, LabelConfig
 from retrain.errors import ImageError, shown
 from retrain.options.flags import parse_args
-from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
+from retrain.process.command import end, log_to_stderr, run_command
+from retrain.process.tensorflow_loading import silence_tensorflow
 
 TEXTS = {
     "prog": "python -m label_image",
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         config = parse_args(LabelConfig, argv, **TEXTS)
         log_to_stderr("INFO")
-        load_tensorflow()  # Only now: neither --help nor a wrong flag should wait for it.
+        silence_tensorflow()
         return _label(config)
 
     return run_command(command)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import tensorflow as tf
 
 from label_image.opening import Classifier, FileFunction
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.data.image_folder import is_file_or_dead_link
 from retrain.data.loader import ImageLoader, run_network, suitable_batch_size
 from retrain.errors import FlagError, GraphError
+from retrain.process.tensorflow_loading import tensorflow_errors
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 # Indices of the images, their scores, float32 [len(indices), C], and the network's wall time in seconds.
@@ -108,7 +108,7 @@ def score_images(classifier: Classifier, paths: Sequence[str], failed: dict[str,
         for batch in batches:
             _check_labels(classifier, n_scores=batch[1].shape[1])
             yield batch
-    except (tf.errors.OpError, ValueError) as error:
+    except tensorflow_errors(ValueError) as error:
         raise GraphError(f"The graph does not run with the input {description.input_tensor}: {error}") from error
 
 
@@ -149,7 +149,7 @@ def _score_files(network: FileFunction, paths: Sequence[str], failed: dict[str, 
         try:
             with open(path, "rb") as file:
                 scores = network(file.read())
-        except (OSError, tf.errors.InvalidArgumentError) as error:
+        except tensorflow_errors(OSError) as error:
             failed[path] = getattr(error, "strerror", None) or "the graph cannot decode it"
             continue
         yield [index], scores.reshape(1, -1), time.perf_counter() - start

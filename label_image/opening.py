@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from label_image.config import ClassifierOptions
 from retrain.arrays import BatchFunction, FloatArray

@@ -6,8 +6,9 @@ from typing import NoReturn
 from retrain.config import RetrainConfig
 from retrain.listing import add_list_option
 from retrain.options.flags import build_parser, from_namespace
-from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
+from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.precision import prepare_precision
+from retrain.process.tensorflow_loading import silence_tensorflow
 
 TEXTS = {
     "prog": "python -m retrain",
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = from_namespace(RetrainConfig, parser.parse_args(argv))
         log_to_stderr(config.logging_verbosity)
         prepare_precision(config.precision)
-        load_tensorflow()  # Only now: neither --help nor a wrong flag waits for it.
+        silence_tensorflow()
         from retrain.pipeline import run
 
         run(config)

@@ -10,7 +10,7 @@ if not __package__:  # Run as a file: this folder comes first then, and has file
 
 from retrain.errors import GraphError
 from retrain.options.flags import Parser
-from retrain.process.command import load_tensorflow, run_command
+from retrain.process.command import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +21,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument("graph", help="The graph file (.pb).")
         parser.add_argument("op", nargs="?", help="List the names of the operations of this kind only, such as Conv2D.")
         args = parser.parse_args(argv)
-        load_tensorflow()
         from retrain.graphdef.run import read_graph
 
         nodes = read_graph(args.graph).node

@@ -11,7 +11,8 @@ if not __package__:  # Run as a file: this folder comes first then, and has file
 from retrain.data.image_folder import SPLITS, LabelledImage, create_image_lists
 from retrain.errors import FlagError, ImageError, ImageFolderError, shown
 from retrain.options.flags import Options, build_parser, flag, from_namespace
-from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
+from retrain.process.command import end, log_to_stderr, run_command
+from retrain.process.tensorflow_loading import silence_tensorflow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser.parse_args(argv)
         config = from_namespace(EvaluateConfig, args)
         log_to_stderr("WARNING")
-        load_tensorflow()
+        silence_tensorflow()
         return _evaluate(args.graph, config)
 
     return run_command(command)

@@ -8,7 +8,7 @@ if not __package__:  # Run as a file: this folder comes first then, and has file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrain.options.flags import Parser
-from retrain.process.command import load_tensorflow, run_command
+from retrain.process.command import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +19,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument("logdir", help="Folder for TensorBoard's file.")
         parser.add_argument("graph", help="The graph file (.pb).")
         args = parser.parse_args(argv)
-        load_tensorflow()
         from retrain.evaluation.tensorboard import SummaryWriter
         from retrain.graphdef.run import read_graph
 

@@ -87,7 +87,7 @@ def _bytes(path: Path, side: Side) -> list[str]:
 
 def _graph(path: Path, side: Side) -> list[str]:
     from google.protobuf.message import DecodeError
-    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
 
     data = path.read_bytes()
     try:
@@ -168,7 +168,7 @@ def _array(values: Any) -> str:
 def _events(path: Path, side: Side) -> list[str]:
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
     from tensorboard.compat.proto.event_pb2 import Event
-    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
 
     lines = []
     for data in RawEventFileLoader(str(path)).Load():

@@ -10,18 +10,16 @@ from retrain.backbones.catalog import PIXELS, find_architecture, is_local_graph
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.efficientnet_lite.graph_file import graph_bytes as variant_bytes
 from retrain.backbones.efficientnet_lite.variants import VARIANTS
-from retrain.backbones.hub.module import load_hub_module
 from retrain.backbones.keras.files import is_keras_file
-from retrain.backbones.keras.model_file import load_keras_file
 from retrain.backbones.keras.named import keras_fingerprint, keras_graph_bytes
 from retrain.backbones.keras.records import find_keras_record
-from retrain.backbones.keras.saved_model import load_saved_model_folder
 from retrain.backbones.local_graph import load_local_graph
 from retrain.backbones.pixels import pixels_graph
 from retrain.backbones.published import BUNDLED, INCEPTION
 from retrain.errors import ModelUnavailableError
 from retrain.graphdef.input_settings import GIVEN, RECORDED
 from retrain.options.network import ArchiveOptions, NetworkOptions
+from retrain.process.tensorflow_loading import load_tensorflow
 
 logger = logging.getLogger("retrain")
 
@@ -39,6 +37,9 @@ def load_network(options: NetworkOptions) -> Backbone:
     """
     architecture = options.architecture
     if options.tfhub_module is not None:
+        load_tensorflow()
+        from retrain.backbones.hub.module import load_hub_module
+
         return load_hub_module(options.tfhub_module, options)
     if architecture is None:
         return _load_default(options)
@@ -75,8 +76,14 @@ def _load_named(name: str, options: NetworkOptions) -> Backbone:
 
 def _load_local(path: str, options: NetworkOptions) -> Backbone:
     if os.path.isdir(path):
+        load_tensorflow()
+        from retrain.backbones.keras.saved_model import load_saved_model_folder
+
         return load_saved_model_folder(path, options)
     if is_keras_file(path):
+        load_tensorflow()
+        from retrain.backbones.keras.model_file import load_keras_file
+
         return load_keras_file(path, options)
     return load_local_graph(path, options)
 

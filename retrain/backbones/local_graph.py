@@ -3,9 +3,8 @@
 import logging
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
 from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone, graph_fingerprint
@@ -13,11 +12,12 @@ from retrain.errors import FlagError, GraphError, reason_of
 from retrain.graphdef.description import read_description
 from retrain.graphdef.find_layers import check_layer, find_bottleneck, find_pixel_input, is_downstream, layer_names
 from retrain.graphdef.input_settings import GIVEN, INFERRED, METADATA, infer_input, input_origins, resolve_input
-from retrain.graphdef.nodes import declared_shape, node_name, tensor_name
+from retrain.graphdef.nodes import FLOAT, constant, declared_shape, node_name, plain_node, tensor_name
 from retrain.graphdef.run import batch_function, parse_graph
 from retrain.graphdef.subgraph import file_ops, subgraph
 from retrain.input_spec import InputSpec
 from retrain.options.network import NetworkOptions
+from retrain.process.tensorflow_loading import tensorflow_errors
 
 FLATTENED = "flattened_bottleneck"
 
@@ -120,7 +120,7 @@ def check_batches(network: GraphDef, input_tensor: str, bottleneck_tensor: str, 
     """
     try:
         values = batch_function(network, input_tensor, bottleneck_tensor)(np.zeros((2, spec.height, spec.width, 3), np.float32))
-    except (tf.errors.OpError, ValueError) as error:
+    except tensorflow_errors(RuntimeError, ValueError) as error:
         raise GraphError(
             f"It does not run with two images of {spec.height} × {spec.width} pixels at its input {input_tensor}: "
             f"{reason_of(error)}"
@@ -138,12 +138,10 @@ def _flatten(network: GraphDef, tensor: str, size: int) -> str:
     """Add a reshape from [N, 1, 1, D] to [N, D] to the network; return its tensor."""
     taken = {node.name for node in network.node}
     name = next(each for each in (FLATTENED, *(f"{FLATTENED}_{n}" for n in range(len(taken) + 1))) if each not in taken)
-    with tf.Graph().as_default() as graph:
-        source = tf.compat.v1.placeholder(tf.float32, [None, 1, 1, size], name="source")
-        tf.reshape(source, [-1, size], name=name)
-        exported = tf.compat.v1.train.export_meta_graph(graph=graph, graph_def=graph.as_graph_def(), strip_default_attrs=True)
-    for node in exported.graph_def.node:
-        if node.name != "source":
-            network.node.add().CopyFrom(node)
-    network.node[-1].input[0] = node_name(tensor)
+    network.node.extend(
+        [
+            constant(f"{name}/shape", np.array([-1, size], np.int32)),
+            plain_node("Reshape", name, node_name(tensor), f"{name}/shape", T=FLOAT),
+        ]
+    )
     return f"{name}:0"

@@ -1,21 +1,24 @@
 """Random flips, crops, scales and brightness changes of training images."""
 
-import os
+import concurrent.futures
+import threading
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.data.decode import decode_by, normalise, resize, shaped
-from retrain.data.loader import BATCHES_AHEAD, decoded_batches, find_decoders, run_padded, suitable_batch_size
-from retrain.errors import ImageFolderError
+from retrain.data.decode import decode, read_image
+from retrain.data.loader import BATCHES_AHEAD, N_CORES, decoded_batches, rebatch, run_padded, suitable_batch_size
+from retrain.data.resize import Levels, PixelArray, axis, resized, shaped
+from retrain.errors import ImageError, ImageFolderError
 from retrain.input_spec import InputSpec
 from retrain.options.augmentation import AugmentationOptions
+from retrain.process.interruption import raise_if_interrupted
 
 N_DRAWS = 5
 # After this many draws in a row without an image, besides those under way, the images are taken as removed.
 MOST_LOST = 1000
+KEPT_BYTES = 1 << 30  # Of decoded photos: some 3,500 of 320 × 240 pixels.
 
 
 def draw_distortions(options: AugmentationOptions, n_images: int, rng: np.random.Generator) -> FloatArray:
@@ -31,19 +34,21 @@ def draw_distortions(options: AugmentationOptions, n_images: int, rng: np.random
     return draws
 
 
-def distort(pixels: tf.Tensor, draws: tf.Tensor, spec: InputSpec) -> tf.Tensor:
-    """Distort one image: uint8 [h, w, 3] and float32 [5] of `draw_distortions` → float32 [H, W, 3].
+def distort(pixels: PixelArray, draws: FloatArray, spec: InputSpec) -> FloatArray:
+    """Distort one image: uint8 [h, w, 4] and float32 [5] of `draw_distortions` → float32 [H, W, 3].
 
-    The original's order: enlarge, crop to the input size, mirror, brightness, then mean and standard deviation. With
-    `--resize crop`, only the centre of the photo is used.
+    The original's order: enlarge, crop to the input size, mirror, brightness, then mean and standard deviation. Only what the
+    crop keeps is computed. With `--resize crop`, only the centre of the photo is used.
     """
-    height, width = (tf.cast(draws[0] * float(size), tf.int32) for size in (spec.height, spec.width))
-    image = resize(shaped(pixels, spec), height, width)
-    top = tf.cast(draws[1] * tf.cast(height - spec.height + 1, tf.float32), tf.int32)
-    left = tf.cast(draws[2] * tf.cast(width - spec.width + 1, tf.float32), tf.int32)
-    cropped = tf.slice(image, [top, left, 0], [spec.height, spec.width, 3])
-    mirrored = tf.where(draws[3] > 0, tf.reverse(cropped, [1]), cropped)
-    return normalise(mirrored * draws[4], spec.mean, spec.std)
+    part = shaped(pixels, spec)
+    enlarged = [int(draws[0] * np.float32(size)) for size in (spec.height, spec.width)]
+    top, left = (
+        int(draw * np.float32(larger - size + 1))
+        for draw, larger, size in zip(draws[1:3], enlarged, (spec.height, spec.width), strict=True)
+    )
+    rows = axis(part.shape[0], enlarged[0]).part(top, spec.height)
+    columns = axis(part.shape[1], enlarged[1]).part(left, spec.width, mirrored=bool(draws[3] > 0))
+    return resized(part, rows, columns, Levels(spec.mean, spec.std, draws[4]))
 
 
 class DistortedLoader:
@@ -62,7 +67,7 @@ class DistortedLoader:
         spec: InputSpec,
         batch_size: int | None = None,
     ) -> None:
-        """Determine how each file can be decoded.
+        """Decode each file once, to know which ones can be decoded.
 
         Args:
             files: path of each training image, by any index that identifies it to the caller.
@@ -73,9 +78,8 @@ class DistortedLoader:
         """
         self.batch_size = batch_size or suitable_batch_size(spec)
         self._options, self._rng, self._spec = options, rng, spec
-        for_pillow, self.failed = find_decoders(files)
-        self._paths = [os.fsencode(files.get(index, "")) for index in range(max(files, default=-1) + 1)]
-        self._for_pillow = [index in for_pillow for index in range(len(self._paths))]
+        self._photos = _Photos(files)
+        self.failed = self._photos.failures()
 
     def draw(self, n_images: int) -> FloatArray:
         """Draw the random part of the distortions of the next images, float32 [n_images, 5]."""
@@ -101,22 +105,63 @@ class DistortedLoader:
         """
         n_lost = 0
 
-        def draws() -> Iterator[tuple[IndexArray, FloatArray]]:
+        def draws() -> Iterator[tuple[int, FloatArray]]:
             nonlocal n_lost
             while n_lost <= MOST_LOST + (BATCHES_AHEAD + 2) * self.batch_size:
                 indices = draw_indices()
-                yield indices, self.draw(len(indices))
+                yield from zip(indices.tolist(), self.draw(len(indices)), strict=True)
                 n_lost += len(indices)
 
-        paths, for_pillow = tf.constant(self._paths, tf.string), tf.constant(self._for_pillow, tf.bool)
-        signature = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, N_DRAWS], tf.float32))
-        drawn = tf.data.Dataset.from_generator(draws, output_signature=signature).unbatch()
-        numbered = drawn.map(lambda index, draw: (index, paths[index], for_pillow[index], draw))
+        def image(task: tuple[int, FloatArray]) -> FloatArray:
+            index, drawn = task
+            return distort(self._photos[index], drawn, self._spec)
 
-        def image(path: tf.Tensor, by_pillow: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
-            return distort(decode_by(by_pillow, tf.io.read_file(path)), draw, self._spec)
+        def decodable() -> Iterator[tuple[IndexArray, FloatArray]]:
+            nonlocal n_lost
+            for tasks, images, errors in decoded_batches(draws(), image, self._spec, self.batch_size):
+                kept = [row for row in range(len(tasks)) if row not in errors]
+                if kept:
+                    n_lost = 0
+                    yield np.array([tasks[row][0] for row in kept], np.int64), images[kept] if errors else images
+            raise ImageFolderError("The training images can no longer be decoded. Is their folder still there?")
 
-        for indices, images in decoded_batches(numbered, image, self.batch_size):
-            n_lost = 0
-            yield indices, images
-        raise ImageFolderError("The training images can no longer be decoded. Is their folder still there?")
+        return rebatch(decodable(), self.batch_size)
+
+
+class _Photos:
+    """Decoded photos, read from their files. As many as fit into KEPT_BYTES are kept, since each is drawn again and again."""
+
+    def __init__(self, files: Mapping[int, str]) -> None:
+        self._files = files
+        self._kept: dict[int, PixelArray] = {}
+        self._n_bytes = 0
+        self._lock = threading.Lock()
+
+    def __getitem__(self, index: int) -> PixelArray:
+        """Return a photo's pixels, uint8 [h, w, 4]. Raises ImageError."""
+        kept = self._kept.get(index)
+        if kept is not None:
+            return kept
+        pixels = decode(read_image(self._files[index]))
+        with self._lock:
+            if index not in self._kept and self._n_bytes + pixels.nbytes <= KEPT_BYTES:
+                self._kept[index] = pixels
+                self._n_bytes += pixels.nbytes
+        return pixels
+
+    def failures(self) -> dict[int, str]:
+        """Return the reason for each photo that cannot be decoded, by its index."""
+        failed = {}
+        with concurrent.futures.ThreadPoolExecutor(N_CORES) as pool:
+            for index, reason in zip(self._files, pool.map(self._failure, self._files), strict=True):
+                raise_if_interrupted()
+                if reason:
+                    failed[index] = reason
+        return failed
+
+    def _failure(self, index: int) -> str | None:
+        try:
+            _ = self[index]
+        except ImageError as error:
+            return str(error)
+        return None

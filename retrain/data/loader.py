@@ -1,14 +1,16 @@
 """Loading of image files in batches, and running them through a network while the next ones are decoded."""
 
+import collections
+import concurrent.futures
 import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-import tensorflow as tf
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.data.decode import decode, decode_with_pillow, image_from_bytes, image_from_file, read_image
+from retrain.data.decode import image_from_file
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
 from retrain.process.interruption import raise_if_interrupted
@@ -18,13 +20,22 @@ BATCH_BYTES = 16 << 20
 MAX_BATCH_SIZE = 64
 BATCHES_AHEAD = 4
 N_CORES = os.cpu_count() or 1
+Task = TypeVar("Task")
+
+
+@dataclass
+class _Batch(Generic[Task]):
+    """A batch in the making: its tasks, and what becomes of each, a row of `images` or an error."""
+
+    tasks: list[Task]
+    images: FloatArray
+    rows: "list[concurrent.futures.Future[None]]"
 
 
 class ImageLoader:
     """Loader of image files: decoded batches, each with the indices that the caller gave its files.
 
-    Decoding begins when the loader is made. TensorFlow decodes first; the files that it cannot decode come last, by Pillow.
-    A loader is iterated once.
+    Decoding begins when the loader is made. A loader is iterated once.
 
     Attributes:
         batch_size: largest number of images in a batch.
@@ -41,32 +52,72 @@ class ImageLoader:
         """
         self.batch_size = batch_size or suitable_batch_size(spec)
         self.failed: dict[int, str] = {}
-        self._files, self._spec = files, spec
-        decoded = lambda path: image_from_bytes(tf.io.read_file(path), spec)  # noqa: E731 - it is what the dataset maps.
-        self._decoded = decoded_batches(numbered_files(files), decoded, self.batch_size)
+
+        def decoded(task: tuple[int, str]) -> FloatArray:
+            return image_from_file(task[1], spec)
+
+        self._batches = decoded_batches(files.items(), decoded, spec, self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[IndexArray, FloatArray]]:
         """Yield indices, int64 [B], and images, float32 [B, H, W, 3]."""
-        seen: set[int] = set()
-        for indices, images in self._decoded:
-            raise_if_interrupted()
-            seen.update(indices.tolist())
-            yield indices, images
-        left = [index for index in self._files if index not in seen]
-        for start in range(0, len(left), self.batch_size):
-            raise_if_interrupted()
-            if images_by_index := self._by_pillow(left[start : start + self.batch_size]):
-                yield np.array(list(images_by_index), np.int64), np.stack(list(images_by_index.values()))
+        for tasks, images, errors in self._batches:
+            self.failed.update({tasks[row][0]: reason for row, reason in errors.items()})
+            kept = [row for row in range(len(tasks)) if row not in errors]
+            if kept:
+                yield np.array([tasks[row][0] for row in kept], np.int64), images[kept] if errors else images
 
-    def _by_pillow(self, indices: list[int]) -> dict[int, FloatArray]:
-        """Decode with the fallback, which reads more formats and gives the reason if it fails."""
-        images = {}
-        for index in indices:
-            try:
-                images[index] = image_from_file(self._files[index], self._spec)
-            except ImageError as error:
-                self.failed[index] = str(error)
-        return images
+
+def decoded_batches(
+    tasks: Iterable[Task], decode: Callable[[Task], FloatArray], spec: InputSpec, size: int
+) -> Iterator[tuple[list[Task], FloatArray, dict[int, str]]]:
+    """Decode images on all cores, some batches ahead of the consumer. It begins at once.
+
+    Args:
+        tasks: one for each image; drawn some batches ahead.
+        decode: returns one image, float32 [H, W, 3], or raises ImageError.
+        spec: the network's input.
+        size: images in a batch; the last one has the rest.
+
+    Returns:
+        Iterator of the tasks of a batch, its images, float32 [B, H, W, 3], in the same order, and the reason for each that cannot
+        be decoded, by its row; the values of that row mean nothing.
+    """
+    pool = concurrent.futures.ThreadPoolExecutor(N_CORES, "decoder")
+    waiting = iter(tasks)
+    ahead: collections.deque[_Batch[Task]] = collections.deque()
+
+    def put(task: Task, images: FloatArray, row: int) -> None:
+        images[row] = decode(task)
+
+    def begin() -> None:
+        chosen = [task for _, task in zip(range(size), waiting, strict=False)]
+        if chosen:
+            images = np.empty((len(chosen), spec.height, spec.width, 3), np.float32)
+            ahead.append(_Batch(chosen, images, [pool.submit(put, task, images, row) for row, task in enumerate(chosen)]))
+
+    def finished() -> Iterator[tuple[list[Task], FloatArray, dict[int, str]]]:
+        try:
+            while ahead:
+                batch = ahead.popleft()
+                errors = {row: str(error) for row, each in enumerate(batch.rows) if (error := _error_of(each))}
+                begin()
+                yield batch.tasks, batch.images, errors
+        finally:  # Images that nobody waits for any more are not decoded.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    for _ in range(BATCHES_AHEAD):
+        begin()
+    return finished()
+
+
+def _error_of(future: "concurrent.futures.Future[None]") -> ImageError | None:
+    """Wait for an image. Return why it cannot be decoded, None if it can."""
+    raise_if_interrupted()
+    try:
+        future.result()
+    except ImageError as error:
+        return error
+    return None
 
 
 def run_network(loader: ImageLoader, network: Callable[[], BatchFunction]) -> Iterator[tuple[IndexArray, FloatArray]]:
@@ -84,42 +135,23 @@ def run_network(loader: ImageLoader, network: Callable[[], BatchFunction]) -> It
         yield indices, run_padded(function, images, loader.batch_size)
 
 
-def decoded_batches(dataset: tf.data.Dataset, decode: Callable[..., tf.Tensor], size: int) -> Iterator[tuple[IndexArray, Any]]:
-    """Decode a dataset of (index, …) on all cores, some batches ahead of the consumer. It begins at once.
-
-    Args:
-        dataset: its elements are an index, int64, and the inputs of `decode`.
-        decode: returns one image's tensor. If it fails, the image is left out, not its batch.
-        size: images in a batch; the last one has the rest.
-
-    Returns:
-        Iterator of indices, int64 [B], and tensors stacked to [B, …].
-    """
-
-    def numbered(index: tf.Tensor, *inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return index, decode(*inputs)
-
-    # There is no Python control flow in it, and converting it would take longer than decoding a hundred images.
-    numbered = tf.autograph.experimental.do_not_convert(numbered)
-    options = tf.data.Options()
-    options.experimental_warm_start = True
-    # Its thread makes the end of a dataset wait for half a second, and there is nothing to tune.
-    options.autotune.enabled = False
-    batches = dataset.map(numbered, num_parallel_calls=N_CORES).ignore_errors().batch(size).prefetch(BATCHES_AHEAD)
-    return iter(batches.with_options(options).as_numpy_iterator())
-
-
 def run_padded(network: BatchFunction, images: FloatArray, size: int) -> FloatArray:
     """Run up to `size` images as a batch of exactly `size`: float32 [B, H, W, 3] → float32 [B, D].
 
     With one batch size the runtime always takes the same path. An image's bottleneck then agrees to 1e-6 of its largest value,
     whatever shares its batch: on some processors, such as those with AVX2 alone, the last bits depend on the index in the batch.
+    A network that runs images one by one needs no such batch.
     """
-    if len(images) == size:
+    if len(images) == size or runs_one_by_one(network):
         return network(images)
     padded = np.zeros((size, *images.shape[1:]), np.float32)
     padded[: len(images)] = images
     return network(padded)[: len(images)]
+
+
+def runs_one_by_one(network: Any) -> bool:
+    """Return True if a network computes each image on its own, so that its outputs never depend on the batch."""
+    return getattr(network, "one_by_one", False)
 
 
 def suitable_batch_size(spec: InputSpec) -> int:
@@ -127,22 +159,12 @@ def suitable_batch_size(spec: InputSpec) -> int:
     return max(1, min(MAX_BATCH_SIZE, BATCH_BYTES // (spec.height * spec.width * 3 * 4)))
 
 
-def numbered_files(files: Mapping[int, str]) -> tf.data.Dataset:
-    """Return a dataset of (index, path): int64 and string scalars."""
-    indices = np.fromiter(files, np.int64, len(files))
-    paths = tf.constant([os.fsencode(path) for path in files.values()], tf.string, [len(files)])
-    return tf.data.Dataset.from_tensor_slices((indices, paths))
-
-
-def find_decoders(files: Mapping[int, str]) -> tuple[set[int], dict[int, str]]:
-    """Return the indices of the images that only Pillow can decode, and the reason for each that cannot be decoded at all."""
-    sizes = decoded_batches(numbered_files(files), lambda path: tf.size(decode(tf.io.read_file(path))), len(files) or 1)
-    seen = {index for indices, _ in sizes for index in indices.tolist()}
-    for_pillow, failed = set(), {}
-    for index in (index for index in files if index not in seen):
-        try:
-            decode_with_pillow(read_image(files[index]))
-            for_pillow.add(index)
-        except ImageError as error:
-            failed[index] = str(error)
-    return for_pillow, failed
+def rebatch(chunks: Iterator[tuple[IndexArray, FloatArray]], batch_size: int) -> Iterator[tuple[IndexArray, FloatArray]]:
+    """Regroup chunks of any size, int64 [n] and float32 [n, D], into batches of `batch_size`, in the same order."""
+    indices, values = next(chunks)
+    while True:
+        while len(indices) < batch_size:
+            more_indices, more_values = next(chunks)
+            indices, values = np.append(indices, more_indices), np.concatenate([values, more_values])
+        yield indices[:batch_size], values[:batch_size]
+        indices, values = indices[batch_size:], values[batch_size:]

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import google_crc32c
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
-from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray
 from retrain.errors import OutputError
@@ -123,10 +123,13 @@ def record(data: bytes) -> bytes:
 
 
 def _masked_checksum(data: bytes) -> bytes:
-    """Return CRC-32C, rotated and shifted as the format demands, as 4 bytes."""
-    checksum = google_crc32c.value(data)
+    return struct.pack("<I", masked(google_crc32c.value(data)))
+
+
+def masked(checksum: int) -> int:
+    """Return a CRC-32C, rotated and shifted as TensorFlow's formats demand (tensorflow/core/lib/hash/crc32c.h, `Mask`)."""
     rotated = (checksum >> 15) | (checksum << 17)
-    return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
+    return (rotated + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def histogram(values: FloatArray) -> HistogramProto:

@@ -5,8 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.data.decode import image_from_file
@@ -20,9 +19,9 @@ from retrain.files import write_atomically
 from retrain.graphdef.description import Description
 from retrain.graphdef.run import batch_function
 from retrain.options.export_formats import ONNX, SAVED_MODEL, export_path
+from retrain.process.tensorflow_loading import load_tensorflow, tensorflow_errors
 from retrain.runtimes.model import RuntimeModel
 from retrain.runtimes.onnx import open_onnx
-from retrain.runtimes.saved_model import SIGNATURE
 from retrain.runtimes.tflite import open_tflite
 
 logger = logging.getLogger("retrain")
@@ -75,7 +74,7 @@ class Conversions:
         split, images = self._compared
         try:
             scores = self._scores(load(), images)
-        except (GraphError, tf.errors.OpError, ValueError) as error:
+        except tensorflow_errors(GraphError, ValueError) as error:
             raise OutputError(f"{path} was written, but does not run here: {error}") from error
         self.reports.append(compare(path, format, split, scores, self._expected))
 
@@ -124,8 +123,9 @@ def _function_of(model: RuntimeModel) -> BatchFunction:
 
 
 def _saved_model_function(folder: str) -> BatchFunction:
+    tf = load_tensorflow()
     loaded = tf.saved_model.load(folder)
-    signature = loaded.signatures[SIGNATURE]
+    signature = loaded.signatures[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY]
 
     def run(images: FloatArray) -> FloatArray:
         _ = loaded  # Its signature does not keep it alive.

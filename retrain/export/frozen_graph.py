@@ -7,14 +7,13 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
 from retrain.arrays import FloatArray
 from retrain.errors import FlagError, ModelError
 from retrain.graphdef.description import NODE_NAME, Description
-from retrain.graphdef.nodes import constant, node_name, plain_node
+from retrain.graphdef.nodes import FLOAT, constant, node_name, plain_node, set_shape
 from retrain.graphdef.subgraph import subgraph
 
 MAX_BYTES = 2**31 - 1 - 2**20  # The limit of protocol buffers is 2 GB; the head's names and the metadata need some of it.
@@ -61,8 +60,8 @@ def retrained_graph(
     scope = "input" if "input" not in taken else "input_1"
     bottleneck = f"{scope}/BottleneckInputPlaceholder"
     ops = "final_training_ops"
-    placeholder = plain_node("PlaceholderWithDefault", bottleneck, node_name(bottleneck_tensor), dtype=tf.float32)
-    placeholder.attr["shape"].shape.CopyFrom(tf.TensorShape([None, len(layers[0][0])]).as_proto())
+    placeholder = plain_node("PlaceholderWithDefault", bottleneck, node_name(bottleneck_tensor), dtype=FLOAT)
+    set_shape(placeholder, [None, len(layers[0][0])])
     graph.node.append(placeholder)
     values = bottleneck
     for number, layer in enumerate(layers[:-1], start=1):
@@ -72,13 +71,13 @@ def retrained_graph(
     graph.node.extend(
         [
             constant(f"{ops}/weights/final_weights", weights),
-            plain_node("Identity", f"{ops}/weights/final_weights/read", f"{ops}/weights/final_weights", T=tf.float32),
+            plain_node("Identity", f"{ops}/weights/final_weights/read", f"{ops}/weights/final_weights", T=FLOAT),
             constant(f"{ops}/biases/final_biases", biases),
-            plain_node("Identity", f"{ops}/biases/final_biases/read", f"{ops}/biases/final_biases", T=tf.float32),
-            plain_node("MatMul", f"{ops}/Wx_plus_b/MatMul", values, f"{ops}/weights/final_weights/read", T=tf.float32),
+            plain_node("Identity", f"{ops}/biases/final_biases/read", f"{ops}/biases/final_biases", T=FLOAT),
+            plain_node("MatMul", f"{ops}/Wx_plus_b/MatMul", values, f"{ops}/weights/final_weights/read", T=FLOAT),
             # Add, not AddV2: readers older than TensorFlow 1.12 know only the former.
-            plain_node("Add", f"{ops}/Wx_plus_b/add", f"{ops}/Wx_plus_b/MatMul", f"{ops}/biases/final_biases/read", T=tf.float32),
-            plain_node("Softmax", final_tensor_name, f"{ops}/Wx_plus_b/add", T=tf.float32),
+            plain_node("Add", f"{ops}/Wx_plus_b/add", f"{ops}/Wx_plus_b/MatMul", f"{ops}/biases/final_biases/read", T=FLOAT),
+            plain_node("Softmax", final_tensor_name, f"{ops}/Wx_plus_b/add", T=FLOAT),
             constant(NODE_NAME, np.array(description.to_json().encode(), dtype=object)),
         ]
     )
@@ -90,7 +89,7 @@ def _hidden_layer(scope: str, values: str, weights: FloatArray, biases: FloatArr
     return f"{scope}/Relu", [
         constant(f"{scope}/weights", weights),
         constant(f"{scope}/biases", biases),
-        plain_node("MatMul", f"{scope}/MatMul", values, f"{scope}/weights", T=tf.float32),
-        plain_node("Add", f"{scope}/add", f"{scope}/MatMul", f"{scope}/biases", T=tf.float32),
-        plain_node("Relu", f"{scope}/Relu", f"{scope}/add", T=tf.float32),
+        plain_node("MatMul", f"{scope}/MatMul", values, f"{scope}/weights", T=FLOAT),
+        plain_node("Add", f"{scope}/add", f"{scope}/MatMul", f"{scope}/biases", T=FLOAT),
+        plain_node("Relu", f"{scope}/Relu", f"{scope}/add", T=FLOAT),
     ]

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.errors import OutputError
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.inference_graph import inference_graph
 from retrain.graphdef.nodes import node_name
-from retrain.process.command import silenced_stderr
+from retrain.graphdef.tensorflow_form import to_tensorflow
+from retrain.process.tensorflow_loading import silenced_stderr
 
 OPSET = 13  # Of 2020: it has all operations needed here, and TensorRT 8, OpenVINO and ONNX Runtime from 1.6 on read it.
 
@@ -31,7 +32,7 @@ def onnx_bytes(graph_def: GraphDef, description: Description) -> bytes:
     try:
         with silenced_stderr(), _quiet():
             model, _ = tf2onnx.convert.from_graph_def(
-                inference_graph(graph_def, description),
+                to_tensorflow(inference_graph(graph_def, description)),
                 name=description.architecture,
                 input_names=[source],
                 output_names=[output],

@@ -3,14 +3,15 @@
 import os
 import shutil
 
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.errors import OutputError, reason_of
 from retrain.files import temporary_beside, write_atomically
 from retrain.graphdef.description import DESCRIPTION_FILE, Description
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.rewrite import runnable_copy
+from retrain.graphdef.tensorflow_form import to_tensorflow
+from retrain.process.tensorflow_loading import load_tensorflow
 
 
 def write_saved_model(folder: str, graph_def: GraphDef, description: Description) -> None:
@@ -24,7 +25,7 @@ def write_saved_model(folder: str, graph_def: GraphDef, description: Description
     Raises:
         OutputError: the files cannot be written.
     """
-    temporary = temporary_beside(folder)
+    tf, temporary = load_tensorflow(), temporary_beside(folder)
     try:
         _write(temporary, graph_def, description)
         os.makedirs(os.path.join(temporary, os.path.dirname(DESCRIPTION_FILE)), exist_ok=True)
@@ -39,11 +40,11 @@ def write_saved_model(folder: str, graph_def: GraphDef, description: Description
 
 
 def _write(folder: str, graph_def: GraphDef, description: Description) -> None:
-    shape = [None, description.input_height, description.input_width, 3]
+    tf, shape = load_tensorflow(), [None, description.input_height, description.input_width, 3]
     with tf.Graph().as_default() as graph:
         image = tf.compat.v1.placeholder(tf.float32, shape, name="image")
         [prediction] = tf.graph_util.import_graph_def(
-            runnable_copy(graph_def, keep=node_name(description.input_tensor)),
+            to_tensorflow(runnable_copy(graph_def, keep=node_name(description.input_tensor))),
             {description.input_tensor: image},
             [description.output_tensor],
             name="retrained",

@@ -3,15 +3,15 @@
 import warnings
 from collections.abc import Iterator
 
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.arrays import FloatArray
 from retrain.errors import OutputError
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.inference_graph import inference_graph
+from retrain.graphdef.tensorflow_form import to_tensorflow
 from retrain.options.export_formats import TFLITE, TFLITE_FLOAT16, TFLITE_INT8
-from retrain.process.command import silenced_stderr
+from retrain.process.tensorflow_loading import load_tensorflow, silenced_stderr
 
 
 def tflite_bytes(graph_def: GraphDef, description: Description, format: str, calibration: FloatArray) -> bytes:
@@ -41,7 +41,8 @@ def tflite_bytes(graph_def: GraphDef, description: Description, format: str, cal
 
 
 def _convert(graph_def: GraphDef, description: Description, format: str, calibration: FloatArray) -> bytes:
-    cut = inference_graph(graph_def, description)
+    tf = load_tensorflow()
+    cut = to_tensorflow(inference_graph(graph_def, description))
     whole = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(cut, name=""), [])
     tensors = (whole.graph.get_tensor_by_name(name) for name in (description.input_tensor, description.output_tensor))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([whole.prune(*tensors)], whole)

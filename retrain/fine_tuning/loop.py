@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,13 +18,15 @@ from retrain.errors import FlagError
 from retrain.evaluation.metrics import cross_entropy
 from retrain.fine_tuning.fixed_kernels import fixed_kernels_text, nothing_to_train_text
 from retrain.fine_tuning.images import FineTuningImages, ImageBatch
-from retrain.fine_tuning.monitor import FineTuningMonitor
-from retrain.fine_tuning.session import FineTuningSession, Layers
 from retrain.fine_tuning.variables import TrainableNetwork, open_weights, with_weights
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.trainer import Trainer
 from retrain.options.fine_tuning import FineTuningOptions
 from retrain.process.interruption import raise_if_interrupted
+from retrain.process.tensorflow_loading import load_tensorflow
+
+if TYPE_CHECKING:  # It needs TensorFlow, which runs without fine-tuning do without.
+    from retrain.fine_tuning.session import Layers
 
 logger = logging.getLogger("retrain")
 
@@ -116,6 +119,10 @@ def fine_tune(
         ModelError: the network has an operation without a gradient.
         KeyboardInterrupt: Ctrl-C was pressed.
     """
+    load_tensorflow()
+    from retrain.fine_tuning.monitor import FineTuningMonitor
+    from retrain.fine_tuning.session import FineTuningSession
+
     layers = _softened_layers(classifier, images.batches)
     session = FineTuningSession(network, layers, trainer.loss_settings, trainer.random_seed)
     n_steps = options.fine_tune_steps
@@ -150,7 +157,7 @@ def fine_tune(
     )
 
 
-def _softened_layers(classifier: TrainedClassifier, batches: Iterator[ImageBatch]) -> Layers:
+def _softened_layers(classifier: TrainedClassifier, batches: Iterator[ImageBatch]) -> "Layers":
     """Return the head's layers with the last one divided by a temperature, which changes none of its predictions.
 
     A head that was trained for thousands of steps on few images is so certain about them that hardly any gradient is left, and

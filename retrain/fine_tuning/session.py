@@ -13,6 +13,7 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import ModelError
 from retrain.fine_tuning.variables import TrainableNetwork
 from retrain.graphdef.nodes import node_name
+from retrain.graphdef.tensorflow_form import to_tensorflow
 from retrain.head.model import LossSettings
 
 v1 = tf.compat.v1
@@ -128,7 +129,7 @@ def _bottlenecks(network: TrainableNetwork, images: tf.Tensor, values: Sequence[
     }
     try:
         [output] = tf.graph_util.import_graph_def(
-            network.graph_def, {network.input_tensor: images, **placed}, [network.bottleneck_tensor], name=""
+            to_tensorflow(network.graph_def), {network.input_tensor: images, **placed}, [network.bottleneck_tensor], name=""
         )
     except (LookupError, TypeError, ValueError) as error:
         raise _cannot(str(error).splitlines()[0]) from error

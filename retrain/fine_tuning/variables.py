@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_BFLOAT16, DT_FLOAT, DT_HALF, DT_INT8, DT_QINT8, DT_QUINT8, DT_UINT8
 
 from retrain.arrays import FloatArray
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.rewrite import modernised
 from retrain.graphdef.subgraph import subgraph
+from retrain.process.tensorflow_loading import load_tensorflow
 
 # Operations that a layer starts with: index of the input that holds its kernel.
 KERNELS = {"Conv2D": 1, "DepthwiseConv2dNative": 1, "MatMul": 1, "Conv2DBackpropInput": 1, "BatchMatMul": 1, "BatchMatMulV2": 1}
@@ -30,8 +32,8 @@ SHIFTS_AND_SCALES = {
 }
 # Operations that compute in 8 bits; the kernel is input 1. They have no gradient.
 QUANTIZED_KERNELS = re.compile(r"Quantized(Depthwise)?(Conv2D|MatMul)")
-FLOATS = (tf.float32, tf.float16, tf.bfloat16)
-EIGHT_BITS = (tf.uint8, tf.int8, tf.quint8, tf.qint8)
+FLOATS = (DT_FLOAT, DT_HALF, DT_BFLOAT16)
+EIGHT_BITS = (DT_UINT8, DT_INT8, DT_QUINT8, DT_QINT8)
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,14 @@ def with_weights(network: GraphDef, values: Mapping[str, FloatArray]) -> GraphDe
 
     The values are rounded to the type that each constant has in the file.
     """
-    changed = GraphDef()
+    tf, changed = load_tensorflow(), GraphDef()  # It has types that NumPy lacks.
     changed.CopyFrom(network)
     for node in changed.node:
         if node.name in values:
             kind = tf.dtypes.as_dtype(node.attr["dtype"].type)
             largest = np.float32(kind.max)
             stored = np.clip(values[node.name], -largest, largest).astype(kind.as_numpy_dtype)
-            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(stored))
+            node.attr["value"].tensor.CopyFrom(TensorProto.FromString(tf.make_tensor_proto(stored).SerializeToString()))
     return changed
 
 
@@ -209,13 +211,13 @@ class _Wiring:
 def _find_weights(wiring: _Wiring) -> list[Weight]:
     found = []
     for node in wiring.nodes.values():
-        if node.op != "Const" or tf.dtypes.as_dtype(node.attr["dtype"].type) not in FLOATS:
+        if node.op != "Const" or node.attr["dtype"].type not in FLOATS:
             continue
         rank = len(node.attr["value"].tensor.tensor_shape.dim)
         if rank == 0 or (rank == 1 and (wiring.is_statistic(node.name) or wiring.is_dequantized(node.name))):
             continue
         if any(_is_weight(wiring, *use) for use in wiring.meets_image(node.name)):
-            value = tf.make_ndarray(node.attr["value"].tensor).astype(np.float32)
+            value = load_tensorflow().make_ndarray(node.attr["value"].tensor).astype(np.float32)
             found.append(Weight(node.name, f"{_float32_copy(wiring, node)}:0", value))
     return found
 
@@ -229,7 +231,7 @@ def _find_kernels(wiring: _Wiring) -> tuple[Kernel, ...]:
             continue
         if constants := wiring.constants_before(node_name(node.input[index])):
             stored = max(constants, key=_size)
-            is_8_bit = tf.dtypes.as_dtype(stored.attr["dtype"].type) in EIGHT_BITS
+            is_8_bit = stored.attr["dtype"].type in EIGHT_BITS
             found[stored.name] = Kernel(stored.name, _size(stored), is_8_bit)
     return tuple(found.values())
 
@@ -247,8 +249,8 @@ def _is_weight(wiring: _Wiring, user: NodeDef, index: int) -> bool:
 def _float32_copy(wiring: _Wiring, node: NodeDef) -> str:
     """Return the node that holds the constant's value in 32 bits: in 16 bits most steps would be lost to rounding."""
     users = wiring.users[node.name]
-    if node.attr["dtype"].type != tf.float32.as_datatype_enum and len(users) == 1:
+    if node.attr["dtype"].type != DT_FLOAT and len(users) == 1:
         [(user, _)] = users
-        if user.op == "Cast" and user.attr["DstT"].type == tf.float32.as_datatype_enum:
+        if user.op == "Cast" and user.attr["DstT"].type == DT_FLOAT:
             return user.name
     return node.name

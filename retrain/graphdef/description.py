@@ -11,7 +11,7 @@ from retrain.errors import GraphError
 from retrain.input_spec import LARGEST_INPUT_SIDE, RESIZES, SQUASH, InputSpec
 
 if TYPE_CHECKING:
-    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 FORMAT_VERSION = 1
 NODE_NAME = "retrain_description"  # In graphs; also the key in other formats.

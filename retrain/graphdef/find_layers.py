@@ -3,15 +3,17 @@
 import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
 from retrain.errors import GraphError
 from retrain.graphdef.description import TENSOR_NAME
 from retrain.graphdef.input_settings import KNOWN_INPUTS
-from retrain.graphdef.nodes import node_name
+from retrain.graphdef.nodes import FLOAT, node_name
+from retrain.graphdef.tensorflow_form import to_tensorflow
+from retrain.process.tensorflow_loading import load_tensorflow
 
 JPEG_CONTENTS = "DecodeJpeg/contents"  # The input of Inception v3 that takes the bytes of a file.
 OUTPUT = "final_result"  # The output of graphs that `retrain`, here or the original's, exports.
@@ -150,7 +152,7 @@ def find_bottleneck(graph_def: GraphDef, graph_input: str) -> str:
 
 
 def _may_be_pixels(node: NodeDef) -> bool:
-    if node.attr["dtype"].type != tf.float32.as_datatype_enum:
+    if node.attr["dtype"].type != FLOAT:
         return False
     shape = node.attr["shape"].shape if "shape" in node.attr else None
     return shape is None or shape.unknown_rank or len(shape.dim) == 0 or (len(shape.dim) == 4 and shape.dim[3].size in (3, -1))
@@ -215,18 +217,20 @@ def _is_1_by_1(convolution: NodeDef, nodes: dict[str, NodeDef]) -> bool:
 
 def _vectors(graph_def: GraphDef, names: list[str]) -> list[str]:
     """Return those operations that compute a vector of known length for each image, float32 [N, D] or [N, 1, 1, D]."""
-    copy = GraphDef()
-    copy.CopyFrom(graph_def)  # The import adds default attributes to what it is given.
+    tf = load_tensorflow()
     with tf.Graph().as_default() as graph:
         try:
-            tf.graph_util.import_graph_def(copy, name="")
+            tf.graph_util.import_graph_def(to_tensorflow(graph_def), name="")
         except (ValueError, LookupError, TypeError):  # Then it does not run either, and running it says why.
             return []
         return [name for name in names if _is_vector(graph.get_operation_by_name(name))]
 
 
-def _is_vector(operation: tf.Operation) -> bool:
-    if len(operation.outputs) != 1 or operation.outputs[0].dtype != tf.float32 or operation.outputs[0].shape.rank not in (2, 4):
+def _is_vector(operation: Any) -> bool:
+    if len(operation.outputs) != 1:
         return False
-    sizes = operation.outputs[0].shape.as_list()
+    [output] = operation.outputs
+    if output.dtype.name != "float32" or output.shape.rank not in (2, 4):
+        return False
+    sizes = output.shape.as_list()
     return (sizes[-1] or 0) > 1 and all(size == 1 for size in sizes[1:-1])

@@ -1,13 +1,14 @@
 """The exported graph without what only training programs and TensorFlow 1 need, as converters expect it."""
 
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
 from retrain.graphdef.description import Description
-from retrain.graphdef.nodes import constant, identity, node_name, plain_node
+from retrain.graphdef.nodes import FLOAT, constant, identity, node_name, plain_node, set_shape
 from retrain.graphdef.rewrite import runnable_copy
 from retrain.graphdef.subgraph import subgraph
+from retrain.graphdef.tensorflow_form import to_tensorflow
+from retrain.process.tensorflow_loading import load_tensorflow
 
 
 def inference_graph(graph_def: GraphDef, description: Description) -> GraphDef:
@@ -36,8 +37,9 @@ def _with_plain_weights(graph_def: GraphDef, output: str) -> GraphDef:
     weights = [node for node in graph_def.node if node.op == "Dequantize" and constants.issuperset(node.input)]
     if not weights:
         return graph_def
+    tf = load_tensorflow()
     with tf.Graph().as_default() as graph:
-        tf.graph_util.import_graph_def(subgraph(graph_def, [node.name for node in weights]), name="")
+        tf.graph_util.import_graph_def(to_tensorflow(subgraph(graph_def, [node.name for node in weights])), name="")
         with tf.compat.v1.Session(graph=graph) as session:
             values = session.run([f"{node.name}:0" for node in weights])
     for node, value in zip(weights, values, strict=True):
@@ -46,7 +48,6 @@ def _with_plain_weights(graph_def: GraphDef, output: str) -> GraphDef:
 
 
 def _placeholder(name: str, description: Description) -> NodeDef:
-    shape = tf.TensorShape([None, description.input_height, description.input_width, 3])
-    node = plain_node("Placeholder", name, dtype=tf.float32)
-    node.attr["shape"].shape.CopyFrom(shape.as_proto())
+    node = plain_node("Placeholder", name, dtype=FLOAT)
+    set_shape(node, [None, description.input_height, description.input_width, 3])
     return node

@@ -1,11 +1,36 @@
-"""Names and nodes of a GraphDef."""
+"""Names and nodes of a GraphDef.
 
+The classes of graphs are TensorBoard's, which are TensorFlow's under other names and load no TensorFlow. `tensorflow_form` makes
+TensorFlow's own of them.
+"""
+
+import math
+from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
-from tensorflow.core.framework.attr_value_pb2 import AttrValue
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
+import numpy as np
+import numpy.typing as npt
+from tensorboard.compat.proto.attr_value_pb2 import AttrValue
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DataType
+from tensorboard.util.tensor_util import make_tensor_proto
+
+# The types float32 and int32 in an attribute.
+FLOAT, INT32 = DataType.DT_FLOAT, DataType.DT_INT32
+# NumPy's name of each type, and the field of a TensorProto that lists its values (tensorflow/core/framework/tensor.proto).
+LISTS = {
+    DataType.DT_FLOAT: ("float32", "float_val"),
+    DataType.DT_DOUBLE: ("float64", "double_val"),
+    DataType.DT_HALF: ("float16", "half_val"),
+    **{DataType.Value(f"DT_{name.upper()}"): (name, "int_val") for name in ("int8", "int16", "int32", "uint8", "uint16")},
+    DataType.DT_INT64: ("int64", "int64_val"),
+    DataType.DT_UINT32: ("uint32", "uint32_val"),
+    DataType.DT_UINT64: ("uint64", "uint64_val"),
+    DataType.DT_BOOL: ("bool", "bool_val"),
+    DataType.DT_STRING: ("object", "string_val"),
+}
 
 
 def node_name(tensor: str) -> str:
@@ -23,20 +48,51 @@ def find_node(graph_def: GraphDef, name: str) -> NodeDef | None:
     return next((node for node in graph_def.node if node.name == name), None)
 
 
-def plain_node(op: str, name: str, *inputs: str, **types: tf.DType) -> NodeDef:
-    """Return a node whose only attributes are the given types, such as `T=tf.float32`.
+def plain_node(op: str, name: str, *inputs: str, **types: int) -> NodeDef:
+    """Return a node whose only attributes are the given types, such as `T=FLOAT`.
 
     Nodes that today's TensorFlow makes have attributes that TensorFlow 1.15 refuses.
     """
-    attributes = {key: AttrValue(type=kind.as_datatype_enum) for key, kind in types.items()}
+    attributes = {key: AttrValue(type=kind) for key, kind in types.items()}
     return NodeDef(name=name, op=op, input=inputs, attr=attributes)
 
 
 def constant(name: str, value: Any) -> NodeDef:
     """Return a Const node with the values of an array."""
-    tensor = tf.make_tensor_proto(value)
+    tensor = make_tensor_proto(value)
     attributes = {"dtype": AttrValue(type=tensor.dtype), "value": AttrValue(tensor=tensor)}
     return NodeDef(name=name, op="Const", attr=attributes)
+
+
+def array(tensor: TensorProto) -> npt.NDArray[Any]:
+    """Return the values of a constant. A list of values may be shorter than the tensor: the last one then fills the rest.
+
+    Raises:
+        TypeError: the type is one that NumPy does not have, such as bfloat16.
+        ValueError: the values do not fit the shape.
+    """
+    if tensor.dtype not in LISTS:
+        raise TypeError(f"constants of the type {DataType.Name(tensor.dtype)} cannot be read")
+    kind, field = LISTS[tensor.dtype]
+    shape = tuple(size.size for size in tensor.tensor_shape.dim)
+    if tensor.tensor_content:
+        return np.frombuffer(tensor.tensor_content, np.dtype(kind).newbyteorder("<")).reshape(shape).astype(kind)
+    listed = getattr(tensor, field)
+    values = np.zeros(math.prod(shape), kind)
+    if field == "half_val":
+        values[: len(listed)] = np.array(listed, np.uint16).view(np.float16)
+    else:
+        values[: len(listed)] = listed
+    if listed:
+        values[len(listed) :] = values[len(listed) - 1]
+    return values.reshape(shape)
+
+
+def set_shape(node: NodeDef, shape: Sequence[int | None]) -> None:
+    """Set the shape that a placeholder declares; None stands for a free size."""
+    node.attr["shape"].shape.SetInParent()
+    for size in shape:
+        node.attr["shape"].shape.dim.add(size=-1 if size is None else size)
 
 
 def identity(node: NodeDef, kind: str) -> NodeDef:

@@ -4,12 +4,13 @@ import functools
 import itertools
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.errors import FlagError
 from retrain.graphdef.run import batch_function
+from retrain.graphdef.tensorflow_form import from_tensorflow
 from retrain.process.precision import FLOAT32
+from retrain.process.tensorflow_loading import load_tensorflow
 
 # A bfloat16 has 8 bits of mantissa: rounding changes a product by up to 0.4%, and float32 computes it to about 1e-7.
 LEAST_ROUNDING = 1e-4
@@ -42,7 +43,7 @@ def check_network(precision: str, graph_def: GraphDef) -> None:
 @functools.cache
 def _rounds(precision: str) -> bool:
     """Return True if a small convolution computed with the precision shows the rounding errors of bfloat16."""
-    rng = np.random.default_rng(0)
+    tf, rng = load_tensorflow(), np.random.default_rng(0)
     images = rng.normal(size=(1, SIDE, SIDE, CHANNELS)).astype(np.float32)
     kernel = rng.normal(size=(3, 3, CHANNELS, FILTERS)).astype(np.float32)
     with tf.Graph().as_default() as graph:
@@ -50,7 +51,7 @@ def _rounds(precision: str) -> bool:
         # TensorFlow never changes the precision of the node that is fetched, hence the identity.
         tf.identity(tf.nn.conv2d(placeholder, kernel, 1, "VALID"), name="convolved")
     try:
-        found = batch_function(graph.as_graph_def(), "images:0", "convolved:0", precision)(images)
+        found = batch_function(from_tensorflow(graph.as_graph_def()), "images:0", "convolved:0", precision)(images)
     except tf.errors.OpError:  # oneDNN may be told to leave instructions unused that TensorFlow sees.
         return False
     windows = np.lib.stride_tricks.sliding_window_view(images.astype(np.float64), (3, 3), axis=(1, 2))

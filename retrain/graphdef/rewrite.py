@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-from retrain.graphdef.nodes import constant, node_name
+from retrain.graphdef.nodes import array, constant, node_name
 
 Array = npt.NDArray[Any]
 
@@ -71,11 +70,11 @@ def modernised(graph_def: GraphDef) -> GraphDef:
 
 def _free_batch(node: NodeDef) -> None:
     """Replace a reshape's constant [1, n, …] by [-1, n, …]: for one image the result is the same."""
-    sizes = tf.make_ndarray(node.attr["value"].tensor)
+    sizes = array(node.attr["value"].tensor)
     if sizes.ndim == 1 and len(sizes) > 1 and sizes[0] == 1 and (sizes[1:] > 0).all():
         free = sizes.copy()
         free[0] = -1
-        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(free))
+        node.CopyFrom(constant(node.name, free))
 
 
 def _batch_norm_nodes(node: NodeDef) -> list[NodeDef]:
@@ -98,12 +97,16 @@ def _batch_norm_nodes(node: NodeDef) -> list[NodeDef]:
 
 def _fold_constants(graph_def: GraphDef, keep: str) -> None:
     """Replace each operation on nothing but constants by a constant, and remove constants that nothing uses any more."""
-    constants = {node.name: tf.make_ndarray(node.attr["value"].tensor) for node in graph_def.node if node.op == "Const"}
+    constants = {node.name: node for node in graph_def.node if node.op == "Const"}
     for node in graph_def.node:
         inputs = [constants.get(text) for text in node.input]
-        if node.op in FOLDED and node.name != keep and inputs and all(value is not None for value in inputs):
-            constants[node.name] = FOLDED[node.op](*inputs)
-            node.CopyFrom(constant(node.name, constants[node.name]))
+        if node.op in FOLDED and node.name != keep and inputs and all(each is not None for each in inputs):
+            try:
+                values = [_value(each) for each in inputs if each is not None]
+            except TypeError:  # Of a type that NumPy does not have.
+                continue
+            node.CopyFrom(constant(node.name, FOLDED[node.op](*values)))
+            constants[node.name] = node
     _remove_unused_constants(graph_def)
 
 
@@ -173,4 +176,4 @@ def _is_vector(node: NodeDef) -> bool:
 
 
 def _value(node: NodeDef) -> Array:
-    return tf.make_ndarray(node.attr["value"].tensor)
+    return array(node.attr["value"].tensor)

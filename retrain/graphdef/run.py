@@ -1,19 +1,19 @@
-"""Reading of frozen graphs, and running them over batches in TensorFlow 2."""
+"""Reading of frozen graphs, and running them over batches in TensorFlow 2, which is loaded only for that."""
 
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
 from google.protobuf.message import DecodeError
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.errors import GraphError
 from retrain.graphdef.nodes import declared_shape, find_node, node_name
 from retrain.graphdef.rewrite import runnable_copy
 from retrain.graphdef.subgraph import subgraph
+from retrain.graphdef.tensorflow_form import to_tensorflow
 from retrain.process.precision import BFLOAT16, FLOAT32
+from retrain.process.tensorflow_loading import load_tensorflow
 
 
 def read_graph(path: str) -> GraphDef:
@@ -47,26 +47,30 @@ def batch_function(graph_def: GraphDef, feed: str, fetch: str, precision: str = 
 
     A graph whose batch is frozen at one image takes batches too. Raises GraphError if the graph cannot be imported.
     """
-    shape = static_shape(graph_def, feed)
+    tf, shape = load_tensorflow(), static_shape(graph_def, feed)
     return _callable(graph_def, feed, fetch, tf.TensorSpec([None, *shape[1:]] if shape else None, tf.float32), precision)
 
 
 def bytes_function(graph_def: GraphDef, feed: str, fetch: str) -> Callable[[bytes], FloatArray]:
     """Return a graph that decodes files itself (`DecodeJpeg/contents`) as a function of one file's bytes. Raises GraphError."""
+    tf = load_tensorflow()
     return _callable(graph_def, feed, fetch, tf.TensorSpec([], tf.string), FLOAT32)
 
 
-def _callable(graph_def: GraphDef, feed: str, fetch: str, spec: tf.TensorSpec, precision: str) -> Callable[[Any], FloatArray]:
+def _callable(graph_def: GraphDef, feed: str, fetch: str, spec: Any, precision: str) -> Callable[[Any], FloatArray]:
     # A session rather than a tf.function: a frozen graph has nothing to trace, and a function copies its weights five times.
+    tf = load_tensorflow()
     try:
         runnable = runnable_copy(subgraph(graph_def, [node_name(fetch)]), keep=node_name(feed))
         with tf.Graph().as_default() as graph:
             placeholder = tf.compat.v1.placeholder(spec.dtype, spec.shape)
-            [output] = tf.graph_util.import_graph_def(runnable, {feed: placeholder}, [fetch], name="")
+            [output] = tf.graph_util.import_graph_def(to_tensorflow(runnable), {feed: placeholder}, [fetch], name="")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise GraphError(f"The graph does not run with the input {feed}: {error}") from error
     config = tf.compat.v1.ConfigProto()
     if precision == BFLOAT16:
+        from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+
         config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = RewriterConfig.ON
     function: Callable[[Any], FloatArray] = tf.compat.v1.Session(graph=graph, config=config).make_callable(output, [placeholder])
     return function

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
 from retrain.errors import GraphError
 from retrain.graphdef.nodes import node_name

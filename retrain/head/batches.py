@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
+from retrain.data.loader import rebatch
 from retrain.data.sampling import Sampler
 from retrain.head.dataset import Dataset, Examples
 from retrain.options.head import LBFGS, HeadOptions
@@ -96,14 +97,3 @@ class Batches:
             self._buffers[split] = np.empty((len(indices), self._data.values.shape[1]), np.float32)
         bottlenecks = np.take(self._data.values, indices, axis=0, out=self._buffers[split], mode="clip")
         return bottlenecks, self._data.classes[indices]
-
-
-def rebatch(chunks: Iterator[tuple[IndexArray, FloatArray]], batch_size: int) -> Iterator[tuple[IndexArray, FloatArray]]:
-    """Regroup chunks of any size, int64 [n] and float32 [n, D], into batches of `batch_size`, in the same order."""
-    indices, values = next(chunks)
-    while True:
-        while len(indices) < batch_size:
-            more_indices, more_values = next(chunks)
-            indices, values = np.append(indices, more_indices), np.concatenate([values, more_values])
-        yield indices[:batch_size], values[:batch_size]
-        indices, values = indices[batch_size:], values[batch_size:]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from retrain.arrays import FloatArray
 from retrain.errors import CheckpointError, OutputError, reason_of
-from retrain.files import remove_orphans
+from retrain.files import remove_orphans, write_atomically
+from retrain.head.tensor_bundle import bundle_bytes, read_bundle
 
 WEIGHTS = "final_training_ops/weights/final_weights"
 BIASES = "final_training_ops/biases/final_biases"
@@ -59,21 +59,21 @@ def write_checkpoint(prefix: str, checkpoint: Checkpoint) -> None:
     folder, name = os.path.split(prefix)
     try:
         os.makedirs(folder or ".", exist_ok=True)
-        # TensorFlow writes to files with random names first, and renames them.
+        # Earlier versions wrote by TensorFlow, to files with random names first.
         remove_orphans(folder or ".", re.compile(re.escape(name + NEW) + r"\.(data|index).*\.tempstate\d+"))
-        tensors = {
+        tensors: dict[str, Any] = {
             **dict(zip(variable_names(len(checkpoint.variables)), checkpoint.variables, strict=True)),
             STEP: np.int64(checkpoint.step),
             SEED: np.int64(checkpoint.random_seed),
             IDENTITY: checkpoint.identity,
             **{STATE + name: values for name, values in checkpoint.state.items()},
         }
-        tf.raw_ops.SaveV2(
-            prefix=prefix + NEW, tensor_names=list(tensors), shape_and_slices=[""] * len(tensors), tensors=list(tensors.values())
-        )
+        index, data = bundle_bytes(tensors)
+        for ending, content in ((DATA, data), (INDEX, index)):
+            write_atomically(prefix + NEW + ending, content)
         os.replace(prefix + NEW + DATA, prefix + DATA)
         os.replace(prefix + NEW + INDEX, prefix + INDEX)
-    except (OSError, tf.errors.OpError) as error:
+    except OSError as error:
         raise OutputError(
             f"--checkpoint_path {prefix} cannot be written ({reason_of(error)}). Make room, or give another place."
         ) from error
@@ -91,14 +91,14 @@ def read_checkpoint(prefix: str) -> Checkpoint | None:
     if not os.path.exists(prefix + INDEX):
         return None
     try:
-        reader = tf.train.load_checkpoint(prefix)
-        names = reader.get_variable_to_shape_map()
-        n_variables = 2 + sum(name.startswith(HIDDEN) for name in names)
-        variables = [np.asarray(reader.get_tensor(name), np.float32) for name in variable_names(n_variables)]
-        step, seed = (int(reader.get_tensor(name)) for name in (STEP, SEED))
-        state = {name.removeprefix(STATE): reader.get_tensor(name) for name in names if name.startswith(STATE)}
-        return Checkpoint(variables, step, seed, reader.get_tensor(IDENTITY).decode(), state)
-    except (tf.errors.OpError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        with open(prefix + INDEX, "rb") as index, open(prefix + DATA, "rb") as data:
+            tensors: dict[str, Any] = read_bundle(index.read(), data.read())
+        n_variables = 2 + sum(name.startswith(HIDDEN) for name in tensors)
+        variables = [np.array(tensors[name], np.float32) for name in variable_names(n_variables)]
+        step, seed = (int(tensors[name]) for name in (STEP, SEED))
+        state = {name.removeprefix(STATE): values for name, values in tensors.items() if name.startswith(STATE)}
+        return Checkpoint(variables, step, seed, str(tensors[IDENTITY]), state)
+    except (OSError, LookupError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"The checkpoint {prefix} (--checkpoint_path) is damaged, or was not written by this tool: it cannot be resumed. "
             "Leave --resume out to train from the start."

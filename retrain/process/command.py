@@ -1,11 +1,10 @@
-"""Parts that all command lines share: exit codes, the log, and loading TensorFlow without its own messages."""
+"""Parts that all command lines share: exit codes and the log."""
 
-import contextlib
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NoReturn
 
 from retrain.errors import RetrainError, reason_of
@@ -72,33 +71,6 @@ def log_to_stderr(level: str) -> None:
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False
-
-
-def load_tensorflow() -> None:
-    """Import TensorFlow without its own messages; a user who sets TF_CPP_MIN_LOG_LEVEL sees them.
-
-    The variable alone is not enough: TensorFlow ignores it while it is loaded (its issue 100442).
-    """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    with silenced_stderr():
-        import tensorflow  # noqa: F401
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # Its warnings concern the use of its own interfaces.
-
-
-@contextlib.contextmanager
-def silenced_stderr() -> Iterator[None]:
-    """Discard what libraries write to file descriptor 2."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as null:
-            os.dup2(null.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 class _Formatter(logging.Formatter):

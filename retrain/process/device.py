@@ -1,25 +1,44 @@
 """Choice of the processor that TensorFlow uses."""
 
+import os
 import re
+from typing import Any
 
 from retrain.errors import FlagError
+from retrain.process.tensorflow_loading import load_tensorflow, when_loaded
 
 DEVICE_PATTERN = re.compile(r"cpu|gpu(:[0-9]{1,3})?")
+
+
+# Where a driver shows that there is a GPU: NVIDIA's and AMD's.
+DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
+HIDING_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 
 def prepare_device(device: str | None) -> None:
     """Hide the GPUs that are not to be used from TensorFlow; None changes nothing.
 
     It must be called before TensorFlow runs its first operation. GPUs are counted as TensorFlow lists them, so a user's own
-    CUDA_VISIBLE_DEVICES counts first.
+    CUDA_VISIBLE_DEVICES counts first. For `cpu`, TensorFlow need not be loaded.
 
     Raises:
         FlagError: TensorFlow finds no such GPU, or already uses another device.
     """
-    if device is None:
-        return
-    import tensorflow as tf
+    if device == "cpu":
+        when_loaded(lambda tf: _use(tf, "cpu"))
+    elif device is not None:
+        _use(load_tensorflow(), device)
 
+
+def may_use_gpu(device: str | None) -> bool:
+    """Return True if TensorFlow may run on a GPU, as far as that is known without TensorFlow: there is a driver for one."""
+    if device is not None:
+        return device != "cpu"
+    hidden = any(os.environ.get(name, "0") in ("", "-1") for name in HIDING_VARIABLES)
+    return not hidden and any(map(os.path.exists, DRIVERS))
+
+
+def _use(tf: Any, device: str) -> None:
     gpus = tf.config.list_physical_devices("GPU")
     number = int(device.partition(":")[2] or 0)
     if device != "cpu" and not gpus:

@@ -1,13 +1,16 @@
 """Times of a run's phases: for people in the log, and with the machine's description as JSON for programs."""
 
 import contextlib
+import importlib.metadata
 import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from retrain.process.tensorflow_loading import is_loaded, load_tensorflow
 
 
 @dataclass
@@ -75,24 +78,23 @@ class Timings:
 
 
 def machine() -> dict[str, Any]:
-    """Return what a run's speed depends on; of the GPUs, those that TensorFlow may use."""
-    import tensorflow as tf
-
-    gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in _gpus()]
+    """Return what a run's speed depends on; of the GPUs, those that TensorFlow may use, if it was loaded."""
     return {
         "processor": _processor_name(),
         "cores": os.cpu_count(),
-        "gpus": gpus,
+        "gpus": _gpus(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "tensorflow": tf.__version__,
+        "tensorflow": importlib.metadata.version("tensorflow"),
     }
 
 
-def _gpus() -> Sequence[Any]:
-    import tensorflow as tf
-
-    return tf.config.get_visible_devices("GPU")
+def _gpus() -> list[str]:
+    if not is_loaded():
+        return []
+    config = load_tensorflow().config
+    gpus = config.get_visible_devices("GPU")
+    return [config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
 
 
 def _processor_name() -> str:

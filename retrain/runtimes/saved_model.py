@@ -2,20 +2,21 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
-import tensorflow as tf
 from google.protobuf.message import DecodeError
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
-from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
-from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
 from retrain.errors import GraphError, reason_of
 from retrain.graphdef.description import DESCRIPTION_FILE, Description
 from retrain.graphdef.nodes import constant, identity
+from retrain.graphdef.tensorflow_form import from_tensorflow
+from retrain.process.tensorflow_loading import load_tensorflow
 
 FILE = "saved_model.pb"
-SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+SIGNATURE, SERVING = "serving_default", "serve"  # As TensorFlow names them.
+CHECKPOINT = os.path.join("variables", "variables")
 VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
 
 
@@ -46,7 +47,7 @@ def open_saved_model(folder: str) -> OpenedSavedModel:
     Raises:
         GraphError: it is damaged, has no signature of one input and one output, or has variables of TensorFlow 2.
     """
-    meta = _serving(_read(os.path.join(folder, FILE), SavedModel()), folder)
+    meta = _serving(_read(os.path.join(folder, FILE)), folder)
     signature = meta.signature_def.get(SIGNATURE)
     if not signature or len(signature.inputs) != 1 or not signature.outputs:
         raise GraphError(f"The SavedModel {folder} is no image classifier: it has no signature {SIGNATURE} with one input.")
@@ -56,10 +57,14 @@ def open_saved_model(folder: str) -> OpenedSavedModel:
         )
     [source], [output] = signature.inputs.values(), signature.outputs.values()
     metadata = _description(folder)
-    return OpenedSavedModel(_with_constants(meta.graph_def, folder), metadata, source.name, output.name)
+    return OpenedSavedModel(_with_constants(from_tensorflow(meta.graph_def), folder), metadata, source.name, output.name)
 
 
-def _read(path: str, message: SavedModel) -> SavedModel:
+def _read(path: str) -> Any:
+    load_tensorflow()
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    message = SavedModel()
     try:
         with open(path, "rb") as file:
             message.ParseFromString(file.read())
@@ -70,11 +75,11 @@ def _read(path: str, message: SavedModel) -> SavedModel:
     return message
 
 
-def _serving(model: SavedModel, folder: str) -> MetaGraphDef:
+def _serving(model: Any, folder: str) -> Any:
     for meta in model.meta_graphs:
-        if tf.saved_model.SERVING in meta.meta_info_def.tags:
+        if SERVING in meta.meta_info_def.tags:
             return meta
-    raise GraphError(f"The SavedModel {folder} has no graph for serving (tag {tf.saved_model.SERVING}), or is damaged.")
+    raise GraphError(f"The SavedModel {folder} has no graph for serving (tag {SERVING}), or is damaged.")
 
 
 def _description(folder: str) -> Description | None:
@@ -94,9 +99,9 @@ def _with_constants(graph_def: GraphDef, folder: str) -> GraphDef:
     if not names:
         return graph_def
     frozen = GraphDef(versions=graph_def.versions, library=graph_def.library)
-    prefix = os.path.join(folder, tf.saved_model.VARIABLES_DIRECTORY, tf.saved_model.VARIABLES_FILENAME)
+    tf = load_tensorflow()
     try:
-        reader = tf.train.load_checkpoint(prefix)
+        reader = tf.train.load_checkpoint(os.path.join(folder, CHECKPOINT))
         for node in graph_def.node:
             frozen.node.append(
                 constant(node.name, reader.get_tensor(node.name)) if node.name in names else _reading_a_constant(node, names)

@@ -12,7 +12,7 @@ from retrain.arrays import BatchFunction, FloatArray
 from retrain.errors import GraphError
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.nodes import node_name
-from retrain.process.command import silenced_stderr
+from retrain.process.tensorflow_loading import silenced_stderr
 from retrain.runtimes.model import RuntimeModel, one_by_one
 
 # The second one, with the same classes, is for versions of TensorFlow without an interpreter.

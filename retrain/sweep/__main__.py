@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from retrain.options.flags import Parser, default_text, flags_of
-from retrain.process.command import end, load_tensorflow, log_to_stderr, run_command
+from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_folder
 from retrain.process.precision import prepare_precision
+from retrain.process.tensorflow_loading import silence_tensorflow
 from retrain.sweep.config import SweepConfig
 from retrain.sweep.plan import add_flags, read_sweep
 from retrain.sweep.workers import training_workers
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prepare_precision(trials[0].config.precision)
         start = time.perf_counter()
         with training_workers() as workers:
-            load_tensorflow()
+            silence_tensorflow()
             from retrain.sweep.cost import network_key
             from retrain.sweep.trainings import run_trials
 

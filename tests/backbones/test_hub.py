@@ -29,6 +29,7 @@ from retrain.config import RetrainConfig
 from retrain.data.decode import image_from_file
 from retrain.errors import FlagError, GraphError, ModelUnavailableError, RetrainError
 from retrain.graphdef.run import batch_function, parse_graph, read_graph
+from retrain.graphdef.tensorflow_form import to_tensorflow
 from retrain.options.network import NetworkOptions
 from retrain.process.precision import FLOAT32, cache_name
 from tests.support.hub_modules import (
@@ -522,7 +523,7 @@ class TestTheWholeCommand:
 
         def network(pixels: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
             feeds = {"input:0": pixels * 2 - 1}
-            return tf.graph_util.import_graph_def(graph_def, feeds, ["TinyResnet/bottleneck:0"], name="")[0]
+            return tf.graph_util.import_graph_def(to_tensorflow(graph_def), feeds, ["TinyResnet/bottleneck:0"], name="")[0]
 
         module = write_tf2_module(tmp_path / "module", network, (None, 128, 128, 3))
         ours = load_network(NetworkOptions(tfhub_module=str(module)))

@@ -15,11 +15,11 @@ from PIL import Image
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.data.augment import N_DRAWS, DistortedLoader, distort, draw_distortions
-from retrain.data.decode import decode, decode_with_pillow, image_from_bytes
-from retrain.data.loader import find_decoders
+from retrain.data.decode import decode, image_from_bytes
+from retrain.data.loader import rebatch
 from retrain.data.sampling import RandomGenerators
 from retrain.errors import ImageFolderError
-from retrain.head.batches import Batch, Batches, rebatch
+from retrain.head.batches import Batch, Batches
 from retrain.head.dataset import Dataset
 from retrain.input_spec import InputSpec
 from retrain.options.augmentation import AugmentationOptions
@@ -70,15 +70,14 @@ def test_draws_fill_their_ranges() -> None:
 def test_without_distortion_nothing_is_changed() -> None:
     draws = draw_distortions(NOTHING, 100, np.random.default_rng(0))
     np.testing.assert_array_equal(draws[:, [0, 3, 4]], np.tile([1, 0, 1], (100, 1)))
-    contents = tf.constant(encoded(noise(61, 45), "PNG"))
+    contents = encoded(noise(61, 45), "PNG")
     plain = image_from_bytes(contents, SPEC)
     for row in draws[:10]:
         np.testing.assert_allclose(distort(decode(contents), row, SPEC), plain, rtol=0, atol=1e-4)
 
 
 def distorted(pixels: npt.NDArray[np.uint8], draws: Sequence[float], spec: InputSpec = SPEC) -> FloatArray:
-    contents = tf.constant(encoded(pixels, "PNG"))
-    return np.asarray(distort(decode(contents), tf.constant(draws, tf.float32), spec))
+    return distort(decode(encoded(pixels, "PNG")), np.array(draws, np.float32), spec)
 
 
 def normalised(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -128,11 +127,21 @@ def test_the_result_always_has_the_networks_size(crop: int, scale: int, seed: in
     assert image.dtype == np.float32
 
 
-def test_a_pipeline_returns_the_same_bits_as_an_eager_call() -> None:
-    contents, [draws] = encoded(noise(61, 45), "JPEG"), draw_distortions(EVERYTHING, 1, np.random.default_rng(1))
-    dataset = tf.data.Dataset.from_tensors((contents, draws)).map(lambda c, d: distort(decode(c), d, SPEC))
-    (piped,) = dataset.as_numpy_iterator()
-    np.testing.assert_array_equal(piped, distort(decode(tf.constant(contents)), tf.constant(draws), SPEC))
+def originals_way(pixels: npt.NDArray[np.uint8], draws: FloatArray, spec: InputSpec) -> FloatArray:
+    """Return the distorted image, float32 [H, W, 3], by the original's operations in TensorFlow, all of it enlarged."""
+    height, width = (tf.cast(draws[0] * float(size), tf.int32) for size in (spec.height, spec.width))
+    enlarged = tf.raw_ops.ResizeBilinear(images=pixels[np.newaxis], size=[height, width])[0]
+    top = tf.cast(draws[1] * tf.cast(height - spec.height + 1, tf.float32), tf.int32)
+    left = tf.cast(draws[2] * tf.cast(width - spec.width + 1, tf.float32), tf.int32)
+    cropped = tf.slice(enlarged, [top, left, 0], [spec.height, spec.width, 3])
+    mirrored = tf.reverse(cropped, [1]) if draws[3] else cropped
+    return np.asarray((mirrored * draws[4] - np.float32(spec.mean)) * np.float32(1 / spec.std))
+
+
+def test_distortions_have_the_bits_of_the_originals_operations() -> None:
+    pixels = noise(150, 111)
+    for draws in draw_distortions(EVERYTHING, 40, np.random.default_rng(1)):
+        np.testing.assert_array_equal(distorted(pixels, draws.tolist()), originals_way(pixels, draws, SPEC))
 
 
 def chunks_of(sizes: Sequence[int]) -> Iterator[tuple[IndexArray, FloatArray]]:
@@ -161,24 +170,29 @@ def write_pictures(folder: Path, count: int) -> list[str]:
     return [str(folder / f"{i}.png") for i in range(count)]
 
 
-def test_what_tensorflow_cannot_decode_is_left_to_pillow_or_named(tmp_path: Path) -> None:
+def test_what_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     paths = [*write_pictures(tmp_path, 3), *(str(tmp_path / name) for name in ("text.jpg", "empty.jpg", "none.jpg", "scan.jpg"))]
     (tmp_path / "text.jpg").write_bytes(b"some text")
     (tmp_path / "empty.jpg").write_bytes(b"")
     Image.fromarray(noise(20, 30)).save(tmp_path / "scan.jpg", "TIFF")  # Only Pillow reads it.
-    for_pillow, failed = find_decoders(dict(enumerate([paths[3], *paths[:2], *paths[4:], paths[2]])))
-    assert for_pillow == {5}
-    assert failed == {0: "it is no image in a known format", 3: "the file is empty", 4: "No such file or directory"}
+    assert failures({}) == {}
+    assert failures(dict(enumerate(paths[:3]))) == {}
     sparse = dict(zip([300, 2, 41, 7, 1, 12, 1000], paths, strict=True))
     reasons = {7: "it is no image in a known format", 1: "the file is empty", 12: "No such file or directory"}
-    assert find_decoders(sparse) == ({1000}, reasons)
-    assert find_decoders(dict(enumerate(paths[:3]))) == (set(), {})
-    assert find_decoders({}) == (set(), {})
+    assert failures(sparse) == reasons
+    assert list(failures(sparse)) == [7, 1, 12], "in the caller's order"
 
 
-def test_failed_images_are_listed_in_the_callers_order(tmp_path: Path) -> None:
-    files = {index: str(tmp_path / f"{index}.jpg") for index in (1, 8, 64)}
-    assert list(find_decoders(files)[1]) == [1, 8, 64]
+def failures(files: Mapping[int, str]) -> dict[int, str]:
+    return DistortedLoader(files, EVERYTHING, np.random.default_rng(0), SPEC).failed
+
+
+def test_photos_beyond_the_memory_for_them_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = dict(enumerate(write_pictures(tmp_path, 6)))
+    expected = first_bottlenecks(files, seed=5, count=50)
+    monkeypatch.setattr("retrain.data.augment.KEPT_BYTES", 20 * 30 * 4 + 10)  # One of them.
+    for found, kept in zip(first_bottlenecks(files, seed=5, count=50), expected, strict=True):
+        np.testing.assert_array_equal(found, kept)
 
 
 def pixels_themselves(images: FloatArray) -> FloatArray:
@@ -204,10 +218,8 @@ def expected_bottlenecks(files: Mapping[int, str], seed: int, count: int) -> tup
     while len(rows) < count:
         for index, draws in zip(draw_indices().tolist(), draw_distortions(EVERYTHING, 10, rng), strict=True):
             if not files[index].endswith(".txt"):
-                contents = tf.io.read_file(files[index])
-                pixels = decode_with_pillow(contents.numpy()) if files[index].endswith(".tif") else decode(contents)
                 indices.append(index)
-                rows.append(np.asarray(distort(tf.constant(pixels), tf.constant(draws), SPEC)).ravel())
+                rows.append(distort(decode(Path(files[index]).read_bytes()), draws, SPEC).ravel())
     return indices[:count], rows[:count]
 
 
@@ -232,7 +244,7 @@ def test_an_image_that_cannot_be_decoded_is_replaced_by_the_next_draw(tmp_path: 
     np.testing.assert_array_equal(values, expected_values)
 
 
-def test_sparse_indices_are_those_of_their_own_files_for_both_decoders(tmp_path: Path) -> None:
+def test_sparse_indices_are_those_of_their_own_files(tmp_path: Path) -> None:
     """Indices with gaps, in no order; of one file that is no image, and of one that only Pillow decodes."""
     paths = write_pictures(tmp_path, 4)
     (tmp_path / "text.txt").write_bytes(b"some text")
@@ -261,7 +273,8 @@ def test_the_network_gets_the_loaders_batches_and_not_those_of_the_training(batc
         np.testing.assert_array_equal(values, images.reshape(size, -1))
 
 
-def test_images_that_were_all_removed_are_an_error(tmp_path: Path) -> None:
+def test_images_that_were_all_removed_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrain.data.augment.KEPT_BYTES", 0)  # Else they are still in memory.
     files = {5: str(write_pictures(tmp_path, 1)[0])}
     loader = DistortedLoader(files, EVERYTHING, np.random.default_rng(0), SPEC)
     Path(files[5]).unlink()

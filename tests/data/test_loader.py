@@ -88,8 +88,8 @@ def test_the_size_of_batches_can_be_chosen(batch_size: int, batches: list[int], 
 
 
 @pytest.mark.parametrize("batch_size", [None, 1, 2])
-def test_indices_are_the_callers_own_for_both_decoders_and_for_failures(batch_size: int | None, tmp_path: Path) -> None:
-    """Indices with gaps, in no order: PNGs for TensorFlow, TIFFs for Pillow, and two files that are no images."""
+def test_indices_are_the_callers_own_also_for_failures(batch_size: int | None, tmp_path: Path) -> None:
+    """Indices with gaps, in no order: PNGs, TIFFs, and two files that are no images."""
     paths = write_plain_pictures(tmp_path, 7)
     files = dict(zip([90, 7, 31, 2, 1000, 55, 8], paths, strict=True))
     for index in (31, 55):
@@ -102,7 +102,7 @@ def test_indices_are_the_callers_own_for_both_decoders_and_for_failures(batch_si
         assert indices.dtype == np.int64
         assert images.shape == (len(indices), 8, 8, 3)
         reds.update(zip(indices.tolist(), mean_red(images)[:, 0].tolist(), strict=True))
-    assert list(reds) == [90, 2, 8, 31, 55], "in the caller's order; those for Pillow come last"
+    assert list(reds) == [90, 31, 2, 55, 8], "in the caller's order"
     assert reds == {90: red_of(0), 2: red_of(3), 8: red_of(6), 31: 223, 55: 227}
     assert loader.failed == dict.fromkeys([7, 1000], "it is no image in a known format")
     seen, values, failed = outputs_of(files, lambda: mean_red, SMALL, batch_size)

@@ -22,6 +22,7 @@ from retrain.export.tflite import tflite_bytes
 from retrain.export.verify import compare
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.inference_graph import inference_graph
+from retrain.graphdef.tensorflow_form import from_tensorflow
 from retrain.input_spec import InputSpec
 from retrain.options.export_formats import EXPORTS, ONNX, check_packages, export_path
 from retrain.options.network import NetworkOptions
@@ -175,7 +176,7 @@ def test_what_tflite_does_not_have_is_an_error_in_words() -> None:
         tf.reduce_mean(tf.raw_ops.Betainc(a=image, b=image, x=image), [1, 2], name="final_result")
     about = Description(("a", "b", "c"), "input:0", 8, 8, 0.0, 255.0, "final_result:0", "")
     with pytest.raises(OutputError) as caught:
-        tflite_bytes(graph.as_graph_def(), about, "tflite", np.zeros((0, 8, 8, 3), np.float32))
+        tflite_bytes(from_tensorflow(graph.as_graph_def()), about, "tflite", np.zeros((0, 8, 8, 3), np.float32))
     assert str(caught.value).startswith("--export tflite: the network cannot be converted to TensorFlow Lite (")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone
@@ -174,7 +174,7 @@ def test_ranges_of_8_bit_numbers_are_no_weights() -> None:
     for node in graph.node:
         if node.name in ("conv/weights/min", "conv/weights/max"):
             value = tf.make_ndarray(node.attr["value"].tensor)
-            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.full(D, value, np.float32)))
+            node.attr["value"].tensor.ParseFromString(tf.make_tensor_proto(np.full(D, value, np.float32)).SerializeToString())
         elif node.name == KERNEL:
             node.attr["axis"].i = 3
     assert open_weights(graph, FEED, FETCH).names == ("conv/beta", "conv/gamma", "shift")

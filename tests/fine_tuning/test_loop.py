@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone
@@ -288,7 +288,7 @@ def test_an_operation_without_a_gradient() -> None:
     graph = small_network()
     size = graph.node.add(op="Const", name="size")
     size.attr["dtype"].type = tf.int32.as_datatype_enum
-    size.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([2, 2], tf.int32))
+    size.attr["value"].tensor.ParseFromString(tf.make_tensor_proto([2, 2], tf.int32).SerializeToString())
     resize = graph.node.add(op="ResizeArea", name="smaller", input=["conv/relu", "size"])
     resize.attr["T"].type = tf.float32.as_datatype_enum
     [limited] = [node for node in graph.node if node.name == "limited"]

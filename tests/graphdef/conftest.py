@@ -1,7 +1,7 @@
 """A small Inception, as most tests of graphs need one."""
 
 import pytest
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from tests.support.stand_ins import tiny_inception_graph
 

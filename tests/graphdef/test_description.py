@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.errors import GraphError
 from retrain.graphdef.description import NODE_NAME, Description, input_fields, read_description

@@ -2,7 +2,7 @@
 
 import pytest
 import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.errors import GraphError
 from retrain.graphdef.find_layers import (

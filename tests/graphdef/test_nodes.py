@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from retrain.graphdef.nodes import constant, declared_shape, find_node, identity, node_name, plain_node, tensor_name
+from retrain.graphdef.nodes import FLOAT, constant, declared_shape, find_node, identity, node_name, plain_node, tensor_name
 from tests.support.graphs import Nodes
 
 
@@ -22,7 +22,7 @@ def test_a_node_is_found_by_its_name() -> None:
 
 
 def test_nodes_have_no_attributes_but_their_types() -> None:
-    node = plain_node("MatMul", "product", "a", "b:1", T=tf.float32)
+    node = plain_node("MatMul", "product", "a", "b:1", T=FLOAT)
     assert (node.op, node.name, list(node.input), list(node.attr)) == ("MatMul", "product", ["a", "b:1"], ["T"])
     assert node.attr["T"].type == tf.float32.as_datatype_enum
 
@@ -38,7 +38,7 @@ def test_a_constant_holds_its_values() -> None:
 
 
 def test_an_identity_takes_the_place_of_a_node() -> None:
-    node = identity(plain_node("PlaceholderWithDefault", "fed", "x", dtype=tf.float32), "dtype")
+    node = identity(plain_node("PlaceholderWithDefault", "fed", "x", dtype=FLOAT), "dtype")
     assert (node.op, node.name, list(node.input), list(node.attr)) == ("Identity", "fed", ["x"], ["T"])
 
 

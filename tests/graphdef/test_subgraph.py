@@ -1,7 +1,7 @@
 """The part of a graph that an output is computed from."""
 
 import pytest
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.errors import GraphError
 from retrain.graphdef.subgraph import subgraph

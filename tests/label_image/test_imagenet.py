@@ -6,8 +6,8 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
+from retrain.graphdef.nodes import constant
 from tests.conftest import MOBILENET_ARCHIVE, Label
 from tests.support.labelling import scores_in
 from tests.support.stand_ins import ARCHIVE, GRAPH_FILE, tiny_inception_graph
@@ -46,9 +46,9 @@ def inception_archive(folder: Path, label_map: bytes) -> None:
     graph = tiny_inception_graph()
     for node in graph.node:
         if node.name == "softmax/weights":
-            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.zeros((2048, 1008), np.float32)))
+            node.CopyFrom(constant(node.name, np.zeros((2048, 1008), np.float32)))
         if node.name == "softmax/biases":
-            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.where(np.arange(1008) == 7, 9, 0).astype(np.float32)))
+            node.CopyFrom(constant(node.name, np.where(np.arange(1008) == 7, 9, 0).astype(np.float32)))
     human = b"n00000001\tfirst thing, one\nn00000007\tseventh thing\n"
     write_archive(folder / ARCHIVE, {GRAPH_FILE: graph.SerializeToString(), LABEL_MAP: label_map, HUMAN: human})
 

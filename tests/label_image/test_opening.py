@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from label_image.config import ClassifierOptions
 from label_image.opening import open_classifier
@@ -225,7 +225,7 @@ def test_a_file_that_is_no_graph_is_an_error(photos: Path) -> None:
 def test_a_damaged_description_is_an_error(bundled: Path, tmp_path: Path) -> None:
     graph = GraphDef.FromString(bundled.read_bytes())
     [description] = [node for node in graph.node if node.name == NODE_NAME]
-    description.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(b"{"))
+    description.attr["value"].tensor.ParseFromString(tf.make_tensor_proto(b"{").SerializeToString())
     (tmp_path / "graph.pb").write_bytes(graph.SerializeToString())
     with pytest.raises(GraphError, match="metadata cannot be read"):
         open_classifier(str(tmp_path / "graph.pb"), NO_OPTIONS)
@@ -234,7 +234,7 @@ def test_a_damaged_description_is_an_error(bundled: Path, tmp_path: Path) -> Non
 def test_a_description_that_is_no_single_text_is_an_error(bundled: Path, tmp_path: Path) -> None:
     graph = GraphDef.FromString(bundled.read_bytes())
     [description] = [node for node in graph.node if node.name == NODE_NAME]
-    description.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([b"{}", b"{}"]))
+    description.attr["value"].tensor.ParseFromString(tf.make_tensor_proto([b"{}", b"{}"]).SerializeToString())
     (tmp_path / "graph.pb").write_bytes(graph.SerializeToString())
     with pytest.raises(GraphError):
         open_classifier(str(tmp_path / "graph.pb"), NO_OPTIONS)
@@ -246,7 +246,7 @@ def write_spying_graph(folder: Path, bundled: Path, target: Path) -> Path:
     for name, text in (("target", str(target)), ("text", "written")):
         constant = graph.node.add(name=name, op="Const")
         constant.attr["dtype"].type = tf.string.as_datatype_enum
-        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
+        constant.attr["value"].tensor.ParseFromString(tf.make_tensor_proto(text).SerializeToString())
     graph.node.add(name="spy", op="WriteFile", input=["target", "text"])
     graph.node.add(name="watched", op="Identity", input=["final_result", "^spy"]).attr["T"].type = tf.float32.as_datatype_enum
     path = folder / "spying.pb"

@@ -17,7 +17,7 @@ import PIL.Image
 import tensorflow as tf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.bottlenecks.cache import format_values
 from retrain.errors import RetrainError
@@ -187,10 +187,10 @@ def _exported() -> GraphDef:
     network = GraphDef()
     pixels = network.node.add(name="input", op="Placeholder")
     pixels.attr["dtype"].type = tf.float32.as_datatype_enum
-    pixels.attr["shape"].shape.CopyFrom(tf.TensorShape([None, 4, 4, 3]).as_proto())
+    pixels.attr["shape"].shape.ParseFromString(tf.TensorShape([None, 4, 4, 3]).as_proto().SerializeToString())
     axes = network.node.add(name="axes", op="Const")
     axes.attr["dtype"].type = tf.int32.as_datatype_enum
-    axes.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([1, 2]))
+    axes.attr["value"].tensor.ParseFromString(tf.make_tensor_proto([1, 2]).SerializeToString())
     mean = network.node.add(name="bottleneck", op="Mean", input=["input", "axes"])
     mean.attr["T"].type, mean.attr["Tidx"].type = tf.float32.as_datatype_enum, tf.int32.as_datatype_enum
     weights, biases = np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
@@ -210,7 +210,7 @@ def writing_behind_the_bottleneck(target: Path) -> GraphDef:
     for name, text in (("target", str(target)), ("text", "written")):
         constant = graph.node.add(name=name, op="Const")
         constant.attr["dtype"].type = tf.string.as_datatype_enum
-        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
+        constant.attr["value"].tensor.ParseFromString(tf.make_tensor_proto(text).SerializeToString())
     graph.node.add(name="spy", op="WriteFile", input=["target", "text"])
     nodes["pool_3"].input.append("^spy")
     return graph
@@ -492,7 +492,7 @@ def test_a_network_of_nearly_2_gb_is_refused_before_the_work(trainer: Trainer, l
     huge = graph.node.add(name="huge", op="Const")
     huge.attr["dtype"].type = tf.float32.as_datatype_enum
     n_values = (MAX_BYTES - 10_000 - graph.ByteSize()) // 4
-    huge.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(0.0, shape=[n_values]))
+    huge.attr["value"].tensor.ParseFromString(tf.make_tensor_proto(0.0, shape=[n_values]).SerializeToString())
     huge.attr["value"].tensor.ClearField("float_val")
     huge.attr["value"].tensor.tensor_content = bytes(4 * n_values)
     size = graph.ByteSize()

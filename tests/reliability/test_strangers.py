@@ -9,14 +9,15 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 from PIL import Image
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
 from tensorflow.core.framework.op_def_pb2 import OpList
 from tensorflow.python.client import pywrap_tf_session
 
 from label_image.__main__ import main as label_image
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.subgraph import FILE_OPS
+from retrain.graphdef.tensorflow_form import from_tensorflow
 from tests.conftest import RunCli
 from tests.reliability.conftest import Note
 from tests.support.archives import files_below
@@ -147,7 +148,7 @@ def write_graph(folder: Path, payload: Payload) -> tuple[list[str], tf.Graph]:
     with tf.Graph().as_default() as graph:
         tf.reduce_mean(tf.compat.v1.placeholder(tf.float32, [None, 8, 8, 3], name="input"), [1, 2], name="mean")
         spy = payload(folder)
-    graph_def: GraphDef = graph.as_graph_def()
+    graph_def = from_tensorflow(graph.as_graph_def())
     if isinstance(spy, NodeDef):
         graph_def.node.append(spy)
         graph_def.versions.producer = 15  # TensorFlow refuses Skipgram in later graphs.
@@ -161,7 +162,7 @@ def write_graph(folder: Path, payload: Payload) -> tuple[list[str], tf.Graph]:
 def write_with_description(folder: Path, graph_def: GraphDef, text: str) -> list[str]:
     description = graph_def.node.add(name=NODE_NAME, op="Const")
     description.attr["dtype"].type = tf.string.as_datatype_enum
-    description.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
+    description.attr["value"].tensor.ParseFromString(tf.make_tensor_proto(text).SerializeToString())
     (folder / "graph.pb").write_bytes(graph_def.SerializeToString())
     return [f"--graph={folder}/graph.pb", f"--image={folder}/photo.png", "--top_k=1"]
 

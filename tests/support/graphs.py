@@ -3,7 +3,7 @@
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 
 class Nodes:
@@ -24,7 +24,7 @@ class Nodes:
             elif isinstance(value, float):
                 attr.f = value
             elif isinstance(value, list):
-                attr.shape.CopyFrom(tf.TensorShape(value).as_proto())
+                attr.shape.ParseFromString(tf.TensorShape(value).as_proto().SerializeToString())
             else:
                 attr.s = value
         return name
@@ -32,13 +32,13 @@ class Nodes:
     def const(self, name: str, value: Any, dtype: tf.DType = tf.float32) -> str:
         node = self.graph.node.add(op="Const", name=name)
         node.attr["dtype"].type = dtype.as_datatype_enum
-        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype))
+        node.attr["value"].tensor.ParseFromString(tf.make_tensor_proto(value, dtype).SerializeToString())
         return name
 
     def placeholder(self, name: str, shape: list[int | None]) -> str:
         node = self.graph.node.add(op="Placeholder", name=name)
         node.attr["dtype"].type = tf.float32.as_datatype_enum
-        node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+        node.attr["shape"].shape.ParseFromString(tf.TensorShape(shape).as_proto().SerializeToString())
         return name
 
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from retrain.arrays import FloatArray
+from retrain.input_spec import InputSpec
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -45,6 +46,11 @@ def tf1_resize(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[
         return np.asarray(values.take(lower, axis) * (1 - share) + values.take(upper, axis) * share)
 
     return along(along(image.astype(np.float64), 0, height), 1, width)
+
+
+def expected_input(pixels: npt.NDArray[Any], spec: InputSpec) -> npt.NDArray[np.float64]:
+    """Return what a network takes of a photo, by the definition."""
+    return (tf1_resize(pixels, spec.height, spec.width) - spec.mean) / spec.std
 
 
 def pictures(count: int, size: int, seed: int = 0) -> FloatArray:

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
 FEED, FETCH = "input:0", "bottleneck:0"
 SIZE, D = 4, 5
@@ -38,7 +38,7 @@ def small_network(fused: bool = False) -> GraphDef:
         return node
 
     def constant(name: str, value: npt.ArrayLike, kind: tf.DType = tf.float32) -> str:
-        add("Const", name, dtype=kind).attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, kind))
+        add("Const", name, dtype=kind).attr["value"].tensor.ParseFromString(tf.make_tensor_proto(value, kind).SerializeToString())
         return name
 
     def read(name: str) -> str:

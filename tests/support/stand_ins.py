@@ -14,13 +14,13 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-
-GraphDef: TypeAlias = tf.compat.v1.GraphDef
-AttrValue: TypeAlias = tf.compat.v1.AttrValue
+from tensorboard.compat.proto.attr_value_pb2 import AttrValue
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
 ARCHIVE = "inception-2015-12-05.tgz"
 GRAPH_FILE = "classify_image_graph_def.pb"
@@ -124,7 +124,8 @@ class _GraphBuilder:
         return name
 
     def const(self, name: str, value: Any, dtype: tf.DType = tf.float32) -> str:
-        return self.node("Const", name, dtype=dtype, value=tf.make_tensor_proto(value, dtype))
+        tensor = TensorProto.FromString(tf.make_tensor_proto(value, dtype).SerializeToString())
+        return self.node("Const", name, dtype=dtype, value=tensor)
 
     def image_input(self) -> str:
         """JPEG bytes, string [] → `Mul`, float32 [1, 299, 299, 3], pixels as `(value - 128) / 128`."""
@@ -196,10 +197,9 @@ def _attribute(value: Any) -> AttrValue:
 
 def run_in_v1_session(graph_def: GraphDef, feeds: Mapping[str, Any], fetch: str) -> np.ndarray:
     """Return the value of the tensor `fetch`, as TensorFlow 1 programs get it: the graph unchanged, in a Session."""
-    copy = GraphDef()
-    copy.CopyFrom(graph_def)  # the import adds default attributes to the GraphDef that it is given
+    own = tf.compat.v1.GraphDef.FromString(graph_def.SerializeToString())
     with tf.Graph().as_default() as graph:
-        tf.compat.v1.import_graph_def(copy, name="")
+        tf.compat.v1.import_graph_def(own, name="")
         with tf.compat.v1.Session(graph=graph) as session:
             return np.asarray(session.run(fetch, dict(feeds)))
 

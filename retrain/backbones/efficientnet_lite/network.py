@@ -8,17 +8,16 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
-from tensorflow.core.framework.attr_value_pb2 import AttrValue
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
-from tensorflow.core.framework.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.attr_value_pb2 import AttrValue
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
 from retrain.arrays import FloatArray
 from retrain.backbones.efficientnet_lite.blocks import STEM_FILTERS, Block, blocks
 from retrain.backbones.efficientnet_lite.variants import BOTTLENECK_SIZE, N_CLASSES, Variant
 from retrain.backbones.efficientnet_lite.weights import Weights
-from retrain.graphdef.nodes import plain_node
+from retrain.graphdef.nodes import FLOAT, INT32, plain_node
 
 INPUT = "input"
 BOTTLENECK = "bottleneck"
@@ -55,7 +54,7 @@ def build_graph(variant: Variant, tensors: Mapping[str, npt.NDArray[np.generic]]
     values = graph.relu6("head", graph.convolution("head", values, head))
     graph.mean(BOTTLENECK, values)
     graph.dense(LOGITS, BOTTLENECK, weights.dense("_fc", BOTTLENECK_SIZE, N_CLASSES))
-    graph.add(plain_node("Softmax", PROBABILITIES, LOGITS, T=tf.float32))
+    graph.add(plain_node("Softmax", PROBABILITIES, LOGITS, T=FLOAT))
     weights.check_all_used()
     return graph.serialised()
 
@@ -74,7 +73,7 @@ def _add_block(graph: "_Graph", weights: Weights, number: int, block: Block, val
     project = weights.convolution(f"{source}._project_conv", f"{source}._bn2", (block.outputs, filters, 1, 1))
     values = graph.convolution(f"{scope}/project", values, project)
     if block.is_residual:
-        values = graph.add(plain_node("Add", f"{scope}/add", values, start, T=tf.float32))  # Not AddV2: OpenCV and TensorFlow 1.
+        values = graph.add(plain_node("Add", f"{scope}/add", values, start, T=FLOAT))  # Not AddV2: OpenCV and TensorFlow 1.
     return values
 
 
@@ -84,7 +83,7 @@ class _Graph:
     def __init__(self, size: int) -> None:
         self._graph_def = GraphDef()
         self._graph_def.versions.producer = TENSORFLOW_1_15
-        placeholder = plain_node("Placeholder", INPUT, dtype=tf.float32)
+        placeholder = plain_node("Placeholder", INPUT, dtype=FLOAT)
         for length in (-1, size, size, 3):
             placeholder.attr["shape"].shape.dim.add(size=length)
         self.add(placeholder)
@@ -98,26 +97,26 @@ class _Graph:
     ) -> str:
         """Add a convolution with TensorFlow's padding `SAME`, and its biases."""
         weights = self._constant(f"{scope}/weights", kernel[0])
-        node = plain_node(op, f"{scope}/convolution", values, weights, T=tf.float32)
+        node = plain_node(op, f"{scope}/convolution", values, weights, T=FLOAT)
         node.attr["strides"].list.i.extend([1, stride, stride, 1])
         node.attr["padding"].s = b"SAME"
         node.attr["data_format"].s = b"NHWC"
         return self._biased(f"{scope}/bias_add", self.add(node), f"{scope}/biases", kernel[1])
 
     def relu6(self, scope: str, values: str) -> str:
-        return self.add(plain_node("Relu6", f"{scope}/relu6", values, T=tf.float32))
+        return self.add(plain_node("Relu6", f"{scope}/relu6", values, T=FLOAT))
 
     def mean(self, name: str, values: str) -> str:
         """Add the mean over height and width, [N, C]."""
         axes = self._constant(f"{name}/axes", np.array([1, 2], np.int32))
         # Without Tidx, whose default is int32: protocol buffers' implementations disagree whether it sorts before T or after.
-        node = plain_node("Mean", name, values, axes, T=tf.float32)
+        node = plain_node("Mean", name, values, axes, T=FLOAT)
         node.attr["keep_dims"].b = False
         return self.add(node)
 
     def dense(self, name: str, values: str, layer: tuple[FloatArray, FloatArray]) -> str:
         weights = self._constant(f"{name}/weights", layer[0])
-        product = plain_node("MatMul", f"{name}/product", values, weights, T=tf.float32)
+        product = plain_node("MatMul", f"{name}/product", values, weights, T=FLOAT)
         product.attr["transpose_a"].b = False
         product.attr["transpose_b"].b = False
         return self._biased(name, self.add(product), f"{name}/biases", layer[1])
@@ -126,13 +125,13 @@ class _Graph:
         return self._graph_def.SerializeToString(deterministic=True)
 
     def _biased(self, name: str, values: str, constant: str, biases: FloatArray) -> str:
-        node = plain_node("BiasAdd", name, values, self._constant(constant, biases), T=tf.float32)
+        node = plain_node("BiasAdd", name, values, self._constant(constant, biases), T=FLOAT)
         node.attr["data_format"].s = b"NHWC"
         return self.add(node)
 
     def _constant(self, name: str, value: npt.NDArray[np.generic]) -> str:
-        """Add a constant. `tf.make_tensor_proto` chooses between several encodings, and may choose another one some day."""
-        tensor = TensorProto(dtype=tf.as_dtype(value.dtype).as_datatype_enum)
+        """Add a constant. `make_tensor_proto` chooses between several encodings, and may choose another one some day."""
+        tensor = TensorProto(dtype={"float32": FLOAT, "int32": INT32}[value.dtype.name])
         for length in value.shape:
             tensor.tensor_shape.dim.add(size=length)
         tensor.tensor_content = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes()

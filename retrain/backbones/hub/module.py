@@ -4,7 +4,7 @@ import hashlib
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone
@@ -13,6 +13,7 @@ from retrain.backbones.hub.freeze import FrozenModule, freeze
 from retrain.errors import GraphError, reason_of
 from retrain.graphdef.input_settings import InferredInput, input_origins
 from retrain.graphdef.subgraph import file_ops, subgraph
+from retrain.graphdef.tensorflow_form import from_tensorflow
 from retrain.options.network import NetworkOptions
 
 INPUT, BOTTLENECK = "Placeholder", "bottleneck"
@@ -84,7 +85,7 @@ def _network(module: FrozenModule) -> tuple[GraphDef, int]:
         bottleneck = tf.identity(output, name=BOTTLENECK)
         # Attributes with their default value are left out: older readers do not know all of them.
         exported = tf.compat.v1.train.export_meta_graph(graph=graph, graph_def=graph.as_graph_def(), strip_default_attrs=True)
-    network = subgraph(exported.graph_def, [BOTTLENECK])
+    network = subgraph(from_tensorflow(exported.graph_def), [BOTTLENECK])
     if accessing := file_ops(network, BOTTLENECK):
         raise GraphError(f"It has operations that can read or write files: {', '.join(accessing)}.")
     if INPUT not in {node.name for node in network.node}:

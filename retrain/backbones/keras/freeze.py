@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from retrain.errors import GraphError
 from retrain.graphdef.subgraph import file_ops, subgraph
+from retrain.graphdef.tensorflow_form import from_tensorflow
 from retrain.input_spec import InputSpec
 
 INPUT, BOTTLENECK, PROBABILITIES = "input", "bottleneck", "probabilities"
@@ -58,7 +59,7 @@ def frozen_graph(function: Callable[[tf.Tensor], Sequence[tf.Tensor]], spec: Inp
             tf.identity(output, name=name)
         # Attributes with their default value are left out: older readers do not know all of them.
         exported = tf.compat.v1.train.export_meta_graph(graph=graph, graph_def=graph.as_graph_def(), strip_default_attrs=True)
-    network = subgraph(exported.graph_def, names)
+    network = subgraph(from_tensorflow(exported.graph_def), names)
     for name in names:
         if accessing := file_ops(network, name):
             raise GraphError(f"It has operations that can read or write files: {', '.join(accessing)}.")

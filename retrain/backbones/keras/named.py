@@ -11,27 +11,14 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.download import FileKind, addresses, download_file, is_current
-from retrain.backbones.hub.module import LOADING_ERRORS
 from retrain.backbones.imagenet import imagenet_labels
 from retrain.backbones.keras.files import copy_hashed
-from retrain.backbones.keras.freeze import BOTTLENECK, PROBABILITIES, frozen_graph, keras_library, portable
 from retrain.backbones.keras.hdf5 import SIGNATURE, check_hdf5
-from retrain.backbones.keras.model_file import short_reason
-from retrain.backbones.keras.records import (
-    BUILT_IN,
-    CAFFE,
-    MINUS_ONE_TO_ONE,
-    TORCH,
-    KerasRecord,
-    keras_architecture,
-    keras_version,
-)
-from retrain.backbones.keras.structure import find_cut
+from retrain.backbones.keras.records import KerasRecord, keras_architecture
 from retrain.errors import GraphError, ModelError
 from retrain.files import write_atomically
 from retrain.graphdef.description import NODE_NAME
@@ -39,13 +26,11 @@ from retrain.graphdef.nodes import constant, find_node, node_name
 from retrain.graphdef.run import parse_graph
 from retrain.options.network import ArchiveOptions
 from retrain.process.temporary import temporary_folder
+from retrain.process.tensorflow_loading import load_tensorflow
 
 logger = logging.getLogger("retrain")
 
 MARK = "keras_network"  # A node of the kept graph: the network and the digests of its weights, as JSON.
-# Of ImageNet's photos, as in Keras: grey levels of blue, green and red; levels of red, green and blue from 0 to 1.
-CAFFE_MEANS = (103.939, 116.779, 123.68)
-TORCH_MEANS, TORCH_DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HASHES = {32: "md5", 64: "sha256"}  # By the length of their hexadecimal text.
 
 
@@ -62,7 +47,10 @@ def keras_graph_bytes(record: KerasRecord, options: ArchiveOptions) -> bytes:
     if not os.path.isfile(weights):
         _download(record, addresses(keras_architecture(record), options.model_url_base), weights)
     with _verified(record, weights) as (copy, digest):
-        network = _network(record, copy, weights)
+        load_tensorflow()
+        from retrain.backbones.keras.published_network import frozen_network
+
+        network = frozen_network(record, copy, weights)
     chosen = keras_architecture(record)
     description = chosen.describe(imagenet_labels(), node_name(chosen.class_tensor))
     network.node.append(constant(MARK, json.dumps({"network": record.name, "hash": record.hash, "sha256": digest})))
@@ -153,43 +141,3 @@ def _verified(record: KerasRecord, path: str) -> Iterator[tuple[str, str]]:
         except GraphError as error:
             raise ModelError(f"The file {path} cannot be used. {error} Delete it, and run again to download it.") from error
         yield copy, digest
-
-
-def _network(record: KerasRecord, copy: str, path: str) -> GraphDef:
-    try:
-        keras = keras_library()
-        constructor = getattr(keras.applications, record.constructor, None)
-        if constructor is None:
-            raise ModelError(
-                f"The installed Keras {keras.__version__} has no {record.constructor}. "
-                f"Install version {keras_version()} or a later one."
-            )
-        model = portable(constructor(weights=None))
-        model.load_weights(copy)
-        [bottleneck] = find_cut(model, None).models[-1].outputs
-        both = keras.Model(model.inputs[0], [bottleneck, model.outputs[0]], name=record.name)
-        spec = keras_architecture(record).input_spec
-
-        def network(images: tf.Tensor) -> list[tf.Tensor]:
-            values, probabilities = both(preprocessed(images, record.preprocessing), training=False)
-            return [tf.reshape(values, [-1, record.bottleneck_size]), probabilities]
-
-        return frozen_graph(network, spec, [BOTTLENECK, PROBABILITIES])
-    except GraphError as error:
-        raise ModelError(f"{record.name} cannot be made from {path}: {error}") from error
-    except (*LOADING_ERRORS, MemoryError) as error:
-        raise ModelError(
-            f"The file {path} does not fit {record.name} ({short_reason(error)}). Delete it, and run again to download it."
-        ) from error
-
-
-def preprocessed(images: tf.Tensor, kind: str) -> tf.Tensor:
-    """Return images of grey levels from 0 to 255, red, green and blue, as a network of that kind of preprocessing takes them."""
-    if kind == BUILT_IN:
-        return images
-    if kind == MINUS_ONE_TO_ONE:
-        return images / 127.5 - 1.0
-    if kind == CAFFE:
-        return tf.gather(images, [2, 1, 0], axis=3) - tf.constant(CAFFE_MEANS)
-    assert kind == TORCH
-    return (images / 255.0 - tf.constant(TORCH_MEANS)) / tf.constant(TORCH_DEVIATIONS)

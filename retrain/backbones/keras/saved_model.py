@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.hub.files import files_digest
@@ -19,6 +19,7 @@ from retrain.errors import GraphError, reason_of
 from retrain.graphdef.description import DESCRIPTION_FILE, Description
 from retrain.graphdef.input_settings import DECLARED, DEFAULT, GIVEN, METADATA
 from retrain.graphdef.nodes import node_name
+from retrain.graphdef.tensorflow_form import from_tensorflow
 from retrain.options.network import NetworkOptions
 
 MEAN_AND_STD = ("input_mean", "input_std")
@@ -94,4 +95,4 @@ def _plain(module: FrozenModule) -> GraphDef:
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(module.graph_def, name="")
         exported = tf.compat.v1.train.export_meta_graph(graph=graph, graph_def=graph.as_graph_def(), strip_default_attrs=True)
-    return exported.graph_def
+    return from_tensorflow(exported.graph_def)

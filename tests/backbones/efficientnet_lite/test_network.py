@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from benchmarks.efficientnet_reference import EVERY, formula_images
 from retrain.backbones.efficientnet_lite.blocks import Block, blocks, scaled_filters
@@ -180,7 +180,7 @@ def with_input(graph: GraphDef, name: str, values: Array) -> GraphDef:
     node.Clear()
     node.name, node.op = name, "Placeholder"
     node.attr["dtype"].type = tf.float32.as_datatype_enum
-    node.attr["shape"].shape.CopyFrom(tf.TensorShape([None, *values.shape[1:]]).as_proto())
+    node.attr["shape"].shape.ParseFromString(tf.TensorShape([None, *values.shape[1:]]).as_proto().SerializeToString())
     return copy
 
 

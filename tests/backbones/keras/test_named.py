@@ -119,7 +119,7 @@ def test_each_kind_of_preprocessing(name: str, kind: str, tmp_path: Path) -> Non
 
 def test_a_pixel_in_each_kind_of_preprocessing() -> None:
     """Values worked out by hand: the level 255 of red alone, in the order that the network takes."""
-    from retrain.backbones.keras.named import preprocessed
+    from retrain.backbones.keras.published_network import preprocessed
 
     red = np.array([[[[255, 0, 0]]]], np.float32)
     values = {kind: np.asarray(preprocessed(red, kind)).reshape(3) for kind in ("built_in", "-1..1", "caffe", "torch")}

@@ -1,0 +1,66 @@
+"""Loading of TensorFlow where it is needed, and nowhere else: it takes as long as a whole training."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_settings = {"silent": False}
+_waiting: list[Callable[[Any], None]] = []
+
+
+def load_tensorflow() -> Any:
+    """Return the module `tensorflow`; imported at the first call, in a command without its own messages."""
+    with contextlib.nullcontext() if is_loaded() or not _settings["silent"] else silenced_stderr():
+        import tensorflow as tf
+    if _settings["silent"]:
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # Its warnings concern the use of its own interfaces.
+
+    while _waiting:
+        _waiting.pop(0)(tf)
+    return tf
+
+
+def is_loaded() -> bool:
+    """Return True if TensorFlow is loaded, by whomever."""
+    return "tensorflow" in sys.modules
+
+
+def when_loaded(action: Callable[[Any], None]) -> None:
+    """Call `action` with the module `tensorflow`: now if it is loaded, else as soon as `load_tensorflow` has loaded it."""
+    if is_loaded():
+        action(load_tensorflow())
+    else:
+        _waiting.append(action)
+
+
+def silence_tensorflow() -> None:
+    """Make `load_tensorflow` discard TensorFlow's messages; a user who sets TF_CPP_MIN_LOG_LEVEL sees them.
+
+    The variable alone is not enough: TensorFlow ignores it while it is loaded (its issue 100442).
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        _settings["silent"] = True
+
+
+def tensorflow_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return, for `except`, these classes and that of errors of TensorFlow's operations, which exists if TensorFlow is loaded."""
+    errors = getattr(sys.modules.get("tensorflow"), "errors", None)
+    return (*others, errors.OpError) if errors else others
+
+
+@contextlib.contextmanager
+def silenced_stderr() -> Iterator[None]:
+    """Discard what libraries write to file descriptor 2."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
