@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from retrain.backbones.catalog import find_architecture
 from retrain.errors import FlagError
+from retrain.options.engine import EngineOptions
 from retrain.options.flags import cross_check, flag
 from retrain.options.network import ArchiveOptions
 from retrain.options.network_input import FROM_METADATA, NetworkInputOptions
@@ -12,7 +13,7 @@ GRAPH = "tf_files/retrained_graph.pb"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierOptions(NetworkInputOptions):
+class ClassifierOptions(NetworkInputOptions, EngineOptions):
     """Options of a classifier. None uses the metadata of the graph, or else an inferred value."""
 
     output_layer: str | None = flag("Name of the output in the graph.", None, shown_default=FROM_METADATA)

@@ -38,6 +38,11 @@ class RetrainConfig(
         """Return a copy with the learning rate that suits a network, from the `learning_rate_scale` of its record."""
         return dataclasses.replace(self, learning_rate=self.learning_rate_for(learning_rate_scale))
 
+    def n_images_run(self, n_images: int) -> int:
+        """Return how many images the network runs on, of a data set of `n_images`: each once, or distorted ones at each step."""
+        distorted = self.how_many_training_steps * max(self.train_batch_size, 1) if self.distorts else 0
+        return n_images + distorted
+
     @property
     def trains_on_bottlenecks_alone(self) -> bool:
         """True if the bottlenecks are all that training needs: no step decodes images."""

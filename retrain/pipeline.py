@@ -100,7 +100,8 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
 
     # ---- Backbone: the pretrained network
-    backbone = load_network(config)
+    paths = [image.path for image in images.images]
+    backbone = load_network(config).with_work(paths, config.n_images_run(len(paths)))
     logger.info("Network %s.", backbone)
     spec = backbone.architecture.input_spec
     config = config.suited_to(backbone.architecture.learning_rate_scale)

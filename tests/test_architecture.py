@@ -19,6 +19,7 @@ ORDER = [
     "retrain.options",
     "retrain.graphdef",
     "retrain.data",
+    "retrain.engines",
     "retrain.backbones",
     "retrain.config",
     "retrain.bottlenecks",

@@ -1,19 +1,23 @@
 """A pretrained network, loaded and checked: a function from images to bottlenecks."""
 
+import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction
 from retrain.backbones.architecture import Architecture
+from retrain.engines.choice import Work, network_function
+from retrain.engines.part import NetworkPart
 from retrain.errors import GraphError, ModelError
 from retrain.graphdef.input_settings import RECORDED, origins_text
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.run import batch_function, parse_graph, static_shape
 from retrain.graphdef.subgraph import file_ops
+from retrain.options.engine import AUTO
 from retrain.process.precision import FLOAT32
 
 
@@ -30,6 +34,8 @@ class Backbone:
         precision: of its computation, one of `precision.PRECISIONS`.
         note: a remark if it replaces the network that was asked for; else empty.
         origins: where its layers and input settings are known from, by their names; those of a named network are in its record.
+        engine: what runs it, one of `options.engine.ENGINES`.
+        work: what it will be run on.
     """
 
     architecture: Architecture
@@ -39,6 +45,8 @@ class Backbone:
     precision: str = FLOAT32
     note: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
+    engine: str = AUTO
+    work: Work = field(default_factory=Work)
 
     def __str__(self) -> str:
         chosen = self.architecture
@@ -51,8 +59,20 @@ class Backbone:
     def run(self) -> BatchFunction:
         """The function from images, float32 [N, H, W, 3], to bottlenecks, float32 [N, D]; made at its first use."""
         chosen = self.architecture
+        if self.precision == FLOAT32:
+            return network_function(self.part, self.engine, self.work)
         function = batch_function(self.graph_def, chosen.input_tensor, chosen.batch_tensor, self.precision)
         return lambda images: function(images).reshape(len(images), chosen.bottleneck_size)
+
+    def with_work(self, paths: Sequence[str], n_images: int | None = None) -> "Backbone":
+        """Return the same network for running it on some image files, `n_images` times; None is once each."""
+        return dataclasses.replace(self, work=Work(paths, n_images))
+
+    @property
+    def part(self) -> NetworkPart:
+        """The part of the graph that is run."""
+        chosen = self.architecture
+        return NetworkPart(self.graph_def, chosen.input_tensor, chosen.batch_tensor, chosen.input_spec)
 
 
 def load_backbone(architecture: Architecture, graph_bytes: bytes, precision: str = FLOAT32) -> Backbone:

@@ -35,6 +35,10 @@ def load_network(options: NetworkOptions) -> Backbone:
         GraphError: a local model or a module cannot be used, or its layers or its input cannot be inferred.
         ModelError: the network's file is not available or is damaged.
     """
+    return dataclasses.replace(_load(options), engine=options.engine)
+
+
+def _load(options: NetworkOptions) -> Backbone:
     architecture = options.architecture
     if options.tfhub_module is not None:
         load_tensorflow()

@@ -21,6 +21,7 @@ from retrain.fine_tuning.images import FineTuningImages, ImageBatch
 from retrain.fine_tuning.variables import TrainableNetwork, open_weights, with_weights
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.trainer import Trainer
+from retrain.options.engine import TENSORFLOW
 from retrain.options.fine_tuning import FineTuningOptions
 from retrain.process.interruption import raise_if_interrupted
 from retrain.process.tensorflow_loading import load_tensorflow
@@ -148,7 +149,8 @@ def fine_tune(
     )
     head, backbone = copy.copy(classifier.head), classifier.backbone
     head.layers = monitor.best.layers
-    backbone = dataclasses.replace(backbone, graph_def=with_weights(backbone.graph_def, monitor.best.network))
+    tuned = with_weights(backbone.graph_def, monitor.best.network)
+    backbone = dataclasses.replace(backbone, graph_def=tuned, engine=TENSORFLOW)  # Which is loaded already.
     return FineTuned(
         dataclasses.replace(classifier, backbone=backbone, head=head),
         monitor.best_step,

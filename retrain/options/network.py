@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from retrain.options.engine import EngineOptions
 from retrain.options.flags import Options, flag
 from retrain.options.network_input import FROM_METADATA, NetworkInputOptions
 from retrain.process.precision import FLOAT32, PRECISIONS
@@ -18,7 +19,7 @@ class ArchiveOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkOptions(ArchiveOptions, NetworkInputOptions):
+class NetworkOptions(ArchiveOptions, NetworkInputOptions, EngineOptions):
     """Options of the pretrained network: its name or file, its layers, and its number format."""
 
     architecture: str | None = flag(

@@ -8,11 +8,10 @@ from retrain.errors import FlagError
 from retrain.process.tensorflow_loading import load_tensorflow, when_loaded
 
 DEVICE_PATTERN = re.compile(r"cpu|gpu(:[0-9]{1,3})?")
-
-
 # Where a driver shows that there is a GPU: NVIDIA's and AMD's.
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
 HIDING_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+_chosen: list[str] = []
 
 
 def prepare_device(device: str | None) -> None:
@@ -24,16 +23,18 @@ def prepare_device(device: str | None) -> None:
     Raises:
         FlagError: TensorFlow finds no such GPU, or already uses another device.
     """
+    if device is not None:
+        _chosen[:] = [device]
     if device == "cpu":
         when_loaded(lambda tf: _use(tf, "cpu"))
     elif device is not None:
         _use(load_tensorflow(), device)
 
 
-def may_use_gpu(device: str | None) -> bool:
-    """Return True if TensorFlow may run on a GPU, as far as that is known without TensorFlow: there is a driver for one."""
-    if device is not None:
-        return device != "cpu"
+def may_use_gpu() -> bool:
+    """Return True if TensorFlow may run on a GPU: one was chosen, or nothing was, and there is a driver for one."""
+    if _chosen:
+        return _chosen != ["cpu"]
     hidden = any(os.environ.get(name, "0") in ("", "-1") for name in HIDING_VARIABLES)
     return not hidden and any(map(os.path.exists, DRIVERS))
 

@@ -80,7 +80,7 @@ class Timings:
 def machine() -> dict[str, Any]:
     """Return what a run's speed depends on; of the GPUs, those that TensorFlow may use, if it was loaded."""
     return {
-        "processor": _processor_name(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "gpus": _gpus(),
         "system": platform.platform(),
@@ -97,7 +97,8 @@ def _gpus() -> list[str]:
     return [config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
+    """Return the name of the processor's model."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         for line in file:
             if line.startswith("model name"):

@@ -107,7 +107,7 @@ def _prepare(configs: Sequence[RetrainConfig], path: str, costs: NetworkCosts) -
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
     for each in configs:
         check_class_weights(each.class_weights, images.labels)
-    backbone = load_network(config)
+    backbone = load_network(config).with_work([image.path for image in images.images])
     precision_effect.check_processor(config.precision)
     precision_effect.check_network(config.precision, backbone.graph_def)
     start = time.perf_counter()

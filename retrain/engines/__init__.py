@@ -1,0 +1,1 @@
+"""Engines that run a network: LiteRT, on a converted copy, or TensorFlow."""
