@@ -21,6 +21,7 @@ setup(
     packages=find_packages(include=["retrain*", "label_image*"]),
     package_data={
         "retrain": ["py.typed"],
+        "retrain.engines": ["shipped/*"],
         "retrain.backbones": ["imagenet_labels.txt", "tiny_resnet_128/*"],
         "retrain.backbones.efficientnet_lite": ["MODEL_CARD.md"],
         "retrain.backbones.keras": ["records.json"],

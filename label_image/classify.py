@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,7 +11,8 @@ import numpy as np
 from label_image.opening import Classifier, FileFunction
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.data.image_folder import is_file_or_dead_link
-from retrain.data.loader import ImageLoader, run_network, suitable_batch_size
+from retrain.data.loader import ImageLoader, run_network, runs_one_by_one, suitable_batch_size
+from retrain.engines.choice import Work
 from retrain.errors import FlagError, GraphError
 from retrain.process.tensorflow_loading import tensorflow_errors
 
@@ -108,36 +109,36 @@ def score_images(classifier: Classifier, paths: Sequence[str], failed: dict[str,
         for batch in batches:
             _check_labels(classifier, n_scores=batch[1].shape[1])
             yield batch
-    except tensorflow_errors(ValueError) as error:
+    except tensorflow_errors(ValueError, RuntimeError) as error:
         raise GraphError(f"The graph does not run with the input {description.input_tensor}: {error}") from error
 
 
 class _TimedNetwork:
-    """A network that measures its last batch: `seconds` is the wall time."""
+    """The function float32 [B, H, W, 3] → float32 [B, C] of a network, which measures its last batch.
 
-    def __init__(self, load: Callable[[], BatchFunction]) -> None:
-        self._load = load
+    Attributes:
+        seconds: wall time of the last batch.
+        one_by_one: True if the network runs images one by one, so that batches need no padding.
+    """
+
+    def __init__(self, network: BatchFunction) -> None:
+        self._network = network
         self.seconds = 0.0
+        self.one_by_one = runs_one_by_one(network)
 
-    def load(self) -> BatchFunction:
-        """Load the network; return the function float32 [B, H, W, 3] → float32 [B, C]."""
-        network = self._load()
-
-        def timed(images: FloatArray) -> FloatArray:
-            start = time.perf_counter()
-            scores = network(images)
-            self.seconds = time.perf_counter() - start
-            return scores.reshape(len(images), -1)
-
-        return timed
+    def __call__(self, images: FloatArray) -> FloatArray:
+        start = time.perf_counter()
+        scores = self._network(images)
+        self.seconds = time.perf_counter() - start
+        return scores.reshape(len(images), -1)
 
 
 def _score_pixels(classifier: Classifier, paths: Sequence[str], failed: dict[str, str]) -> Iterator[ScoredBatch]:
     spec = classifier.description.input_spec
-    network = _TimedNetwork(classifier.network)
     batch_size = min(len(paths), suitable_batch_size(spec))  # A full batch for a single photo would waste time.
     loader = ImageLoader(dict(enumerate(paths)), spec, batch_size)
-    for indices, scores in run_network(loader, network.load):
+    network = _TimedNetwork(classifier.network(Work(paths)))
+    for indices, scores in run_network(loader, lambda: network):
         yield indices.tolist(), scores, network.seconds
     failed.update({paths[index]: reason for index, reason in loader.failed.items()})
 

@@ -9,6 +9,9 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from label_image.config import ClassifierOptions
 from retrain.arrays import BatchFunction, FloatArray
+from retrain.engines.choice import Work, network_function
+from retrain.engines.head import find_head
+from retrain.engines.part import NetworkPart
 from retrain.errors import GraphError
 from retrain.graphdef.description import Description, input_fields, read_description
 from retrain.graphdef.find_layers import (
@@ -26,6 +29,7 @@ from retrain.graphdef.nodes import declared_shape, find_node, node_name, tensor_
 from retrain.graphdef.run import batch_function, bytes_function, parse_graph, read_bytes
 from retrain.graphdef.subgraph import file_ops
 from retrain.input_spec import InputSpec
+from retrain.options.engine import AUTO, TENSORFLOW
 
 if TYPE_CHECKING:
     from retrain.runtimes.model import RuntimeModel
@@ -42,12 +46,12 @@ class Classifier:
 
     Attributes:
         description: its labels, tensors and input settings, with the user's options instead of the metadata.
-        network: loads the network; returns the function float32 [B, H, W, 3] → float32 [B, C].
+        network: loads the network for some work; returns the function float32 [B, H, W, 3] → float32 [B, C].
         file_network: the same for the bytes of an image file, if the graph decodes files itself; else None.
     """
 
     description: Description
-    network: Callable[[], BatchFunction]
+    network: Callable[[Work], BatchFunction]
     file_network: Callable[[], FileFunction] | None = None
 
 
@@ -118,18 +122,33 @@ def open_graph_def(
     decodes = node_name(source) == JPEG_CONTENTS
     spec = NO_PIXELS if decodes else resolve_input(options, metadata, infer_input(node_name(source), shape))
     labels = _labels(path, options.labels, metadata)
-    return graph_classifier(graph_def, _describe(metadata, labels, spec, tensor_name(source), tensor_name(output)))
+    # An operation that accesses files, run by permission, is none that could be converted.
+    engine = TENSORFLOW if options.allow_file_ops else options.engine
+    return graph_classifier(graph_def, _describe(metadata, labels, spec, tensor_name(source), tensor_name(output)), engine)
 
 
-def graph_classifier(graph_def: GraphDef, description: Description) -> Classifier:
+def graph_classifier(graph_def: GraphDef, description: Description, engine: str = AUTO) -> Classifier:
     """Return the classifier of a graph whose labels, tensors and input settings are known."""
     source, output = description.input_tensor, description.output_tensor
-    decodes = node_name(source) == JPEG_CONTENTS
-    return Classifier(
-        description,
-        network=lambda: batch_function(graph_def, source, output),
-        file_network=(lambda: bytes_function(graph_def, source, output)) if decodes else None,
-    )
+    if node_name(source) == JPEG_CONTENTS:
+        return Classifier(
+            description,
+            network=lambda work: batch_function(graph_def, source, output),
+            file_network=lambda: bytes_function(graph_def, source, output),
+        )
+    return Classifier(description, network=lambda work: _scores_function(graph_def, description, engine, work))
+
+
+def _scores_function(graph_def: GraphDef, description: Description, engine: str, work: Work) -> BatchFunction:
+    """Return the function from images to scores. Of an exported graph, the network's own conversion is used.
+
+    Its last layers differ with every training; they are computed in NumPy, unless TensorFlow is loaded in any case.
+    """
+    source, output, spec = description.input_tensor, description.output_tensor, description.input_spec
+    head = find_head(graph_def, output)
+    if engine == TENSORFLOW or head is None:
+        return network_function(NetworkPart(graph_def, source, output, spec), engine, work)
+    return head.after(network_function(NetworkPart(graph_def, source, head.bottleneck_tensor, spec), engine, work))
 
 
 def _check_no_file_ops(graph_def: GraphDef, output_tensor: str) -> None:
@@ -150,7 +169,7 @@ def _runtime_classifier(path: str, model: "RuntimeModel", options: ClassifierOpt
         raise GraphError(f"The input {source} must take images, [N, height, width, 3]. It takes [{sizes}].")
     spec = resolve_input(options, metadata, infer_input(node_name(source), shape))
     labels = _labels(path, options.labels, metadata)
-    return Classifier(_describe(metadata, labels, spec, source, output), network=lambda: model.function(source, output))
+    return Classifier(_describe(metadata, labels, spec, source, output), network=lambda work: model.function(source, output))
 
 
 def _tensor(kind: str, given: str | None, described: str | None, tensors: Iterable[str]) -> str:

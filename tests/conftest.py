@@ -8,6 +8,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 # The same examples in every run, and none timed: machines differ.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+# Conversions made by tests, in a folder of their own, which the workers of a run share.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["RETRAIN_CACHE_DIR"] = tempfile.mkdtemp(prefix="retrain-tests-")
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA_VARIABLE = "RETRAIN_TEST_DATA"
@@ -68,6 +73,11 @@ def label(capsys: pytest.CaptureFixture[str]) -> Label:
         return Answer(code, *capsys.readouterr())
 
     return run
+
+
+def pytest_unconfigure() -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(os.environ["RETRAIN_CACHE_DIR"], ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

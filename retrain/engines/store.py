@@ -15,6 +15,7 @@ import platformdirs
 
 from retrain.files import atomic_writer, remove_orphans
 
+VARIABLE = "RETRAIN_CACHE_DIR"
 FOLDER = "conversions"
 ENDING = ".litert"
 FORMAT = 1
@@ -60,8 +61,8 @@ class Conversion:
 
 
 def default_folder() -> Path:
-    """Return the folder of conversions: in the user's cache folder, wherever the system has it."""
-    return Path(platformdirs.user_cache_dir("retrain", appauthor=False)) / FOLDER
+    """Return the folder of conversions: in the folder that RETRAIN_CACHE_DIR names, else in the user's cache folder."""
+    return Path(os.environ.get(VARIABLE) or platformdirs.user_cache_dir("retrain", appauthor=False)) / FOLDER
 
 
 class ConversionStore:

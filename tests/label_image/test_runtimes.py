@@ -15,6 +15,7 @@ from label_image.config import ClassifierOptions
 from label_image.opening import open_classifier
 from retrain.arrays import FloatArray
 from retrain.data.decode import image_from_file
+from retrain.engines.choice import Work
 from retrain.errors import GraphError
 from retrain.input_spec import InputSpec
 from tests.conftest import ROOT, Label
@@ -76,7 +77,7 @@ def test_flags_win_over_the_description(kind: str, exported: Exported, few_photo
     assert (about.input_mean, about.input_std, about.labels) == (0.0, 255.0, ("a", "b", "c"))
     images = np.stack([image_from_file(str(few_photos[0]), InputSpec(128, 128, 0.0, 255.0))])
     plain = open_classifier(str(exported.path(kind)), NO_OPTIONS)
-    np.testing.assert_array_equal(graph.network()(images), plain.network()(images))
+    np.testing.assert_array_equal(graph.network(Work())(images), plain.network(Work())(images))
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -96,7 +97,7 @@ def test_a_layer_that_is_not_there_is_named(kind: str, exported: Exported, label
 def test_a_batch_of_any_size_gives_the_same(exported: Exported, few_photos: list[Path]) -> None:
     images = np.stack([image_from_file(str(photo), InputSpec(128, 128, 127.5, 127.5)) for photo in few_photos])
     for kind in FORMATS:
-        network = open_classifier(str(exported.path(kind)), NO_OPTIONS).network()
+        network = open_classifier(str(exported.path(kind)), NO_OPTIONS).network(Work())
         together = network(images)
         np.testing.assert_allclose(np.concatenate([network(images[:1]), network(images[1:])]), together, atol=1e-4)
 
@@ -128,7 +129,7 @@ def test_files_for_one_image_take_several(batch: int | None, reshaped_to: int, t
     (tmp_path / "words.txt").write_text("red\ngreen\nblue\n")
     said = ClassifierOptions(input_mean=0.0, input_std=1.0, labels=str(tmp_path / "words.txt"))
     images = grey_levels(5)
-    np.testing.assert_allclose(open_classifier(str(path), said).network()(images), images.mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(open_classifier(str(path), said).network(Work())(images), images.mean(axis=(1, 2)), rtol=1e-5)
 
 
 def test_a_file_without_a_description_asks_for_what_it_needs(tmp_path: Path, few_photos: list[Path], label: Label) -> None:
@@ -204,7 +205,7 @@ def test_damaged_files_are_errors_in_words(kind: str, exported: Exported, tmp_pa
         (tmp_path / "damaged").write_bytes(damaged)
         try:
             classifier = open_classifier(str(tmp_path / "damaged"), NO_OPTIONS)
-            classifier.network()(np.zeros((2, 128, 128, 3), np.float32))
+            classifier.network(Work())(np.zeros((2, 128, 128, 3), np.float32))
         except GraphError as error:
             n_refused += 1
             assert str(error).count("\n") == 0

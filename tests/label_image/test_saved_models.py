@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from label_image.config import ClassifierOptions
 from label_image.opening import open_classifier
+from retrain.engines.choice import Work
 from retrain.errors import GraphError
 from retrain.graphdef.description import DESCRIPTION_FILE
 from tests.conftest import Label
@@ -97,7 +98,7 @@ def test_a_saved_model_with_variables_as_the_originals(
     assert (about.input_mean, about.input_std, about.input_height) == (0.0, 255.0, 4)  # `Placeholder`, as of Hub modules.
     images = np.random.default_rng(0).uniform(0, 255, (3, 4, 4, 3)).astype(np.float32)
     expected = np.roll(images.mean(axis=(1, 2)), 1, axis=1)
-    np.testing.assert_allclose(graph_of_it.network()(images), expected, rtol=1e-5)
+    np.testing.assert_allclose(graph_of_it.network(Work())(images), expected, rtol=1e-5)
 
 
 def test_a_saved_model_of_tensorflow_2_with_variables_is_an_error_in_words(tmp_path: Path) -> None:
