@@ -45,7 +45,7 @@ def find_head(graph_def: GraphDef, output_tensor: str) -> DenseHead | None:
     """Return the dense layers that end in a softmax named `output_tensor`, as `retrain` exports them; None if there are none."""
     reader = _Reader(graph_def)
     node = reader.node(output_tensor)
-    if node is None or node.op != "Softmax":
+    if node is None or node.op != "Softmax" or not node.input:
         return None
     layers: list[tuple[FloatArray, FloatArray]] = []
     tensor = node.input[0]
@@ -53,7 +53,7 @@ def find_head(graph_def: GraphDef, output_tensor: str) -> DenseHead | None:
         weights, biases, tensor = layer
         layers.insert(0, (weights, biases))
         before = reader.node(tensor)
-        if before is None or before.op != "Relu" or not reader.layer(before.input[0]):
+        if before is None or before.op != "Relu" or not before.input or not reader.layer(before.input[0]):
             break
         tensor = before.input[0]
     if not layers or any(a[0].shape[1] != b[0].shape[0] for a, b in itertools.pairwise(layers)):
