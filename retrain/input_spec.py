@@ -5,6 +5,8 @@ from dataclasses import dataclass
 LARGEST_INPUT_SIDE = 1 << 13  # Pixels; a photo enlarged to a square of that size fills 800 MB.
 SQUASH, CROP = "squash", "crop"
 RESIZES = (SQUASH, CROP)
+FULL, SCALED = "full", "auto"
+DECODE_SCALES = (FULL, SCALED)
 # Share of the largest central rectangle that a crop keeps, in height and in width: what ImageNet's networks are evaluated on.
 # As a fraction, so that the edges are computed in integers, and are the same pixels everywhere.
 CROP_FRACTION = (7, 8)
@@ -19,6 +21,8 @@ class InputSpec:
         mean, std: pixel mean and pixel standard deviation; a value of the input is `(grey level - mean) / std`.
         resize: how a photo becomes an image of that size. `squash` resizes the whole photo, whatever its shape; `crop` cuts out
             the centre in the shape of the input, and resizes that.
+        decode_scale: `full` decodes all pixels of a JPEG; `auto` decodes it at 1/2, 1/4 or 1/8 of its size where what is resized
+            then still has at least twice the input's height and width.
     """
 
     height: int
@@ -26,6 +30,7 @@ class InputSpec:
     mean: float
     std: float
     resize: str = SQUASH
+    decode_scale: str = FULL
 
     @property
     def fingerprint_text(self) -> str:
@@ -34,7 +39,9 @@ class InputSpec:
         It is part of the cache format: every index of every cache depends on it. So it is spelled out and never follows a rename.
         """
         resize = f", resize={self.resize!r}" if self.resize != SQUASH else ""  # Older caches are of squashed photos.
-        return f"InputSpec(height={self.height!r}, width={self.width!r}, mean={self.mean!r}, std={self.std!r}{resize})"
+        scale = f", decode_scale={self.decode_scale!r}" if self.decode_scale != FULL else ""
+        return f"InputSpec(height={self.height!r}, width={self.width!r}, mean={self.mean!r}, std={self.std!r}{resize}{scale})"
 
     def __str__(self) -> str:
-        return f"{self.height} × {self.width} pixels ({self.resize}), mean {self.mean:g}, standard deviation {self.std:g}"
+        how = self.resize if self.decode_scale == FULL else f"{self.resize}, decode scale {self.decode_scale}"
+        return f"{self.height} × {self.width} pixels ({how}), mean {self.mean:g}, standard deviation {self.std:g}"

@@ -73,6 +73,8 @@ def _load_named(name: str, options: NetworkOptions) -> Backbone:
     if options.resize is not None:
         chosen = dataclasses.replace(chosen, input_spec=dataclasses.replace(chosen.input_spec, resize=options.resize))
         origins = {"all but the resizing": RECORDED, "the resizing": GIVEN}
+    if options.decode_scale is not None:
+        chosen = dataclasses.replace(chosen, input_spec=dataclasses.replace(chosen.input_spec, decode_scale=options.decode_scale))
     backbone = load_backbone(chosen, graph_bytes(chosen, options), options.precision)
     fingerprint = keras_fingerprint(backbone) if find_keras_record(chosen.name) else backbone.fingerprint
     return dataclasses.replace(backbone, origins=origins, fingerprint=fingerprint)

@@ -38,7 +38,7 @@ def load_bottlenecks(options: BottleneckOptions, images: ImageLists, backbone: B
         OutputError: the cache's folder cannot be written to.
     """
     chosen = backbone.architecture
-    name = cache_name(chosen.name, backbone.precision, chosen.input_spec.resize)
+    name = cache_name(chosen.name, backbone.precision, chosen.input_spec)
     if chosen.provenance is None:
         folders = dict.fromkeys(image.folder for image in images.images)
         name = name_in_use(options.bottleneck_dir, folders, name, backbone.fingerprint)

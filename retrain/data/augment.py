@@ -78,7 +78,7 @@ class DistortedLoader:
         """
         self.batch_size = batch_size or suitable_batch_size(spec)
         self._options, self._rng, self._spec = options, rng, spec
-        self._photos = _Photos(files)
+        self._photos = _Photos(files, spec)
         self.failed = self._photos.failures()
 
     def draw(self, n_images: int) -> FloatArray:
@@ -131,8 +131,8 @@ class DistortedLoader:
 class _Photos:
     """Decoded photos, read from their files. As many as fit into KEPT_BYTES are kept, since each is drawn again and again."""
 
-    def __init__(self, files: Mapping[int, str]) -> None:
-        self._files = files
+    def __init__(self, files: Mapping[int, str], spec: InputSpec) -> None:
+        self._files, self._spec = files, spec
         self._kept: dict[int, PixelArray] = {}
         self._n_bytes = 0
         self._lock = threading.Lock()
@@ -142,7 +142,7 @@ class _Photos:
         kept = self._kept.get(index)
         if kept is not None:
             return kept
-        pixels = decode(read_image(self._files[index]))
+        pixels = decode(read_image(self._files[index]), self._spec)
         with self._lock:
             if index not in self._kept and self._n_bytes + pixels.nbytes <= KEPT_BYTES:
                 self._kept[index] = pixels

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import PIL.Image
 import simplejpeg
 
-from retrain.data.resize import PixelArray, fit
+from retrain.data.resize import PixelArray, box, fit
 from retrain.errors import ImageError
-from retrain.input_spec import InputSpec
+from retrain.input_spec import FULL, InputSpec
 
 # Images with more pixels are refused, by Pillow too (twice its MAX_IMAGE_PIXELS): a file of a few kilobytes can claim gigabytes.
 MAX_PIXELS = 178_956_970
@@ -24,11 +24,16 @@ JPEG_MARK, START_OF_SCAN, END_OF_IMAGE = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd
 # Warnings of libjpeg (its jerror.h) about damage in spite of which TensorFlow, and so the original, decodes a file.
 HARMLESS = ("Corrupt JPEG data", "Warning", "Invalid SOS parameters", "Inconsistent progression", "Unknown Adobe color transform")
 
+LEAST_RATIO = 2  # Of what is resized to the input, in height and width, where a photo is decoded at a part of its size.
 _filtering = threading.Lock()
 
 
-def decode(contents: bytes) -> PixelArray:
+def decode(contents: bytes, spec: InputSpec | None = None) -> PixelArray:
     """Decode an image file's content. The content tells the format.
+
+    Args:
+        contents: of the file.
+        spec: the network's input, for which a large JPEG may be decoded at a part of its size; None decodes all pixels.
 
     A JPEG has the pixels, bit for bit, of TensorFlow's `decode_jpeg`, which the original uses.
 
@@ -37,7 +42,7 @@ def decode(contents: bytes) -> PixelArray:
     """
     if contents.startswith(JPEG_MARK):
         try:
-            return _decode_jpeg(contents)
+            return _decode_jpeg(contents, spec)
         except (ValueError, KeyError):  # Pillow may know more of it, and else knows the reason.
             pass
     return _decode_with_pillow(contents)
@@ -45,7 +50,7 @@ def decode(contents: bytes) -> PixelArray:
 
 def image_from_bytes(contents: bytes, spec: InputSpec) -> npt.NDArray[np.float32]:
     """Decode an image file's content → float32 [H, W, 3]. Raises ImageError; the message is the reason."""
-    return fit(decode(contents), spec)
+    return fit(decode(contents, spec), spec)
 
 
 def image_from_file(path: str, spec: InputSpec) -> npt.NDArray[np.float32]:
@@ -66,23 +71,36 @@ def read_image(path: str) -> bytes:
         raise ImageError(error.strerror or str(error)) from error
 
 
-def _decode_jpeg(contents: bytes) -> PixelArray:
+def _decode_jpeg(contents: bytes, spec: InputSpec | None) -> PixelArray:
     """Decode a JPEG as TensorFlow does: with the fast integer DCT. Raises ValueError if it cannot, or has too many pixels."""
     height, width, colours, _ = simplejpeg.decode_jpeg_header(contents, strict=False)
     if height * width > MAX_PIXELS:
         raise ValueError("it has too many pixels")
     if colours in ("CMYK", "YCCK"):
         return _without_black(_leniently(contents, "CMYK"), b"Adobe" in contents)
-    return _leniently(contents, "RGBX")
+    divisor = _divisor(height, width, spec) if spec else 1
+    if divisor == 1:
+        return _leniently(contents, "RGBX")
+    # The smallest size that is at least this one, which is the one that is meant.
+    size = {"min_height": -(-height // divisor), "min_width": -(-width // divisor), "min_factor": divisor}
+    return _leniently(contents, "RGBX", **size)
 
 
-def _leniently(contents: bytes, colours: str) -> PixelArray:
+def _divisor(height: int, width: int, spec: InputSpec) -> int:
+    """Return 1, 2, 4 or 8: the part of its height and width that a photo is decoded at."""
+    if spec.decode_scale == FULL:
+        return 1
+    _, _, tall, wide = box(height, width, spec)
+    return next((n for n in (8, 4, 2) if tall >= n * LEAST_RATIO * spec.height and wide >= n * LEAST_RATIO * spec.width), 1)
+
+
+def _leniently(contents: bytes, colours: str, **size: int) -> PixelArray:
     try:
-        return simplejpeg.decode_jpeg(contents, colours, fastdct=True)
+        return simplejpeg.decode_jpeg(contents, colours, fastdct=True, **size)
     except ValueError as error:
         if not str(error).startswith(HARMLESS) or contents.rfind(END_OF_IMAGE) < contents.rfind(START_OF_SCAN):
             raise  # Of several kinds of damage the message tells the first; a file that was cut off is refused.
-    return simplejpeg.decode_jpeg(contents, colours, fastdct=True, strict=False)
+    return simplejpeg.decode_jpeg(contents, colours, fastdct=True, strict=False, **size)
 
 
 def _without_black(cmyk: PixelArray, inverted: bool) -> PixelArray:

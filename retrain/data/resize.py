@@ -124,12 +124,16 @@ def fit(pixels: PixelArray, spec: InputSpec) -> FloatArray:
 
 def shaped(pixels: PixelArray, spec: InputSpec) -> PixelArray:
     """Return the part of a photo that is resized: all of it, or the centre in the shape of the input."""
+    top, left, tall, wide = box(pixels.shape[0], pixels.shape[1], spec)
+    return pixels[top : top + tall, left : left + wide]
+
+
+def box(height: int, width: int, spec: InputSpec) -> tuple[int, int, int, int]:
+    """Return the first row, the first column, the height and the width of the part of a photo that is resized."""
     if spec.resize == SQUASH:
-        return pixels
-    height, width = pixels.shape[:2]
+        return 0, 0, height, width
     share, of = CROP_FRACTION
     # The largest rectangle of the input's shape, and the middle of that.
     largest = min(height, width * spec.height // spec.width), min(width, height * spec.width // spec.height)
     tall, wide = (max(side * share // of, 1) for side in largest)
-    top, left = (height - tall) // 2, (width - wide) // 2
-    return pixels[top : top + tall, left : left + wide]
+    return (height - tall) // 2, (width - wide) // 2, tall, wide

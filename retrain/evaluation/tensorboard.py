@@ -6,18 +6,22 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import google_crc32c
 import numpy as np
+import numpy.typing as npt
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
-from retrain.arrays import FloatArray
+from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import OutputError
 from retrain.evaluation.metrics import softmax
 
 HISTOGRAM_BUCKETS = 30  # As TensorFlow 2's own histogram summaries.
+EDGE_NUMBERS = np.arange(HISTOGRAM_BUCKETS + 1, dtype=np.float64)
+FloatArray64: TypeAlias = npt.NDArray[np.float64]
 LARGEST_SHOWN_CONSTANT = 16  # Values; TensorBoard shows no more of a constant.
 
 
@@ -134,22 +138,39 @@ def masked(checksum: int) -> int:
 
 def histogram(values: FloatArray) -> HistogramProto:
     """Return the histogram of values of any shape, in buckets of equal width; values that are not finite are left out."""
-    flat = values[np.isfinite(values)].astype(np.float64)
+    finite = np.isfinite(values)
+    flat = (values if finite.all() else values[finite]).ravel().astype(np.float64)
     if not flat.size:
         return HistogramProto(bucket_limit=[0], bucket=[0])
-    if flat.min() == flat.max():  # A large number may have no other float near it for an edge.
-        counts, edges = np.array([len(flat)]), flat[[0, 0]]
+    low, high = float(flat.min()), float(flat.max())
+    if low == high:  # A large number may have no other float near it for an edge.
+        counts, edges = np.array([len(flat)]), np.array([low, low])
     else:
-        counts, edges = np.histogram(flat, bins=HISTOGRAM_BUCKETS)
+        counts, edges = _equal_width(flat, low, high)
     return HistogramProto(
-        min=flat.min(),
-        max=flat.max(),
+        min=low,
+        max=high,
         num=len(flat),
         sum=flat.sum(),
         sum_squares=flat @ flat,
         bucket_limit=edges[1:].tolist(),
         bucket=counts.tolist(),
     )
+
+
+def _equal_width(values: FloatArray64, low: float, high: float) -> tuple[IndexArray, FloatArray64]:
+    """Return the counts, int64 [30], and the edges, float64 [31], of `np.histogram`, at half its cost: it checks and plans more.
+
+    An index that rounding put beside its bucket is corrected by the edges, as there.
+    """
+    edges = low + EDGE_NUMBERS * ((high - low) / HISTOGRAM_BUCKETS)
+    edges[-1] = high
+    indices = ((values - low) / (high - low) * HISTOGRAM_BUCKETS).astype(np.intp)
+    last = HISTOGRAM_BUCKETS - 1
+    np.minimum(indices, last, out=indices)
+    indices -= values < edges[indices]
+    indices += (values >= edges[indices + 1]) & (indices != last)
+    return np.bincount(indices, minlength=HISTOGRAM_BUCKETS), edges
 
 
 def without_large_constants(graph_def: GraphDef) -> GraphDef:

@@ -8,7 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from retrain.errors import GraphError
-from retrain.input_spec import LARGEST_INPUT_SIDE, RESIZES, SQUASH, InputSpec
+from retrain.input_spec import DECODE_SCALES, FULL, LARGEST_INPUT_SIDE, RESIZES, SQUASH, InputSpec
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.graph_pb2 import GraphDef
@@ -32,6 +32,7 @@ class Description:
         output_tensor: the class probabilities, float32 [N, C].
         architecture: the network's name.
         input_resize: how a photo becomes an image of that size, as in `InputSpec`; left out of the JSON if it is `squash`.
+        input_decode_scale: how large photos are decoded, as in `InputSpec`; left out of the JSON if it is `full`.
         note: a remark for readers, such as that another network was asked for; often empty.
         format_version: of this description.
     """
@@ -47,17 +48,21 @@ class Description:
     note: str = ""
     format_version: int = FORMAT_VERSION
     input_resize: str = SQUASH
+    input_decode_scale: str = FULL
 
     @property
     def input_spec(self) -> InputSpec:
         """The input settings."""
-        return InputSpec(self.input_height, self.input_width, self.input_mean, self.input_std, self.input_resize)
+        sizes = self.input_height, self.input_width
+        return InputSpec(*sizes, self.input_mean, self.input_std, self.input_resize, self.input_decode_scale)
 
     def to_json(self) -> str:
         """Return the description as JSON on one line."""
         values = dataclasses.asdict(self)
         if self.input_resize == SQUASH:  # Files from before `input_resize`, and their readers, know no other.
             del values["input_resize"]
+        if self.input_decode_scale == FULL:
+            del values["input_decode_scale"]
         return json.dumps(values)
 
     @classmethod
@@ -81,6 +86,8 @@ class Description:
                 raise ValueError("the standard deviation is not a usable number")
             if description.input_resize not in RESIZES:
                 raise ValueError(f"the resizing is none of {', '.join(RESIZES)}")
+            if description.input_decode_scale not in DECODE_SCALES:
+                raise ValueError(f"the scale of decoding is none of {', '.join(DECODE_SCALES)}")
             if not isinstance(values["labels"], list):
                 raise ValueError("the labels are not a list")
             if any(unicodedata.category(each) in ("Cc", "Cs") for label in description.labels for each in label):

@@ -11,7 +11,7 @@ from typing import Any
 from retrain.errors import FlagError, GraphError
 from retrain.graphdef.description import Description
 from retrain.graphdef.nodes import node_name
-from retrain.input_spec import SQUASH, InputSpec
+from retrain.input_spec import FULL, SQUASH, InputSpec
 from retrain.options.network_input import NetworkInputOptions
 
 # Pixel mean and pixel standard deviation by the name of the input: Inception v3, MobileNet, modules of TensorFlow Hub.
@@ -84,6 +84,7 @@ def resolve_input(options: NetworkInputOptions, metadata: Description | None, in
                 f"It is {settings[setting]}: set --input_{setting}={known}."
             )
     settings["resize"] = options.resize or (described.resize if described else SQUASH)
+    settings["decode_scale"] = options.decode_scale or (described.decode_scale if described else FULL)
     if missing := [setting for setting, value in settings.items() if value is None]:
         words = " and ".join(SETTINGS[setting] for setting in missing)
         flags = " and ".join(f"--input_{setting}" for setting in missing)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from retrain.input_spec import LARGEST_INPUT_SIDE, RESIZES
+from retrain.input_spec import DECODE_SCALES, LARGEST_INPUT_SIDE, RESIZES
 from retrain.options.flags import Options, flag
 
 FROM_METADATA = "from the graph's metadata, else inferred"
@@ -27,4 +27,12 @@ class NetworkInputOptions(Options):
         None,
         choices=RESIZES,
         shown_default="from the graph's metadata, else the network's own",
+    )
+    decode_scale: str | None = flag(
+        "How large photos are decoded: full decodes all pixels of a JPEG; auto decodes it at 1/2, 1/4 or 1/8 of its size where "
+        "that still is at least twice the input's size. For photos of many megapixels; their bottlenecks differ, and have a "
+        "cache of their own.",
+        None,
+        choices=DECODE_SCALES,
+        shown_default="from the graph's metadata, else full",
     )

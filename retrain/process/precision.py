@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from retrain.errors import FlagError
-from retrain.input_spec import SQUASH
+from retrain.input_spec import FULL, SQUASH, InputSpec
 
 FLOAT32 = "float32"
 BFLOAT16_PRODUCTS = "bfloat16_products"  # float32 values, multiplied as bfloat16.
@@ -34,14 +34,15 @@ def prepare_precision(precision: str) -> None:
     os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] = mode
 
 
-def cache_name(architecture: str, precision: str, resize: str = SQUASH) -> str:
+def cache_name(architecture: str, precision: str, spec: InputSpec | None = None) -> str:
     """Return the name under which a network's bottlenecks are cached; each precision and each way of resizing has its own.
 
     The handle of a Hub module, or the path of a graph, becomes part of a file's name as in the original: `://`, `/`, `:` and the
     backslash each become `~`. A name that is too long for a file, which the original could not cache, becomes its SHA-256.
     """
     name = re.sub(r"://|[/:\\]", "~", architecture)
-    ending = "" if resize == SQUASH else f"_{resize}"
+    ending = "" if spec is None or spec.resize == SQUASH else f"_{spec.resize}"
+    ending += "" if spec is None or spec.decode_scale == FULL else "_scaled"
     if len(os.fsencode(name)) > MAX_CACHE_NAME_BYTES - len(ending):
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return name + ending if precision == FLOAT32 else f"{name}{ending}_{precision}"

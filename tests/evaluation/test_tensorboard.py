@@ -251,3 +251,20 @@ def test_a_link_in_the_folders_place_leads_to_the_folder_that_is_emptied(tmp_pat
     clear_summaries_dir(str(tmp_path / "logs"))
     assert all_below(tmp_path / "elsewhere") == []
     assert (tmp_path / "logs").is_dir()
+
+
+@pytest.mark.parametrize("kind", ["normal", "whole numbers", "edges", "far from zero"])
+@pytest.mark.parametrize("seed", range(20))
+def test_the_buckets_are_those_of_numpy(kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(2, 300))
+    values = {
+        "normal": rng.normal(size=size) * 10.0 ** rng.integers(-20, 20),
+        "whole numbers": rng.integers(-5, 6, size),
+        "edges": rng.integers(0, 31, size) / 30 * rng.normal(),
+        "far from zero": rng.random(size) + 10.0 ** rng.integers(0, 6),
+    }[kind].astype(np.float32)
+    counts, edges = np.histogram(values.astype(np.float64), bins=30)
+    found = histogram(values)
+    assert list(found.bucket) == counts.tolist()
+    assert list(found.bucket_limit) == edges[1:].tolist()

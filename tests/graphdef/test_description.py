@@ -48,7 +48,14 @@ def test_its_input_settings() -> None:
     spec = InputSpec(20, 30, 127.5, 127.5)
     assert DESCRIPTION.input_spec == spec
     assert dataclasses.replace(DESCRIPTION, **input_fields(spec)) == DESCRIPTION
-    fields = {"input_height": 1, "input_width": 2, "input_mean": 3.0, "input_std": 4.0, "input_resize": "squash"}
+    fields = {
+        "input_height": 1,
+        "input_width": 2,
+        "input_mean": 3.0,
+        "input_std": 4.0,
+        "input_resize": "squash",
+        "input_decode_scale": "full",
+    }
     assert input_fields(InputSpec(1, 2, 3.0, 4.0)) == fields
 
 

@@ -65,7 +65,7 @@ def _with_metadata(path: str, options: NetworkOptions) -> NetworkOptions:
     Raises:
         GraphError: neither tells mean and standard deviation.
     """
-    given = {name: getattr(options, name) for name in (*MEAN_AND_STD, "resize")}
+    given = {name: getattr(options, name) for name in (*MEAN_AND_STD, "resize", "decode_scale")}
     file = os.path.join(path, DESCRIPTION_FILE)
     if os.path.isfile(file):
         try:
@@ -73,7 +73,10 @@ def _with_metadata(path: str, options: NetworkOptions) -> NetworkOptions:
                 description = Description.from_json(text.read())
         except OSError as error:
             raise GraphError(f"Its metadata cannot be read ({error.strerror}).") from error
-        known = {name: getattr(description, name) for name in MEAN_AND_STD} | {"resize": description.input_resize}
+        known = {name: getattr(description, name) for name in MEAN_AND_STD} | {
+            "resize": description.input_resize,
+            "decode_scale": description.input_decode_scale,
+        }
         given = {name: known[name] if value is None else value for name, value in given.items()}
     if any(given[name] is None for name in MEAN_AND_STD):
         raise no_scaling("a SavedModel's input")
