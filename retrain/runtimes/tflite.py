@@ -1,4 +1,4 @@
-"""TensorFlow Lite files, run by the interpreter that comes with TensorFlow."""
+"""TensorFlow Lite files, run by LiteRT."""
 
 import importlib
 import os
@@ -15,10 +15,10 @@ from retrain.graphdef.nodes import node_name
 from retrain.process.tensorflow_loading import silenced_stderr
 from retrain.runtimes.model import RuntimeModel, one_by_one
 
-# The second one, with the same classes, is for versions of TensorFlow without an interpreter.
+# The second one, with the same classes, is TensorFlow's own, for systems without LiteRT.
 PACKAGES = (
-    ("tensorflow.lite.python.interpreter", "tensorflow.lite.python.schema_py_generated"),
     ("ai_edge_litert.interpreter", "ai_edge_litert.schema_py_generated"),
+    ("tensorflow.lite.python.interpreter", "tensorflow.lite.python.schema_py_generated"),
 )
 
 
