@@ -89,7 +89,7 @@ def converted(part: NetworkPart) -> BatchFunction | None:
 
 
 def _tensorflow(part: NetworkPart) -> BatchFunction:
-    function = batch_function(part.graph_def, part.input_tensor, part.output_tensor)
+    function = batch_function(part.graph_def, part.input_tensor, part.output)
     return lambda images: function(images).reshape(len(images), -1)
 
 
@@ -162,11 +162,13 @@ def _timed(part: NetworkPart, conversion: Conversion, network: LitertNetwork, wo
 
 
 def _tensorflow_is_faster(record: Record, work: Work) -> bool:
-    """Return True if TensorFlow would be done sooner, the time to load it included."""
+    """Return True if TensorFlow would be done sooner, the time to load it included.
+
+    That counts even if it is loaded already: the same work is to be done by the same engine in each run, bit for bit.
+    """
     if not record.litert or record.machine != processor_name():
         return False
-    loading = 0.0 if is_loaded() else record.loading
-    return loading + work.count * record.tensorflow < work.count * record.litert
+    return record.loading + work.count * record.tensorflow < work.count * record.litert
 
 
 def _images(part: NetworkPart, work: Work, any_will_do: bool) -> FloatArray:

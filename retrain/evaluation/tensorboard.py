@@ -91,9 +91,9 @@ class SummaryWriter:
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in measures.items()]
         self._add(Event(step=step, summary=Summary(value=values)))
 
-    def add_summary(self, summary: bytes) -> None:
-        """Write a Summary made by a TensorBoard plugin: as bytes, since TensorFlow has its own class for them."""
-        self._add(Event(summary=Summary.FromString(summary)))
+    def add_summary(self, summary: Summary) -> None:
+        """Write a summary of a TensorBoard plugin."""
+        self._add(Event(summary=summary))
 
     def __enter__(self) -> "SummaryWriter":
         return self

@@ -4,11 +4,14 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 _settings = {"silent": False}
 _waiting: list[Callable[[Any], None]] = []
+_lock = threading.Lock()
+_silencing: list[int] = []  # For each block that is silenced, the descriptor that keeps the real one.
 
 
 def load_tensorflow() -> Any:
@@ -54,13 +57,20 @@ def tensorflow_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
 
 @contextlib.contextmanager
 def silenced_stderr() -> Iterator[None]:
-    """Discard what libraries write to file descriptor 2."""
-    sys.stderr.flush()
-    kept = os.dup(2)
+    """Discard what libraries write to file descriptor 2. Several threads may be in such blocks: the last one restores it."""
+    with _lock:
+        if not _silencing:
+            sys.stderr.flush()
+            _silencing.append(os.dup(2))
+            with open(os.devnull, "wb") as null:
+                os.dup2(null.fileno(), 2)
+        else:
+            _silencing.append(_silencing[0])
     try:
-        with open(os.devnull, "wb") as null:
-            os.dup2(null.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        with _lock:
+            kept = _silencing.pop()
+            if not _silencing:
+                os.dup2(kept, 2)
+                os.close(kept)

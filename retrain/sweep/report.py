@@ -10,6 +10,7 @@ from retrain.evaluation.tables import markdown_table
 from retrain.evaluation.tensorboard import SummaryWriter
 from retrain.files import write_atomically
 from retrain.sweep.choice import short, spread
+from retrain.sweep.hparams import end_summary, experiment_summary, start_summary
 from retrain.sweep.rows import Outcome, Row
 
 METRICS = ("test_accuracy", "validation_accuracy", "training_seconds", "trained_numbers", "network_bytes")
@@ -65,23 +66,18 @@ def write_csv(path: str, outcomes: Sequence[Outcome]) -> None:
 
 def write_hparams(folder: str, outcomes: Sequence[Outcome]) -> None:
     """Write the summaries of TensorBoard's HParams page: flags, metrics and a session for each trial. Raises OSError."""
-    from tensorboard.plugins.hparams import api_pb2
-    from tensorboard.plugins.hparams import summary as hparams
-
     is_timed = any(outcome.network_ms is not None for outcome in outcomes)
     tags = [*METRICS, *COSTS] if is_timed else METRICS
-    flags = [api_pb2.HParamInfo(name=name) for name in [*outcomes[0].trial.swept, "random_seed"]]
-    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in tags]
     with SummaryWriter(folder) as writer:
-        writer.add_summary(hparams.experiment_pb(flags, metrics).SerializeToString())
+        writer.add_summary(experiment_summary([*outcomes[0].trial.swept, "random_seed"], tags))
     for number, outcome in enumerate(outcomes):
         values = {name: _number_or_text(text) for name, text in outcome.trial.swept.items()}
         measures = {tag: value for tag in tags if (value := _measure(outcome, tag)) is not None}
         with SummaryWriter(os.path.join(folder, f"trial_{number}")) as writer:
             values["random_seed"] = float(outcome.trial.config.random_seed or 0)
-            writer.add_summary(hparams.session_start_pb(values).SerializeToString())
+            writer.add_summary(start_summary(values))
             writer.add_measures(0, measures)
-            writer.add_summary(hparams.session_end_pb(api_pb2.STATUS_SUCCESS).SerializeToString())
+            writer.add_summary(end_summary())
 
 
 def _measure(outcome: Outcome, name: str) -> float | None:

@@ -104,11 +104,14 @@ def test_the_engine_that_was_faster_is_used(
     assert kind_of(PART, LITERT, Work(n_images=n_images)) == LITERT
 
 
-def test_loading_tensorflow_counts_unless_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    record = Record(machine=processor_name(), litert=0.002, tensorflow=0.001, loading=2.0)
-    for loaded, n_images, expected in [(True, 1, True), (False, 1999, False), (False, 2001, True)]:
-        monkeypatch.setattr(choice, "is_loaded", lambda loaded=loaded: loaded)
-        assert choice._tensorflow_is_faster(record, Work(n_images=n_images)) is expected
+@pytest.mark.parametrize(("n_images", "faster"), [(1999, LITERT), (2001, TENSORFLOW)])
+def test_loading_tensorflow_counts_also_where_it_is_loaded(
+    store: ConversionStore, work: Work, n_images: int, faster: str
+) -> None:
+    """As it is here: a run must use the engine that the next one uses."""
+    network_function(PART, LITERT, work)
+    remember(store, litert=0.002, tensorflow=0.001, loading=2.0)
+    assert kind_of(PART, AUTO, Work(n_images=n_images)) == faster
 
 
 def test_times_of_another_machine_do_not_count(store: ConversionStore, work: Work) -> None:
