@@ -34,7 +34,7 @@ setup(
         "numpy>=1.26",
         "pillow>=10",
         "orjson>=3.9",
-        "simplejpeg>=1.7",
+        "simplejpeg>=1.7.6",
         "ai-edge-litert>=2.1",
         "platformdirs>=4",
         "google-crc32c>=1.5",

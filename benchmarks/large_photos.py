@@ -50,8 +50,8 @@ def main() -> None:
         values: dict[str, FloatArray] = {}
         for _ in range(args.runs):
             for scale in DECODE_SCALES:
-                took, values[scale] = _bottlenecks(args.architecture, args.model_dir, paths, scale)
-                seconds[scale].append(took)
+                duration, values[scale] = _bottlenecks(args.architecture, args.model_dir, paths, scale)
+                seconds[scale].append(duration)
     network = load_network(NetworkOptions(architecture=args.architecture, model_dir=args.model_dir))
     options = HeadOptions(how_many_training_steps=STEPS)
     rows = []
@@ -61,7 +61,7 @@ def main() -> None:
             found = list(workers.map(accuracy, [examples] * PARTITIONS, [options] * PARTITIONS, range(PARTITIONS)))
             drift = np.linalg.norm(values[scale] - values[FULL], axis=1) / np.linalg.norm(values[FULL], axis=1)
             faster = [whole / part for whole, part in zip(seconds[FULL], seconds[scale], strict=True)]
-            rate = spread([len(paths) / took for took in seconds[scale]])
+            rate = spread([len(paths) / duration for duration in seconds[scale]])
             rows.append([scale, rate, spread(faster, 2), f"{drift.mean():.1%}", f"{statistics.fmean(found):.1f}%"])
     what = f"{len(paths)} photos of {LONG_SIDE * SHORT_SIDE / 1e6:.0f} megapixels and {megabytes:.1f} MB"
     print(f"{args.architecture}, {what}, {machine()}; {args.runs} runs of each in turn.\n")

@@ -2,7 +2,7 @@
 
     python -m benchmarks.report --image_dir flower_photos --model_dir models
 
-`models` holds mobilenet_v1_0.25_128_frozen.tgz and inception-2015-12-05.tgz, or the stand-in of real size that
+`retrain-before` is a checkout of the release to compare with. `models` holds mobilenet_v1_0.25_128_frozen.tgz and inception-2015-12-05.tgz, or the stand-in of real size that
 `python -m benchmarks.inception_stand_in models` writes.
 """
 
@@ -24,23 +24,25 @@ process.
 1 / (1 / decoding + 1 / network).
 """
 MOBILENET, INCEPTION = "mobilenet_0.25_128", "inception_v3"
+RELEASE = "retrain-before"  # A checkout of commit 01a24a7.
 PARTS = {
+    "Without TensorFlow": ["without_tensorflow", "--release", RELEASE],
     "MobileNet, phase by phase": ["phases", "--architecture", MOBILENET, "--distorted_steps=0", "--runs=2"],
     "MobileNet, 3,000 photos": ["phases", "--architecture", MOBILENET, "--steps=100", "--distorted_steps=0", "--repeat=5"],
     "MobileNet, with distortions": ["phases", "--architecture", MOBILENET, "--steps=0", "--distorted_steps=50"],
     "MobileNet, against the bound": ["bounds", "--architecture", MOBILENET],
-    "MobileNet, the first second": ["first_second", "--architecture", MOBILENET],
     "Inception v3, phase by phase": ["phases", "--architecture", INCEPTION, "--steps=100", "--distorted_steps=0", "--runs=2"],
     "Inception v3, against the bound": ["bounds", "--architecture", INCEPTION, "--photos=150", "--runs=3"],
     "Growth": ["growth"],
+    "Large photos": ["large_photos", "--architecture", MOBILENET],
     "Number formats": ["precision", "--architecture", MOBILENET],
 }
 REMARKS = {
     "MobileNet, 3,000 photos": """\
 Each photo is there five times, as links. The time of starting matters less, the more photos there are.""",
-    "MobileNet, the first second": """\
-The time of making 600 bottlenecks, part by part. About half a second passes before the first batch is done: TensorFlow
-initializes, traces the decoding, loads the network, and compiles its kernels in the first run.""",
+    "Without TensorFlow": """\
+Whole commands, against the last version that loaded TensorFlow in each of them (a checkout of it beside this one) and against the
+original's way. [engines.md](engines.md) says when TensorFlow is loaded now.""",
     "Inception v3, phase by phase": """\
 The network is a stand-in of real size: the architecture, tensors and operations of the published graph, with random weights.
 Its speed is meaningful, its accuracy is not.""",

@@ -33,7 +33,7 @@ WORTH_MEASURING_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Work:
-    """What a network is wanted for.
+    """Work that a network is wanted for.
 
     Attributes:
         paths: image files; a conversion is compared with TensorFlow on some of them.

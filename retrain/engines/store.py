@@ -30,7 +30,7 @@ class UnusableStoreError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is known of a conversion.
+    """Record of a conversion.
 
     Attributes:
         sha256: of the flatbuffer, in hexadecimal; empty if the network cannot be converted.

@@ -1,4 +1,4 @@
-"""What identifies a network: the same for the network and for graphs that were exported with it, another for all others."""
+"""The digest of a network: the same for the network and for graphs that were exported with it, another for all others."""
 
 import dataclasses
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from retrain.engines.store import VARIABLE
 from tests.conftest import SMALL_CLASSES, SMALL_SPLIT, RunCli
 from tests.reliability.conftest import Note
 from tests.support.commands import DIRECT, FINAL_WEIGHTS, Outputs, assert_succeeded, bottleneck_counts, entries, step_lines
@@ -159,6 +160,30 @@ def shortened(text: str, folder: Path) -> str:
     """On one line, without the folder and what differs from run to run."""
     text = re.sub(r"(\.tfevents|\.tempstate|\.tmp-)[.\w]*\w", r"\1…", text.replace("\n", " "))
     return text.replace(f"{folder}/", "").replace(str(folder), folder.name)
+
+
+def test_full_while_a_network_is_converted(
+    small_photos: Path, mobilenet_model_dir: Path, run_cli: RunCli, tmp_path: Path, note: Note
+) -> None:
+    flags = [f"--image_dir={small_photos}", f"--model_dir={mobilenet_model_dir}", "--architecture=mobilenet_0.25_128", *TRAINING]
+    graphs = []
+    with Disk(tmp_path / "disk") as disk:
+        disk.fill(but_for=200_000)
+        for name in ("full", "with room", "converted"):
+            outputs = Outputs(tmp_path / name)
+            assert_succeeded(run_cli("retrain", *flags, *outputs.flags(), env={VARIABLE: str(disk.folder / "cache")}))
+            graphs.append(outputs.graph)
+            assert leftovers(disk.folder) == []
+            kept = list(disk.folder.rglob("*.litert"))
+            assert len(kept) == (name != "full")
+            disk.make_room()
+    for graph in graphs[1:]:
+        assert_same_graph(graph, graphs[0])
+    note(
+        "a disk for conversions that is full",
+        tried=1,
+        happened="the conversion was used and not kept; with room, the next run kept it",
+    )
 
 
 def test_full_while_bottlenecks_are_made(

@@ -1,0 +1,152 @@
+"""Conversions of networks. What is kept for the next run is whole and the user's own, or it is not used."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrain.engines.store import VARIABLE
+from tests.reliability.conftest import Note
+from tests.support.commands import Outputs, read_bottleneck
+from tests.support.running import Running
+
+pytestmark = pytest.mark.slow
+
+TRAINING = ["--architecture=mobilenet_0.25_128", "--how_many_training_steps=20", "--random_seed=3"]
+CONVERTING = "Converting the network for LiteRT, once."
+
+
+class Network:
+    """Runs with a network that has to be converted, each with a cache of bottlenecks of its own."""
+
+    def __init__(self, photos: Path, model_dir: Path, folder: Path, conversions: Path) -> None:
+        self._flags = [f"--image_dir={photos}", f"--model_dir={model_dir}", *TRAINING]
+        self._folder, self.conversions = folder, conversions
+        self._n_runs = 0
+
+    def start(self) -> tuple[Running, Outputs]:
+        self._n_runs += 1
+        outputs = Outputs(self._folder / f"run_{self._n_runs}")
+        return Running(outputs.folder, *self._flags, *outputs.flags()), outputs
+
+    def run(self) -> tuple[str, Outputs]:
+        """Return the log of a run that succeeds, and its outputs."""
+        running, outputs = self.start()
+        with running:
+            assert running.end() == 0, running.log
+        return running.log, outputs
+
+    def kept(self) -> list[Path]:
+        return sorted(self.conversions.glob("*.litert"))
+
+
+@pytest.fixture
+def network(small_photos: Path, mobilenet_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
+    return Network(small_photos, mobilenet_model_dir, tmp_path, tmp_path / "cache" / "conversions")
+
+
+def check_same_bottlenecks(one: Outputs, other: Outputs) -> None:
+    paths = sorted(one.bottlenecks.rglob("*.txt"))
+    assert len(paths) == 75
+    for path in paths:
+        first, second = read_bottleneck(path), read_bottleneck(other.bottlenecks / path.relative_to(one.bottlenecks))
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-4 * np.abs(first).max())
+
+
+def test_killed_while_it_converts(network: Network, note: Note, long: bool) -> None:
+    tried = 10 if long else 2
+    for number in range(tried):
+        running, _ = network.start()
+        with running:
+            running.wait_until(lambda running=running: CONVERTING in running.log)  # type: ignore[misc]
+            time.sleep(0.4 * number / tried)
+            running.process.kill()
+        assert len(network.kept()) <= 1
+        for path in network.kept():  # Killed after it was written.
+            path.unlink()
+    log, converting = network.run()
+    assert CONVERTING in log
+    again, converted = network.run()
+    assert CONVERTING not in again
+    assert converting.graph.read_bytes() == converted.graph.read_bytes()
+    note(
+        "`kill -9` while a network is converted",
+        tried=tried,
+        happened="the next run converted it; the one after that used the conversion, and has the same graph, byte for byte",
+    )
+
+
+def test_two_runs_convert_at_once(network: Network, note: Note) -> None:
+    with ThreadPoolExecutor() as threads:
+        found = [each.result() for each in [threads.submit(network.run) for _ in range(2)]]
+    assert len(network.kept()) == 1
+    log, outputs = network.run()
+    assert CONVERTING not in log
+    for _, other in found:
+        check_same_bottlenecks(outputs, other)
+    note(
+        "two first runs with a network at once",
+        tried=1,
+        happened="each converted it; one whole conversion is left, which the third run used",
+    )
+
+
+def test_a_damaged_conversion(network: Network, note: Note) -> None:
+    _, first = network.run()
+    [path] = network.kept()
+    content = path.read_bytes()
+    damages = {
+        "cut off": content[:-1000],
+        "a byte changed": content[:-5000] + bytes([content[-5000] ^ 1]) + content[-4999:],
+        "emptied": b"",
+        "another file": b"no conversion\n" * 100,
+    }
+    for damage in damages.values():
+        path.write_bytes(damage)
+        log, outputs = network.run()
+        assert CONVERTING in log
+        check_same_bottlenecks(first, outputs)
+        assert path.stat().st_size > len(content) // 2
+    note(
+        f"a conversion that was damaged: {', '.join(damages)}",
+        tried=len(damages),
+        happened="not run; the network was converted again",
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_conversions_of_another_user(network: Network, note: Note) -> None:
+    _, first = network.run()
+    [path] = network.kept()
+    forged = path.read_bytes()[:-4] + b"evil"
+    path.write_bytes(forged)
+    for target in (path, network.conversions):
+        os.chown(target, 12345, -1)
+        _, outputs = network.run()
+        check_same_bottlenecks(first, outputs)
+    assert network.conversions.stat().st_uid == 12345
+    note(
+        "a conversion, and a folder of conversions, that another user has written",
+        tried=2,
+        happened="not run: the network was converted again, or where the folder is not the user's own, TensorFlow ran it",
+    )
+
+
+@pytest.mark.parametrize("what", ["a file in its place", "a link that leads nowhere", "a folder that all can write to"])
+def test_no_place_for_conversions(network: Network, note: Note, what: str) -> None:
+    network.conversions.parent.mkdir()
+    if what == "a file in its place":
+        network.conversions.touch()
+    elif what == "a link that leads nowhere":
+        network.conversions.symlink_to(network.conversions.parent / "nowhere" / "at all")
+    else:
+        network.conversions.mkdir()
+        network.conversions.chmod(0o777)
+    log, _ = network.run()
+    assert CONVERTING not in log
+    assert network.kept() == []
+    note(f"no folder to keep conversions in: {what}", tried=1, happened="TensorFlow ran the network")
