@@ -2,8 +2,8 @@
 
     python -m benchmarks.report --image_dir flower_photos --model_dir models
 
-`retrain-before` is a checkout of the release to compare with. `models` holds mobilenet_v1_0.25_128_frozen.tgz and inception-2015-12-05.tgz, or the stand-in of real size that
-`python -m benchmarks.inception_stand_in models` writes.
+`retrain-before` is a checkout of the release to compare with. `models` holds mobilenet_v1_0.25_128_frozen.tgz and
+inception-2015-12-05.tgz, or the stand-in of real size that `python -m benchmarks.inception_stand_in models` writes.
 """
 
 from benchmarks.common import ROOT, parser_with

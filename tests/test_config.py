@@ -13,8 +13,8 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.options.flags import flags_of, parse_args
 
-N_RETRAIN_FLAGS = 55
-N_LABEL_FLAGS = 16
+N_RETRAIN_FLAGS = 57
+N_LABEL_FLAGS = 18
 
 # Name: type and default, from the table of the original's flags.
 ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
@@ -55,6 +55,8 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "input_mean": (float | None, None),
     "input_std": (float | None, None),
     "resize": (str | None, None),
+    "decode_scale": (str | None, None),
+    "engine": (str, "auto"),
     "model_url_base": (str | None, None),
     "strict": (bool, False),
     "resume": (bool, False),
@@ -90,6 +92,8 @@ LABEL_FLAGS: dict[str, tuple[object, object]] = {
     "input_mean": (float | None, None),
     "input_std": (float | None, None),
     "resize": (str | None, None),
+    "decode_scale": (str | None, None),
+    "engine": (str, "auto"),
     "input_layer": (str | None, None),
     "output_layer": (str | None, None),
     "allow_file_ops": (bool, False),
@@ -149,6 +153,8 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "input_mean": ("a number in (-inf, inf)", {"nan": "nan", "-inf": "-inf", "grey": "grey"}),
     "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
     "resize": ("one of squash, crop", {"fold": "fold", "": "''"}),
+    "decode_scale": ("one of full, auto", {"half": "half", "": "''"}),
+    "engine": ("one of auto, litert, tensorflow", {"torch": "torch", "": "''"}),
     "saved_model_dir": (TEXT, {"\0": "\0"}),
     "export": (
         "one or more of tflite, tflite:float16, tflite:dynamic, tflite:int8, onnx, separated by spaces or commas",
@@ -179,6 +185,8 @@ WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "input_mean": ("a number in (-inf, inf)", {"nan": "nan", "-inf": "-inf", "grey": "grey"}),
     "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
     "resize": ("one of squash, crop", {"fold": "fold", "": "''"}),
+    "decode_scale": ("one of full, auto", {"half": "half", "": "''"}),
+    "engine": ("one of auto, litert, tensorflow", {"torch": "torch", "": "''"}),
     "input_layer": (TEXT, {"": "''"}),
     "output_layer": (TEXT, {"": "''"}),
     "allow_file_ops": (SWITCH, {"yes": ""}),
@@ -191,6 +199,8 @@ LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "how_many_training_steps": [0, 1_000_000_000],
     "learning_rate": [None, 1e-30, 1e30, 1],
     "resize": [None, "squash", "crop"],
+    "decode_scale": [None, "full", "auto"],
+    "engine": ["auto", "litert", "tensorflow"],
     "learning_rate_schedule": ["constant", "linear", "cosine", "exponential"],
     "optimizer": ["gradient_descent", "momentum", "adam", "lbfgs"],
     "hidden_units": [(), (1,), (100_000,), (128, 64)],
@@ -227,6 +237,8 @@ LEGAL_LABEL_VALUES: dict[str, list[Any]] = {
     "input_mean": [None, 0.0, -1.0, 0],
     "input_std": [None, 1e-30],
     "resize": [None, "squash", "crop"],
+    "decode_scale": [None, "full", "auto"],
+    "engine": ["auto", "litert", "tensorflow"],
     "top_k": [1, 10**9],
     "output_format": ["text", "json", "csv"],
 }

@@ -17,6 +17,7 @@ from retrain.engines.part import NetworkPart
 from retrain.engines.store import Conversion, ConversionStore, Record, UnusableStoreError, new_conversion
 from retrain.errors import FlagError, ImageError
 from retrain.graphdef.lite_converter import LiteConversionError
+from retrain.graphdef.nodes import tensor_name
 from retrain.graphdef.run import batch_function
 from retrain.options.engine import AUTO, LITERT, TENSORFLOW
 from retrain.process.device import may_use_gpu
@@ -26,6 +27,7 @@ from retrain.process.timing import processor_name
 logger = logging.getLogger("retrain")
 
 N_COMPARED = 8  # Images that a conversion is compared on.
+LARGE_BYTES = 20 << 20  # Of a network whose conversion takes seconds.
 USUAL_LOADING_SECONDS = 2.5  # Of TensorFlow, where that was not measured.
 # Seconds of work from which on it pays to measure the engines of a network that comes with its conversion.
 WORTH_MEASURING_SECONDS = 20.0
@@ -89,7 +91,7 @@ def converted(part: NetworkPart) -> BatchFunction | None:
 
 
 def _tensorflow(part: NetworkPart) -> BatchFunction:
-    function = batch_function(part.graph_def, part.input_tensor, part.output)
+    function = batch_function(part.graph_def, part.input_tensor, tensor_name(part.output_tensor))
     return lambda images: function(images).reshape(len(images), -1)
 
 
@@ -117,7 +119,8 @@ def _made(part: NetworkPart, store: ConversionStore, images: FloatArray) -> Conv
 def _compared(part: NetworkPart, images: FloatArray) -> Conversion:
     versions = " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("ai-edge-litert", "tensorflow"))
     original = Original(part, images)  # First: a graph that does not run at all must not reach the converter.
-    logger.info("Converting the network for LiteRT, once.")
+    level = logging.INFO if part.cut.ByteSize() > LARGE_BYTES else logging.DEBUG
+    logger.log(level, "Converting the network for LiteRT, once.")
     try:
         flatbuffer = convert(part)
         found = original.compare(LitertNetwork(flatbuffer))

@@ -73,7 +73,12 @@ def test_it_has_a_cache_and_a_fingerprint_of_its_own_and_is_in_the_metadata() ->
 
 @pytest.mark.slow
 def test_label_image_does_as_training_did(large_photos: Path, run_cli: RunCli, label: Label, tmp_path: Path) -> None:
-    flags = ["--architecture=tiny_resnet_128", "--how_many_training_steps=20", f"--bottleneck_dir={tmp_path}/cache"]
+    flags = [
+        "--architecture=tiny_resnet_128",
+        "--how_many_training_steps=2",
+        "--learning_rate=0.000001",
+        f"--bottleneck_dir={tmp_path}/cache",
+    ]
     outputs = [f"--{name}={tmp_path}/{name}" for name in ("summaries_dir", "output_labels", "checkpoint_path")]
     graphs = {scale: tmp_path / f"{scale}.pb" for scale in ("full", "auto")}
     for scale, graph in graphs.items():
@@ -85,9 +90,9 @@ def test_label_image_does_as_training_did(large_photos: Path, run_cli: RunCli, l
     photo = next(large_photos.rglob("*.jpg"))
     names = {path.name for path in (tmp_path / "cache").rglob(f"{photo.name}*.txt")}
     assert names == {f"{photo.name}_tiny_resnet_128.txt", f"{photo.name}_tiny_resnet_128_scaled.txt"}
-    by_itself = label(f"--graph={graphs['auto']}", f"--image={photo}", "--output_format=csv").out
-    assert by_itself == label(f"--graph={graphs['auto']}", f"--image={photo}", "--output_format=csv", "--decode_scale=auto").out
-    assert by_itself != label(f"--graph={graphs['auto']}", f"--image={photo}", "--output_format=csv", "--decode_scale=full").out
+    by_itself = label(f"--graph={graphs['auto']}", f"--image={photo}", "--output_format=json").out
+    assert by_itself == label(f"--graph={graphs['auto']}", f"--image={photo}", "--output_format=json", "--decode_scale=auto").out
+    assert by_itself != label(f"--graph={graphs['auto']}", f"--image={photo}", "--output_format=json", "--decode_scale=full").out
 
 
 @pytest.fixture

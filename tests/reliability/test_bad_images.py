@@ -313,18 +313,17 @@ def test_files_that_vanish_during_the_extraction(vanishing: Vanishing, note: Not
 def test_training_images_that_all_vanish_during_distorted_training(tmp_path: Path, note: Note) -> None:
     for label in SMALL_CLASSES:
         write_photos(tmp_path / PHOTOS / label)
-    flags = ["--flip_left_right", "--how_many_training_steps=1000000", "--train_batch_size=10", "--eval_step_interval=1"]
+    flags = ["--flip_left_right", "--how_many_training_steps=60", "--train_batch_size=10", "--eval_step_interval=1"]
     with started(tmp_path, "retrain", *FLAGS, *flags) as process:
         assert process.stderr is not None
         while ": Step 3: " not in (line := process.stderr.readline()):
             assert line, "the training ended before it had begun"
         shutil.rmtree(tmp_path / PHOTOS)
         last = ended(process, tmp_path)
-    assert last.code == 2
-    [message] = re.findall(r"(?m)^error: .*$", last.stderr)
-    assert message.startswith("error: The training images can no longer be decoded")
-    assert not (tmp_path / OUTPUTS.graph).exists()
-    note("all images vanish during distorted training", tried=1, happened=f"exit code {last.code}: {message}")
+    assert last.code == 0, last.stderr
+    assert ": Step 59: " in last.stderr and (tmp_path / OUTPUTS.graph).exists()
+    happened = "they were in memory by then: exit code 0, and the graph was written (beyond a gigabyte of photos it is an error)"
+    note("all images vanish during distorted training", tried=1, happened=happened)
 
 
 def test_a_class_of_which_nothing_can_be_decoded(tmp_path: Path, note: Note) -> None:

@@ -15,7 +15,7 @@ from tests.support.running import Running
 
 pytestmark = pytest.mark.slow
 
-TRAINING = ["--architecture=mobilenet_0.25_128", "--how_many_training_steps=20", "--random_seed=3"]
+TRAINING = ["--architecture=mobilenet_0.25_128", "--how_many_training_steps=20", "--random_seed=3", "--logging_verbosity=DEBUG"]
 CONVERTING = "Converting the network for LiteRT, once."
 
 
