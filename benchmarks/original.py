@@ -23,6 +23,7 @@ from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.data.image_folder import ImageLists, LabelledImage, create_image_lists
 from retrain.graphdef.run import parse_graph
+from retrain.graphdef.tensorflow_form import to_tensorflow
 
 v1 = tf.compat.v1
 
@@ -36,7 +37,7 @@ class Original:
         self.session = v1.Session(graph=tf.Graph())
         with self.session.graph.as_default():
             self.input, self.bottleneck = tf.graph_util.import_graph_def(
-                parse_graph(graph_bytes, architecture.graph_file),
+                to_tensorflow(parse_graph(graph_bytes, architecture.graph_file)),
                 return_elements=[architecture.input_tensor, architecture.bottleneck_tensor],
                 name="",
             )

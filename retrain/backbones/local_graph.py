@@ -1,6 +1,7 @@
 """`--architecture path/to/graph.pb`: any frozen graph as the network. Its input and its bottleneck are inferred if possible."""
 
 import logging
+import math
 
 import numpy as np
 from tensorboard.compat.proto.graph_pb2 import GraphDef
@@ -8,16 +9,18 @@ from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
 from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone, graph_fingerprint
+from retrain.engines.choice import converted
+from retrain.engines.part import NetworkPart
 from retrain.errors import FlagError, GraphError, reason_of
 from retrain.graphdef.description import read_description
 from retrain.graphdef.find_layers import check_layer, find_bottleneck, find_pixel_input, is_downstream, layer_names
 from retrain.graphdef.input_settings import GIVEN, INFERRED, METADATA, infer_input, input_origins, resolve_input
-from retrain.graphdef.nodes import FLOAT, constant, declared_shape, node_name, plain_node, tensor_name
+from retrain.graphdef.nodes import FLOAT, array, constant, declared_shape, find_node, node_name, plain_node, tensor_name
 from retrain.graphdef.run import batch_function, parse_graph
 from retrain.graphdef.subgraph import file_ops, subgraph
 from retrain.input_spec import InputSpec
 from retrain.options.network import NetworkOptions
-from retrain.process.tensorflow_loading import tensorflow_errors
+from retrain.process.tensorflow_loading import is_loaded, tensorflow_errors
 
 FLATTENED = "flattened_bottleneck"
 
@@ -118,6 +121,8 @@ def check_batches(network: GraphDef, input_tensor: str, bottleneck_tensor: str, 
     Raises:
         GraphError: the network does not run with them, or computes something else.
     """
+    if shape := _shape_of_conversion(NetworkPart(network, input_tensor, bottleneck_tensor, spec)):
+        return shape
     try:
         values = batch_function(network, input_tensor, bottleneck_tensor)(np.zeros((2, spec.height, spec.width, 3), np.float32))
     except tensorflow_errors(RuntimeError, ValueError) as error:
@@ -132,6 +137,21 @@ def check_batches(network: GraphDef, input_tensor: str, bottleneck_tensor: str, 
             f"{list(shape)}: name another one with --bottleneck_layer."
         )
     return shape
+
+
+def _shape_of_conversion(part: NetworkPart) -> tuple[int, ...] | None:
+    """Return the shape of the bottlenecks of two images, if a conversion tells it: then TensorFlow need not be loaded for it."""
+    known = None if is_loaded() else converted(part)
+    if known is None:
+        return None
+    shape = (2, *known.output_shape[1:])
+    if part.output != part.output_tensor:  # There is a reshape between them.
+        node = find_node(part.graph_def, node_name(part.output_tensor))
+        sizes = find_node(part.graph_def, node_name(node.input[1])) if node and node.op == "Reshape" else None
+        if sizes is None or sizes.op != "Const" or array(sizes.attr["value"].tensor).shape != (2,):
+            return None
+        shape = (2, math.prod(shape[1:]))
+    return shape if len(shape) in (2, 4) and set(shape[1:-1]) <= {1} else None
 
 
 def _flatten(network: GraphDef, tensor: str, size: int) -> str:

@@ -21,7 +21,6 @@ from retrain.graphdef.nodes import tensor_name
 from retrain.graphdef.run import batch_function
 from retrain.options.engine import AUTO, LITERT, TENSORFLOW
 from retrain.process.device import may_use_gpu
-from retrain.process.tensorflow_loading import is_loaded
 from retrain.process.timing import processor_name
 
 logger = logging.getLogger("retrain")
@@ -29,8 +28,8 @@ logger = logging.getLogger("retrain")
 N_COMPARED = 8  # Images that a conversion is compared on.
 LARGE_BYTES = 20 << 20  # Of a network whose conversion takes seconds.
 USUAL_LOADING_SECONDS = 2.5  # Of TensorFlow, where that was not measured.
-# Seconds of work from which on it pays to measure the engines of a network that comes with its conversion.
-WORTH_MEASURING_SECONDS = 20.0
+# The work from which on it pays to measure the engines of a network that comes with its conversion: images, and seconds.
+WORTH_MEASURING_IMAGES, WORTH_MEASURING_SECONDS = 500, 20.0
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,9 @@ def network_function(part: NetworkPart, engine: str = AUTO, work: Work | None = 
     return network
 
 
-def converted(part: NetworkPart) -> BatchFunction | None:
-    """Return the network's function by LiteRT, if it was converted before and TensorFlow is not loaded yet; else None."""
-    if is_loaded() or may_use_gpu() or not is_installed():
+def converted(part: NetworkPart) -> LitertNetwork | None:
+    """Return the network as LiteRT runs it, if it was converted before; else None."""
+    if not is_installed():
         return None
     conversion = _known(part, ConversionStore())
     return LitertNetwork(conversion.flatbuffer) if conversion and not conversion.record.problem else None
@@ -153,7 +152,7 @@ def _with_times(record: Record, found: Comparison) -> Record:
 def _timed(part: NetworkPart, conversion: Conversion, network: LitertNetwork, work: Work) -> Record:
     """Return the record with the times of this machine; they are measured if they are not known and the work is long."""
     record = conversion.record
-    if (record.litert and record.machine == processor_name()) or not work.paths:
+    if (record.litert and record.machine == processor_name()) or work.count < WORTH_MEASURING_IMAGES:
         return record
     images = _images(part, work, any_will_do=False)
     if not len(images) or work.count * seconds_each(network, images[:2]) < WORTH_MEASURING_SECONDS:

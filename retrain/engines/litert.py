@@ -24,6 +24,7 @@ class LitertNetwork:
 
     Attributes:
         one_by_one: True, which tells callers that a batch needs no padding.
+        output_shape: of the output for one image, such as (1, 1, 1, D).
     """
 
     one_by_one = True
@@ -34,14 +35,17 @@ class LitertNetwork:
         self._flatbuffer = flatbuffer
         self._n_interpreters = max(1, min(n_cores, MOST_INTERPRETERS, MOST_WEIGHT_BYTES // len(flatbuffer)))
         self._n_threads = max(1, n_cores // self._n_interpreters)
-        self._local = threading.local()
+        self._local, self._lock = threading.local(), threading.Lock()
         self._pool: concurrent.futures.ThreadPoolExecutor | None = None
-        self._of_this_thread()  # So that errors come now.
+        # For single images: with all cores, which changes no bit of the values.
+        self._alone = _Interpreter(flatbuffer, n_cores)
+        self.output_shape = self._alone.output_shape
 
     def __call__(self, images: FloatArray) -> FloatArray:
         """Run the network on float32 [N, H, W, 3] → float32 [N, D]."""
-        if len(images) == 1:  # Its interpreter may use all cores: the values are the same.
-            return self._run(images[0])[np.newaxis]
+        if len(images) == 1:
+            with self._lock:
+                return self._alone.run(images[0])[np.newaxis]
         if self._pool is None:
             self._pool = concurrent.futures.ThreadPoolExecutor(self._n_interpreters, "litert")
         turns = itertools.count()  # Its `next` is atomic.
@@ -49,22 +53,35 @@ class LitertNetwork:
 
         def work() -> None:
             while (turn := next(turns)) < len(images):
-                rows[turn] = self._run(images[turn])
+                rows[turn] = self._of_this_thread().run(images[turn])
 
         for future in [self._pool.submit(work) for _ in range(min(self._n_interpreters, len(images)))]:
             future.result()
         return np.stack([row for row in rows if row is not None])
 
-    def _run(self, image: FloatArray) -> FloatArray:
-        interpreter, source, output = self._of_this_thread()
-        interpreter.set_tensor(source, image[np.newaxis])
-        interpreter.invoke()
-        return interpreter.get_tensor(output).reshape(-1)
-
-    def _of_this_thread(self) -> Any:
+    def _of_this_thread(self) -> "_Interpreter":
         if not hasattr(self._local, "interpreter"):
-            self._local.interpreter = _interpreter(self._flatbuffer, self._n_threads)
-        return self._local.interpreter
+            self._local.interpreter = _Interpreter(self._flatbuffer, self._n_threads)
+        interpreter: _Interpreter = self._local.interpreter
+        return interpreter
+
+
+class _Interpreter:
+    """Interpreter of one network, for one thread at a time."""
+
+    def __init__(self, flatbuffer: bytes, n_threads: int) -> None:
+        with silenced_stderr():  # It prints the name of its delegate.
+            self._interpreter = _runtime().Interpreter(model_content=flatbuffer, num_threads=n_threads)
+            self._interpreter.allocate_tensors()
+        [source], [output] = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self._source, self._output = source["index"], output["index"]
+        self.output_shape = tuple(int(size) for size in output["shape"])
+
+    def run(self, image: FloatArray) -> FloatArray:
+        """Return the values for one image, float32 [H, W, 3] → float32 [D]."""
+        self._interpreter.set_tensor(self._source, image[np.newaxis])
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output).reshape(-1)
 
 
 def is_installed() -> bool:
@@ -76,23 +93,7 @@ def is_installed() -> bool:
     return True
 
 
-def version() -> str:
-    """Return LiteRT's version."""
-    import importlib.metadata
-
-    return importlib.metadata.version("ai-edge-litert")
-
-
 def _runtime() -> Any:
     from ai_edge_litert import interpreter
 
     return interpreter
-
-
-def _interpreter(flatbuffer: bytes, n_threads: int) -> tuple[Any, int, int]:
-    """Return an interpreter with the indices of its input and its output."""
-    with silenced_stderr():  # It prints the name of its delegate.
-        interpreter = _runtime().Interpreter(model_content=flatbuffer, num_threads=n_threads)
-        interpreter.allocate_tensors()
-    [source], [output] = interpreter.get_input_details(), interpreter.get_output_details()
-    return interpreter, source["index"], output["index"]

@@ -121,6 +121,7 @@ def test_long_work_is_worth_measuring(store: ConversionStore, work: Work, monkey
     network_function(PART, LITERT, work)
     remember(store, machine="Another processor", litert=9.0, tensorflow=0.001)
     monkeypatch.setattr(choice, "WORTH_MEASURING_SECONDS", 0.0)
+    monkeypatch.setattr(choice, "WORTH_MEASURING_IMAGES", 1)
     kind_of(PART, AUTO, work)
     assert record_of(store).machine == processor_name()
     assert record_of(store).litert < 9.0

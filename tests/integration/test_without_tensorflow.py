@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from retrain.engines.store import VARIABLE
-from tests.conftest import ROOT
+from tests.conftest import MOBILENET_ARCHIVE, ROOT
 from tests.support.commands import read_bottleneck
 
 if TYPE_CHECKING:
@@ -123,3 +124,21 @@ def test_a_published_network_from_its_second_run_on(
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
     photo = next(small_photos.rglob("*.jpg"))
     assert loaded("label_image", f"--graph={tmp_path}/second/output_graph", f"--image={photo}", environment=own) == ""
+
+
+@pytest.mark.slow
+def test_a_local_graph_from_its_second_run_on(small_photos: Path, mobilenet_model_dir: Path, tmp_path: Path, loaded: Run) -> None:
+    """The shape of its bottlenecks, which has to be known before the first image, is the conversion's."""
+    with tarfile.open(mobilenet_model_dir / MOBILENET_ARCHIVE) as archive:
+        file = archive.extractfile("mobilenet_v1_0.25_128/frozen_graph.pb")
+        assert file
+        (tmp_path / "network.pb").write_bytes(file.read())
+    training = [f"--image_dir={small_photos}", f"--architecture={tmp_path}/network.pb", "--how_many_training_steps=30"]
+    own = {VARIABLE: str(tmp_path / "conversions")}
+    # The pool before the last layer, [N, 1, 1, 256], and the reshape after it, [N, 1001].
+    for layer in ("MobilenetV1/Logits/AvgPool_1a/AvgPool", "MobilenetV1/Predictions/Reshape"):
+        flags = [*training, "--random_seed=3", f"--bottleneck_layer={layer}"]
+        assert loaded("retrain", *flags, *outputs_in(tmp_path / "first"), environment=own) != ""
+        assert loaded("retrain", *flags, *outputs_in(tmp_path / "second"), environment=own) == ""
+        first, second = (tmp_path / name / "output_graph" for name in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
