@@ -96,7 +96,8 @@ def resized(pixels: PixelArray, rows: Axis, columns: Axis, levels: Levels) -> Fl
         lower *= block.fraction[:, np.newaxis]
         lower += upper
         levels.apply(lower)
-        result[start : start + n] = lower.reshape(n, width, N_CHANNELS)[..., :3]
+        for channel, values in zip(range(3), np.moveaxis(lower.reshape(n, width, N_CHANNELS), -1, 0), strict=False):
+            result[start : start + n, :, channel] = values  # Copying three of four at once takes four times as long.
     return result
 
 

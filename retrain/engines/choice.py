@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,6 +115,8 @@ def _made(part: NetworkPart, store: ConversionStore, images: FloatArray) -> Conv
 
 
 def _compared(part: NetworkPart, images: FloatArray) -> Conversion:
+    import importlib.metadata
+
     versions = " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("ai-edge-litert", "tensorflow"))
     original = Original(part, images)  # First: a graph that does not run at all must not reach the converter.
     level = logging.INFO if part.cut.ByteSize() > LARGE_BYTES else logging.DEBUG

@@ -15,7 +15,6 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.node_def_pb2 import NodeDef
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DataType
-from tensorboard.util.tensor_util import make_tensor_proto
 
 # The types float32 and int32 in an attribute.
 FLOAT, INT32 = DataType.DT_FLOAT, DataType.DT_INT32
@@ -31,6 +30,7 @@ LISTS = {
     DataType.DT_BOOL: ("bool", "bool_val"),
     DataType.DT_STRING: ("object", "string_val"),
 }
+KINDS = {name: kind for kind, (name, _) in LISTS.items()}
 
 
 def node_name(tensor: str) -> str:
@@ -58,8 +58,25 @@ def plain_node(op: str, name: str, *inputs: str, **types: int) -> NodeDef:
 
 
 def constant(name: str, value: Any) -> NodeDef:
-    """Return a Const node with the values of an array."""
-    tensor = make_tensor_proto(value)
+    """Return a Const node with the values of an array, or with a text. The encoding is that of TensorFlow's `make_tensor_proto`.
+
+    Raises:
+        TypeError: the type is not in LISTS.
+    """
+    text = value.encode() if isinstance(value, str) else value
+    values = np.array(text, dtype=object) if isinstance(text, bytes) else np.asarray(text)
+    kind = KINDS.get(values.dtype.name)
+    if kind is None:
+        raise TypeError(f"constants of the type {values.dtype.name} cannot be written")
+    tensor = TensorProto(dtype=kind)
+    tensor.tensor_shape.SetInParent()
+    for size in values.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    if values.size > 1 and kind not in (DataType.DT_STRING, DataType.DT_BOOL):
+        tensor.tensor_content = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+    else:
+        listed = values.view(np.uint16) if kind == DataType.DT_HALF else values
+        getattr(tensor, LISTS[kind][1]).extend(listed.ravel().tolist())
     attributes = {"dtype": AttrValue(type=tensor.dtype), "value": AttrValue(tensor=tensor)}
     return NodeDef(name=name, op="Const", attr=attributes)
 

@@ -1,7 +1,6 @@
 """Times of a run's phases: for people in the log, and with the machine's description as JSON for programs."""
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -79,6 +78,8 @@ class Timings:
 
 def machine() -> dict[str, Any]:
     """Return what a run's speed depends on; of the GPUs, those that TensorFlow may use, if it was loaded."""
+    import importlib.metadata  # Which takes longer to load than all else here.
+
     return {
         "processor": processor_name(),
         "cores": os.cpu_count(),

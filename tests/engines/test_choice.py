@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from retrain.backbones.load import load_network
+from retrain.data.decode import image_from_file
 from retrain.engines import choice
 from retrain.engines.choice import Work, converted, network_function
 from retrain.engines.conversion import convert
@@ -18,7 +20,9 @@ from retrain.errors import FlagError
 from retrain.graphdef.tensorflow_form import from_tensorflow
 from retrain.input_spec import InputSpec
 from retrain.options.engine import AUTO, LITERT, TENSORFLOW
+from retrain.options.network import NetworkOptions
 from retrain.process.timing import processor_name
+from tests.support.commands import read_bottleneck
 from tests.support.graphs import Nodes
 from tests.support.pictures import noise
 from tests.support.small_network import FEED, FETCH, SIZE, small_network
@@ -163,6 +167,22 @@ def test_a_conversion_that_differs_is_not_used(store: ConversionStore, work: Wor
     monkeypatch.setattr(choice, "convert", inaccurate)
     assert kind_of(PART, AUTO, work) == TENSORFLOW
     assert record_of(store).problem.startswith("its conversion differs from TensorFlow by ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", [LITERT, TENSORFLOW])
+def test_both_engines_make_the_originals_bottlenecks(
+    engine: str, mobilenet_model_dir: Path, reference_dir: Path, flower_photos: Path
+) -> None:
+    references = sorted((reference_dir / "bottlenecks").glob("*/*.txt"))
+    photos = [flower_photos / path.parent.name / path.name.replace("_mobilenet_0.25_128.txt", "") for path in references]
+    options = NetworkOptions(architecture="mobilenet_0.25_128", model_dir=str(mobilenet_model_dir), engine=engine)
+    network = load_network(options).with_work(list(map(str, photos)))
+    found = network.run(np.stack([image_from_file(str(path), network.architecture.input_spec) for path in photos]))
+    assert isinstance(network.run, LitertNetwork) == (engine == LITERT)
+    assert len(references) == 30
+    for row, path in zip(found, references, strict=True):
+        np.testing.assert_allclose(row, read_bottleneck(path), rtol=0, atol=1e-4)
 
 
 def test_a_store_that_cannot_be_used_leaves_tensorflow(store: ConversionStore, work: Work) -> None:

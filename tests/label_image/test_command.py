@@ -13,6 +13,7 @@ from PIL import Image
 
 from retrain.arrays import FloatArray
 from retrain.input_spec import InputSpec
+from retrain.options.engine import ENGINES
 from tests.conftest import Label, RunCli
 from tests.support.labelling import BUNDLED_INPUT, LABELS, lines_by_hand, scores_by_hand
 
@@ -115,10 +116,13 @@ def reference_scores(reference_dir: Path) -> dict[str, FloatArray]:
     return {row["image"]: np.array([float(row[name]) for name in LABELS], np.float32) for row in rows}
 
 
-def test_all_scores_of_the_original_come_out(reference_dir: Path, flower_photos: Path, label: Label) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_all_scores_of_the_original_come_out(reference_dir: Path, flower_photos: Path, label: Label, engine: str) -> None:
     expected = reference_scores(reference_dir)
     graph = reference_dir / "original_retrained_graph.pb"
-    answer = label("--graph", graph, "--output_format=csv", "--image", *(flower_photos / name for name in expected))
+    answer = label(
+        "--graph", graph, f"--engine={engine}", "--output_format=csv", "--image", *(flower_photos / name for name in expected)
+    )
     assert (answer.code, answer.err) == (0, "")
     found: dict[str, dict[str, float]] = {}
     for row in csv.DictReader(io.StringIO(answer.out)):
