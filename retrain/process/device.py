@@ -23,12 +23,13 @@ def prepare_device(device: str | None) -> None:
     Raises:
         FlagError: TensorFlow finds no such GPU, or already uses another device.
     """
-    if device is not None:
-        _chosen[:] = [device]
+    if device is None:
+        return
     if device == "cpu":
         when_loaded(lambda tf: _use(tf, "cpu"))
-    elif device is not None:
+    else:
         _use(load_tensorflow(), device)
+    _chosen[:] = [device]
 
 
 def may_use_gpu() -> bool:

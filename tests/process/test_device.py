@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from retrain.errors import FlagError
-from retrain.process.device import prepare_device
+from retrain.process.device import may_use_gpu, prepare_device
 from tests.conftest import ROOT, RunCli
 
 N_GPUS = len(tf.config.list_physical_devices("GPU"))
@@ -72,6 +72,7 @@ def test_a_gpu_where_there_is_none(device: str) -> None:
     with pytest.raises(FlagError) as caught:
         prepare_device(device)
     assert str(caught.value) == NO_GPU.format(device)
+    assert not may_use_gpu(), "a GPU that was refused is not the one in use"
 
 
 @pytest.mark.slow
@@ -83,3 +84,32 @@ def test_a_gpu_that_does_not_exist(run_cli: RunCli) -> None:
     else:
         sentence = NO_GPU.format("gpu:99")
     assert process.stderr == f"error: {sentence}\n"
+
+
+@pytest.mark.parametrize(
+    ("devices", "variables", "possible"),
+    [
+        (["/dev/null"], {}, True),
+        (["/dev/null"], {"CUDA_VISIBLE_DEVICES": "-1"}, False),
+        (["/dev/null"], {"CUDA_VISIBLE_DEVICES": ""}, False),
+        (["/dev/null"], {"CUDA_VISIBLE_DEVICES": "0"}, True),
+        (["/dev/no such device"], {}, False),
+    ],
+)
+def test_a_gpu_is_possible_where_a_driver_shows_one(
+    devices: list[str], variables: dict[str, str], possible: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrain.process.device._chosen", [])
+    monkeypatch.setattr("retrain.process.device.DRIVERS", devices)
+    for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert may_use_gpu() is possible
+
+
+def test_a_chosen_device_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrain.process.device.DRIVERS", ["/dev/null"])
+    monkeypatch.setattr("retrain.process.device._chosen", [])
+    prepare_device("cpu")
+    assert not may_use_gpu()
