@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from retrain.backbones.overrides import INPUT_OPTIONS, network_problems
 from retrain.options.bottlenecks import BottleneckOptions
 from retrain.options.checkpoint import CheckpointOptions
+from retrain.options.engine import LITERT
 from retrain.options.evaluation import EvaluationOptions
 from retrain.options.export import ExportOptions
 from retrain.options.fine_tuning import FineTuningOptions
@@ -51,6 +52,12 @@ class RetrainConfig(
     @cross_check("architecture", "tfhub_module", *INPUT_OPTIONS)
     def _network_fits_its_options(self) -> str | None:
         return network_problems(self)
+
+    @cross_check("engine", "device")
+    def _litert_runs_on_the_cpu(self) -> str | None:
+        if self.engine != LITERT or self.device in (None, "cpu"):
+            return None
+        return f"--engine {LITERT} runs on the CPU: --device must be cpu or left out. Got {self.device}."
 
     @cross_check("early_stopping", "validation_percentage")
     def _early_stopping_has_validation_images(self) -> str | None:

@@ -430,9 +430,14 @@ def test_an_empty_text_is_the_default(name: str) -> None:
             )
             for flag in ("--dropout=0.1", "--flip_left_right", "--random_crop=10")
         ),
+        (
+            ["--engine=litert", "--precision=bfloat16"],
+            "--engine litert computes in float32: --precision must be float32. Got bfloat16.",
+        ),
+        (["--engine=litert", "--device=gpu:1"], "--engine litert runs on the CPU: --device must be cpu or left out. Got gpu:1."),
     ],
 )
-def test_flags_of_the_head_that_do_not_go_together(flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flags_that_do_not_go_together(flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert retrain_main(["--image_dir=photos", *flags]) == 2
     assert capsys.readouterr().err == f"error: {sentence}\n"
 

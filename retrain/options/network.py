@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from retrain.options.engine import EngineOptions
-from retrain.options.flags import Options, flag
+from retrain.options.engine import LITERT, EngineOptions
+from retrain.options.flags import Options, cross_check, flag
 from retrain.options.network_input import FROM_METADATA, NetworkInputOptions
 from retrain.process.precision import FLOAT32, PRECISIONS
 
@@ -40,3 +40,9 @@ class NetworkOptions(ArchiveOptions, NetworkInputOptions, EngineOptions):
         FLOAT32,
         choices=PRECISIONS,
     )
+
+    @cross_check("engine", "precision")
+    def _litert_computes_in_float32(self) -> str | None:
+        if self.engine != LITERT or self.precision == FLOAT32:
+            return None
+        return f"--engine {LITERT} computes in float32: --precision must be {FLOAT32}. Got {self.precision}."
