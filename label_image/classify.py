@@ -1,5 +1,7 @@
 """Images → the top-k labels and their scores."""
 
+import glob
+import itertools
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +12,7 @@ import numpy as np
 
 from label_image.opening import Classifier, FileFunction
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.data.image_folder import is_file_or_dead_link
+from retrain.data.image_folder import is_file_or_dead_link, is_hidden
 from retrain.data.loader import ImageLoader, run_network, runs_one_by_one, suitable_batch_size
 from retrain.engines.choice import Work
 from retrain.errors import FlagError, GraphError
@@ -40,11 +42,13 @@ class Classification:
 def find_images(paths: Sequence[str]) -> list[str]:
     """Return the files themselves, and for each folder all images below it, sorted.
 
+    A pattern such as `*.jpg`, which Windows' shells leave as it is, stands for the files that it matches.
+
     Raises:
         FlagError: a path does not exist, or a folder holds no image.
     """
     found: list[str] = []
-    for path in paths:
+    for path in itertools.chain.from_iterable(map(_matches, paths)):
         if not os.path.isdir(path):
             if not os.path.exists(path):
                 raise FlagError(f"--image {path} does not exist.")
@@ -52,7 +56,7 @@ def find_images(paths: Sequence[str]) -> list[str]:
             continue
         below = [
             os.path.join(folder, name)
-            for folder, _, names in os.walk(path)
+            for folder, names in _folders(path)
             for name in names
             if name.lower().endswith(IMAGE_ENDINGS) and is_file_or_dead_link(os.path.join(folder, name))
         ]
@@ -60,6 +64,17 @@ def find_images(paths: Sequence[str]) -> list[str]:
             raise FlagError(f"--image {path} holds no image ({', '.join(IMAGE_ENDINGS)}).")
         found.extend(sorted(below))
     return found
+
+
+def _matches(path: str) -> list[str]:
+    return [path] if os.path.exists(path) else sorted(glob.glob(path)) or [path]
+
+
+def _folders(path: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder from `path` on, with the names in it; hidden ones are left out, as in training."""
+    for folder, below, names in os.walk(path):
+        below[:] = [name for name in below if not is_hidden(name)]
+        yield folder, names
 
 
 def classify(classifier: Classifier, paths: Sequence[str], top_k: int, failed: dict[str, str]) -> list[Classification]:

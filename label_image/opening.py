@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from label_image.config import ClassifierOptions
+from label_image.labels import find_labels
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.engines.choice import Work, network_function
 from retrain.engines.head import find_head
@@ -121,7 +122,7 @@ def open_graph_def(
     shape = declared_shape(node) if node else []
     decodes = node_name(source) == JPEG_CONTENTS
     spec = NO_PIXELS if decodes else resolve_input(options, metadata, infer_input(node_name(source), shape))
-    labels = _labels(path, options.labels, metadata)
+    labels = find_labels(path, options.labels, metadata)
     # An operation that accesses files, run by permission, is none that could be converted.
     engine = TENSORFLOW if options.allow_file_ops else options.engine
     return graph_classifier(graph_def, _describe(metadata, labels, spec, tensor_name(source), tensor_name(output)), engine)
@@ -167,8 +168,11 @@ def _runtime_classifier(path: str, model: "RuntimeModel", options: ClassifierOpt
     if len(shape) != 4 or shape[3] not in (3, None):
         sizes = ", ".join("?" if size is None else str(size) for size in shape)
         raise GraphError(f"The input {source} must take images, [N, height, width, 3]. It takes [{sizes}].")
-    spec = resolve_input(options, metadata, infer_input(node_name(source), shape))
-    labels = _labels(path, options.labels, metadata)
+    inferred = infer_input(node_name(source), shape)
+    if levels := model.input_levels.get(source):
+        inferred = dataclasses.replace(inferred, mean=levels[0], std=levels[1])
+    spec = resolve_input(options, metadata, inferred)
+    labels = find_labels(path, options.labels, metadata)
     return Classifier(_describe(metadata, labels, spec, source, output), network=lambda work: model.function(source, output))
 
 
@@ -195,27 +199,3 @@ def _describe(
         architecture=metadata.architecture if metadata else "",
         note=metadata.note if metadata else "",
     )
-
-
-def _labels(path: str, labels_path: str | None, metadata: Description | None) -> tuple[str, ...]:
-    """Return the labels: from the user's file, else from the metadata, else from the file beside the graph.
-
-    Raises:
-        GraphError: the file cannot be read, or is missing.
-    """
-    if labels_path is None and metadata:
-        return metadata.labels
-    if labels_path is None:
-        folder, name = os.path.split(path)
-        labels_path = os.path.join(folder, os.path.splitext(name.replace("graph", "labels"))[0] + ".txt")
-        if not os.path.isfile(labels_path):
-            raise GraphError(f"The graph has no labels in its metadata, and there is no {labels_path}. Set --labels.")
-    try:
-        with open(labels_path, encoding="utf-8") as file:
-            labels = [line.rstrip("\r\n") for line in file]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise GraphError(f"--labels {labels_path} cannot be read ({reason}).") from error
-    while labels and not labels[-1]:  # Blank lines at the end.
-        labels.pop()
-    return tuple(labels)

@@ -27,7 +27,7 @@ from retrain.head.model import SoftmaxHead
 from retrain.head.monitor import Monitor
 from retrain.head.resume import open_checkpointer
 from retrain.head.trainer import Trainer
-from retrain.preflight import check_network, check_run, training_identity
+from retrain.preflight import check_network, check_outputs, check_run, training_identity
 from retrain.process.timing import Timings
 
 logger = logging.getLogger("retrain")
@@ -96,8 +96,9 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     # ---- Preflight: everything that can fail before the work
     check_run(config)
 
-    # ---- Image lists: the classes, and the set of each image
+    # ---- Image lists: the classes, and the set of each image. Nothing is written before they are known.
     images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
+    check_outputs(config)
 
     # ---- Backbone: the pretrained network
     paths = [image.path for image in images.images]

@@ -13,18 +13,17 @@ from retrain.head.trainer import check_class_weights, scipy_minimize
 from retrain.options.export_formats import check_packages, export_path
 from retrain.options.head import LBFGS
 from retrain.process.device import prepare_device
-from retrain.process.output_paths import prepare_file, prepare_folder, prepare_new_folder
+from retrain.process.output_paths import prepare_cache, prepare_file, prepare_folder, prepare_new_folder
 from retrain.process.precision import FLOAT32, prepare_precision, processor_gains
 
 logger = logging.getLogger("retrain")
 
 
 def check_run(config: RetrainConfig) -> None:
-    """Set up precision and device, check packages, and create the folders of the outputs.
+    """Set up precision and device, and check packages. Nothing is written.
 
     Raises:
         FlagError: a device or a package is missing.
-        OutputError: an output cannot be written.
     """
     prepare_precision(config.precision)
     prepare_device(config.device)
@@ -34,14 +33,14 @@ def check_run(config: RetrainConfig) -> None:
     if config.optimizer == LBFGS:
         scipy_minimize()
     check_packages(config.export)
-    _check_outputs(config)
 
 
-def _check_outputs(config: RetrainConfig) -> None:
+def check_outputs(config: RetrainConfig) -> None:
+    """Create the folders of the outputs. Raises OutputError if an output could not be written."""
     for flag in ("output_graph", "output_labels", "checkpoint_path", "timing_report"):
         if path := getattr(config, flag):
             prepare_file(flag, path)
-    prepare_folder("bottleneck_dir", config.bottleneck_dir)
+    prepare_cache("bottleneck_dir", config.bottleneck_dir)
     prepare_folder("summaries_dir", config.summaries_dir)
     if config.intermediate_store_frequency:
         prepare_folder("intermediate_output_graphs_dir", config.intermediate_output_graphs_dir)
@@ -72,6 +71,7 @@ def training_identity(config: RetrainConfig, images: ImageLists, backbone: Backb
         "testing_percentage": config.testing_percentage,
         "validation_percentage": config.validation_percentage,
         "labels": list(images.labels),
+        "images": images.digest,
         "network": backbone.fingerprint,
         "hidden_units": list(config.hidden_units),
         "optimizer": config.optimizer,

@@ -1,5 +1,6 @@
 """Evaluation of a classifier on a folder of photos: `python -m scripts.evaluate GRAPH --image_dir flowers`."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = from_namespace(EvaluateConfig, args)
         log_to_stderr("WARNING")
         silence_tensorflow()
-        return _evaluate(args.graph, config)
+        return _evaluate(os.path.expanduser(args.graph), config)
 
     return run_command(command)
 

@@ -54,6 +54,12 @@ class ImageLists:
     folders: tuple[str, ...]
     images: tuple[LabelledImage, ...]
 
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of the names of all images and their sets, in order."""
+        lines = (f"{image.folder}/{image.file_name}\t{image.split}\n" for image in self.images)
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
     def indices(self, split: str) -> list[int]:
         """Return the indices in `images` of the images of one split."""
         return [i for i, image in enumerate(self.images) if image.split == split]
@@ -75,6 +81,7 @@ def create_image_lists(image_dir: str, testing_percentage: int, validation_perce
             classes[folder] = names
         else:
             _warn_of_empty(os.path.join(image_dir, folder))
+    _warn_of_hidden(image_dir)
     _check_classes(image_dir, classes)
     labels = _labels(image_dir, classes)
     images = []
@@ -124,11 +131,23 @@ def label_of(folder: str) -> str:
 def _class_folders(image_dir: str) -> list[str]:
     try:
         with os.scandir(image_dir) as entries:
-            return sorted(entry.name for entry in entries if os.path.isdir(entry.path))
+            return sorted(entry.name for entry in entries if os.path.isdir(entry.path) and not is_hidden(entry.name))
     except OSError as error:
         raise ImageFolderError(
             f"--image_dir cannot be read: {image_dir} ({error.strerror}). Give a folder that holds one folder for each class."
         ) from error
+
+
+def is_hidden(folder: str) -> bool:
+    """Return True for the name of a folder that programs make for themselves, such as `.ipynb_checkpoints` or `__MACOSX`."""
+    return folder.startswith(".") or folder == "__MACOSX"
+
+
+def _warn_of_hidden(image_dir: str) -> None:
+    with os.scandir(image_dir) as entries:
+        names = sorted(entry.name for entry in entries if is_hidden(entry.name) and os.path.isdir(entry.path))
+    if names:
+        logger.warning("Hidden folders in %s are no classes and are left out: %s.", image_dir, _listing(names))
 
 
 def _image_names(folder: str) -> list[str]:

@@ -16,6 +16,7 @@ from retrain.options.checkpoint import CheckpointOptions
 logger = logging.getLogger("retrain")
 
 SAVE_EVERY_SECONDS = 5.0
+IMAGES = "images"  # In a training's identity: the digest of its photos and their sets.
 
 
 class Checkpointer:
@@ -144,6 +145,10 @@ def _find(path: str, identity: dict[str, Any]) -> Checkpoint | None:
         return None
     theirs = json.loads(earlier.identity)
     differing = [name for name, value in identity.items() if theirs.get(name) != value]
+    if (
+        differing != [IMAGES] or theirs.get(IMAGES) is None
+    ):  # Other sets follow from another folder; old checkpoints have no digest.
+        differing = [name for name in differing if name != IMAGES]
     if differing:
         raise CheckpointError(
             f"The checkpoint {path} (--checkpoint_path) belongs to another training: {', '.join(differing)} differ. "

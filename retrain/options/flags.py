@@ -7,6 +7,7 @@ or tuple[str, ...] (several values), or any type whose flag has a parser of its 
 import argparse
 import dataclasses
 import functools
+import os
 import re
 import sys
 import types
@@ -76,7 +77,18 @@ class Options:
     """
 
     def __post_init__(self) -> None:
+        _expand_home(self)
         check(self)
+
+
+def _expand_home(config: Any) -> None:
+    """Replace a `~` at the beginning of texts by the home folder, where the shell did not, as in `--flag=~/photos`."""
+    for name in flags_of(type(config)):
+        value = getattr(config, name)
+        if isinstance(value, str) and value.startswith("~"):
+            object.__setattr__(config, name, os.path.expanduser(value))
+        elif isinstance(value, tuple) and any(isinstance(part, str) and part.startswith("~") for part in value):
+            object.__setattr__(config, name, tuple(os.path.expanduser(part) if isinstance(part, str) else part for part in value))
 
 
 def flag(help_text: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import NoReturn
 
 from retrain.errors import RetrainError, reason_of
@@ -12,6 +13,7 @@ from retrain.process.interruption import watch_for_interrupts
 
 # 128 + SIGINT and 128 + SIGPIPE, as shells report them.
 INTERRUPTED = 130
+OWN_PACKAGES = ("retrain", "label_image", "scripts")
 BROKEN_PIPE = 141
 
 
@@ -54,13 +56,34 @@ def _message(error: Exception) -> str | None:
 
 
 def end(code: int) -> NoReturn:
-    """End the program with an exit code at once: everything is written by now, and unloading TensorFlow takes a second."""
+    """End the program with an exit code: at once, since everything is written by now and unloading TensorFlow takes a second.
+
+    Raises:
+        SystemExit: another program runs this one, such as runpy, IPython's `%run` or a test, and continues afterwards.
+    """
+    if not _is_whole_process():
+        sys.exit(code)
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
         sys.exit(code)  # Python prints the error.
     os._exit(code)
+
+
+def _is_whole_process() -> bool:
+    """Return True if `python -m` started the process for this program, and nothing else called it."""
+    main_spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if main_spec is None or main_spec.name.partition(".")[0] not in OWN_PACKAGES:
+        return False
+    callers = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame:
+        module = frame.f_globals.get("__name__", "")
+        if module != "__main__" and module.partition(".")[0] not in OWN_PACKAGES:
+            callers.append((module, frame.f_code.co_name))
+        frame = frame.f_back
+    return callers == [("runpy", "_run_code"), ("runpy", "_run_module_as_main")]
 
 
 def log_to_stderr(level: str) -> None:

@@ -28,6 +28,14 @@ def prepare_folder(flag: str, path: str) -> None:
         _refuse_anothers_link(flag, os.path.join(path, name))
 
 
+def prepare_cache(flag: str, path: str) -> None:
+    """As `prepare_folder`, but a folder that exists need not be writable: a complete cache is only read."""
+    if os.path.isdir(path) and not os.access(path, os.W_OK):
+        _refuse_anothers_link(flag, path.rstrip(os.sep))
+        return
+    prepare_folder(flag, path)
+
+
 def _prepare_folder(flag: str, path: str) -> None:
     _refuse_anothers_link(flag, path.rstrip(os.sep))
     try:

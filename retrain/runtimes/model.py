@@ -1,7 +1,7 @@
 """The common interface of the runtimes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,12 +18,14 @@ class RuntimeModel:
         inputs: the shape of each input by name, None for a free size.
         outputs: names of the outputs.
         function: takes the names of an input and an output; returns the function float32 [B, H, W, 3] → float32 [B, C].
+        input_levels: pixel mean and pixel standard deviation of each input that holds grey levels in integers, by name.
     """
 
     metadata: Description | None
     inputs: Mapping[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
     function: Callable[[str, str], BatchFunction]
+    input_levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def one_by_one(function: BatchFunction) -> BatchFunction:

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.errors import GraphError
@@ -21,6 +22,8 @@ PACKAGES = (
     ("tensorflow.lite.python.interpreter", "tensorflow.lite.python.schema_py_generated"),
 )
 
+QUANTISED = (np.uint8, np.int8)
+
 
 def open_tflite(data: bytes, source: str, allow_file_ops: bool = False) -> RuntimeModel:
     """Open a TFLite file.
@@ -31,7 +34,7 @@ def open_tflite(data: bytes, source: str, allow_file_ops: bool = False) -> Runti
         allow_file_ops: True accepts TensorFlow's own operations, some of which write files.
 
     Raises:
-        GraphError: the file is damaged, has operations of TensorFlow, or its tensors are not float32.
+        GraphError: the file is damaged, has operations of TensorFlow, or its tensors are neither float32 nor quantised to 8 bits.
     """
     interpreters, schema = _modules()
     try:
@@ -50,15 +53,19 @@ def open_tflite(data: bytes, source: str, allow_file_ops: bool = False) -> Runti
             f"{source} must be a TensorFlow Lite file that its interpreter can run. It is another file or damaged "
             f"({first_line[:200]})."
         ) from error
-    wrong = [name for name, each in (*inputs.items(), *outputs.items()) if each["dtype"] is not np.float32]
+    wrong = [name for name, each in (*inputs.items(), *outputs.items()) if not _is_usable(each)]
     if wrong:
-        raise GraphError(f"{source} cannot be used: its inputs and outputs must be float32. These are not: {', '.join(wrong)}.")
+        raise GraphError(
+            f"{source} cannot be used: its inputs and outputs must be float32, or uint8 or int8 with a scale. These are not: "
+            f"{', '.join(wrong)}."
+        )
 
     def function(input_name: str, output_name: str) -> BatchFunction:
         return _TfliteFunction(interpreter, inputs[input_name], outputs[output_name])
 
     shapes = {name: _shape(each) for name, each in inputs.items()}
-    return RuntimeModel(metadata, shapes, tuple(outputs), function)
+    levels = {name: _levels(each) for name, each in inputs.items() if each["dtype"] is not np.float32}
+    return RuntimeModel(metadata, shapes, tuple(outputs), function, levels)
 
 
 def _modules() -> tuple[Any, Any]:
@@ -68,6 +75,39 @@ def _modules() -> tuple[Any, Any]:
         except ImportError:
             continue
     raise GraphError("There is no interpreter for TensorFlow Lite files. Install it: pip install ai-edge-litert")
+
+
+def _is_usable(detail: Any) -> bool:
+    return detail["dtype"] is np.float32 or (detail["dtype"] in QUANTISED and detail["quantization"][0] > 0)
+
+
+def _levels(detail: Any) -> tuple[float, float]:
+    """Return the pixel mean and the pixel standard deviation with which grey levels are the integers of a quantised input.
+
+    These are the level itself for uint8, and the level - 128 for int8: what programs feed to such files.
+    """
+    scale, zero_point = detail["quantization"]
+    lowest = int(np.iinfo(detail["dtype"]).min)
+    return float(zero_point - lowest), 1 / float(scale)
+
+
+def _quantised(values: FloatArray, detail: Any) -> npt.NDArray[Any]:
+    """Return values as a tensor takes them: `round(value / scale) + zero point`, clipped to the range of its type.
+
+    The formula is that of TensorFlow Lite's 8-bit quantization specification.
+    """
+    if detail["dtype"] is np.float32:
+        return values
+    (scale, zero_point), limits = detail["quantization"], np.iinfo(detail["dtype"])
+    return np.clip(np.round(values / np.float32(scale)) + zero_point, limits.min, limits.max).astype(detail["dtype"])
+
+
+def _real(values: npt.NDArray[Any], detail: Any) -> FloatArray:
+    """Return the values of a tensor as float32: `(integer - zero point) · scale` if it is quantised."""
+    if detail["dtype"] is np.float32:
+        return values
+    scale, zero_point = detail["quantization"]
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
 def _shape(detail: Any) -> tuple[int | None, ...]:
@@ -126,6 +166,6 @@ class _TfliteFunction:
                 self._interpreter.resize_tensor_input(self._source["index"], images.shape)
                 self._interpreter.allocate_tensors()
             self._shape = images.shape
-        self._interpreter.set_tensor(self._source["index"], images)
+        self._interpreter.set_tensor(self._source["index"], _quantised(images, self._source))
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"])
+        return _real(self._interpreter.get_tensor(self._output["index"]), self._output)

@@ -359,3 +359,14 @@ def test_classes_without_training_images(tmp_path: Path) -> None:
         f"No training image is left in a, c of {tmp_path}: the split sent all of them to validation and testing. "
         "Add images, or lower --testing_percentage and --validation_percentage."
     )
+
+
+# Folders that programs make for themselves
+
+
+def test_hidden_folders_are_no_classes(tmp_path: Path, logged: list[str]) -> None:
+    image_dir = make_classes(tmp_path / "photos", daisy=20, roses=20)
+    for hidden in (".ipynb_checkpoints", "__MACOSX"):
+        make_class(tmp_path / "photos", hidden, 1)
+    assert create_image_lists(image_dir, 0, 0).labels == ("daisy", "roses")
+    assert logged == [f"WARNING: Hidden folders in {image_dir} are no classes and are left out: .ipynb_checkpoints, __MACOSX."]

@@ -23,18 +23,11 @@ import runpy, sys
 sys.argv = [{module!r}, *{arguments!r}]
 try:
     runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
-except SystemExit as end:
+except SystemExit as end:  # A command ends no process that runs it.
     code = end.code
-"""
-# Ends the program as the command does, after a line that names what of TensorFlow was loaded.
-REPORT = """
-import os, sys
-original = os._exit
-def told(code):
-    loaded = sorted(name for name in sys.modules if name.partition(".")[0] in ("tensorflow", "keras", "tensorflow_hub"))
-    print("loaded:", *loaded[:3], file=sys.stderr, flush=True)
-    original(code)
-os._exit = told
+loaded = sorted(name for name in sys.modules if name.partition(".")[0] in ("tensorflow", "keras", "tensorflow_hub"))
+print("loaded:", *loaded[:3], file=sys.stderr, flush=True)
+sys.exit(code)
 """
 Run = Callable[..., str]
 
@@ -44,7 +37,7 @@ def loaded(tmp_path: Path) -> Run:
     """Return a function that runs a command, checks that it succeeds, and returns what of TensorFlow it has loaded."""
 
     def run(module: str, *arguments: str | Path, environment: dict[str, str] | None = None) -> str:
-        program = REPORT + PROGRAM.format(module=module, arguments=list(map(str, arguments)))
+        program = PROGRAM.format(module=module, arguments=list(map(str, arguments)))
         done = subprocess.run(
             [sys.executable, "-c", program],
             cwd=ROOT,
