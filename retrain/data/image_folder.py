@@ -82,6 +82,7 @@ def create_image_lists(image_dir: str, testing_percentage: int, validation_perce
         else:
             _warn_of_empty(os.path.join(image_dir, folder))
     _warn_of_hidden(image_dir)
+    _warn_of_deeper(image_dir, classes)
     _check_classes(image_dir, classes)
     labels = _labels(image_dir, classes)
     images = []
@@ -171,9 +172,28 @@ def is_file_or_dead_link(path: str) -> bool:
 
 
 def _warn_of_empty(folder: str) -> None:
-    deeper = [path for path in _sub_folders(folder) if _image_names(path)]
-    hint = f" There are images further down, in {deeper[0]}." if deeper else ""
+    deeper = _counts_below(folder)
+    hint = f" There are images further down, in {next(iter(deeper))}." if deeper else ""
     logger.warning("No images in %s: the folder is skipped.%s", folder, hint)
+
+
+def _counts_below(folder: str) -> dict[str, int]:
+    """Return the number of images in each folder below one, at any depth, without those that have none."""
+    counts = {}
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        count = sum(name.lower().endswith(IMAGE_ENDINGS) for name in names)
+        if count and path != folder:
+            counts[path] = count
+    return counts
+
+
+def _warn_of_deeper(image_dir: str, folders: Iterable[str]) -> None:
+    """Warn of images below a class folder that has images of its own."""
+    found = {path: count for folder in folders for path, count in _counts_below(os.path.join(image_dir, folder)).items()}
+    if found:
+        text = "%d images lie further down than in their class's folder and are not used: those in %s."
+        logger.warning(text, sum(found.values()), _listing(list(found)))
 
 
 def _sub_folders(folder: str) -> list[str]:
@@ -206,6 +226,9 @@ def _too_few_classes(image_dir: str, classes: dict[str, list[str]], beside: int)
     for folder in _sub_folders(image_dir):
         if sum(bool(_image_names(path)) for path in _sub_folders(folder)) >= 2:
             return f"{text} There are folders of images in {folder}: perhaps that is the --image_dir you mean."
+    for folder in _sub_folders(image_dir):
+        if folder_below := next(iter(_counts_below(folder)), None):
+            return f"{text} There are images further down, in {folder_below}: they must lie in the class's folder itself."
     return text
 
 

@@ -370,3 +370,32 @@ def test_hidden_folders_are_no_classes(tmp_path: Path, logged: list[str]) -> Non
         make_class(tmp_path / "photos", hidden, 1)
     assert create_image_lists(image_dir, 0, 0).labels == ("daisy", "roses")
     assert logged == [f"WARNING: Hidden folders in {image_dir} are no classes and are left out: .ipynb_checkpoints, __MACOSX."]
+
+
+# Images further down
+
+
+def test_images_two_levels_down_are_hinted_at(tmp_path: Path, logged: list[str]) -> None:
+    for folder in ("daisy/2023/garden", "roses/2023/garden"):
+        make_class(tmp_path, folder, 3)
+    assert error_of(tmp_path) == (
+        f"Training needs at least two classes. Found no folder of images, in {tmp_path}. {TO_FOLDERS} There are images further "
+        f"down, in {tmp_path}/daisy/2023/garden: they must lie in the class's folder itself."
+    )
+    assert logged == [
+        f"WARNING: No images in {tmp_path}/{name}: the folder is skipped. There are images further down, in "
+        f"{tmp_path}/{name}/2023/garden."
+        for name in ("daisy", "roses")
+    ]
+
+
+def test_images_below_a_class_with_images_are_counted(tmp_path: Path, logged: list[str]) -> None:
+    image_dir = make_classes(tmp_path, daisy=20, roses=20)
+    make_class(tmp_path, "roses/more", 12)
+    make_class(tmp_path, "roses/.hidden", 5)
+    make_class(tmp_path, "daisy/old/deep", 3)
+    assert len(create_image_lists(image_dir, 0, 0).images) == 40
+    assert logged == [
+        "WARNING: 15 images lie further down than in their class's folder and are not used: those in "
+        f"{tmp_path}/daisy/old/deep, {tmp_path}/roses/more."
+    ]
