@@ -29,8 +29,8 @@ def prepare_folder(flag: str, path: str) -> None:
 
 
 def prepare_cache(flag: str, path: str) -> None:
-    """As `prepare_folder`, but a folder that exists need not be writable: a complete cache is only read."""
-    if os.path.isdir(path) and not os.access(path, os.W_OK):
+    """As `prepare_folder`, but a folder with files need not be writable: a complete cache is only read."""
+    if os.path.isdir(path) and not os.access(path, os.W_OK) and os.access(path, os.R_OK) and os.listdir(path):
         _refuse_anothers_link(flag, path.rstrip(os.sep))
         return
     prepare_folder(flag, path)
