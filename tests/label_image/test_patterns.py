@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_pattern_that_no_shell_expanded(bundled: Path, few_photos: list[Path], tmp_path: Path, label: Label) -> None:
-    for photo in few_photos:
-        shutil.copy(photo, tmp_path)
+    for index, photo in enumerate(few_photos):  # Photos of two classes may have the same name.
+        shutil.copy(photo, tmp_path / f"{index}_{photo.name}")
     done = label("--graph", bundled, "--output_format", "csv", "--image", f"{tmp_path}{os.sep}*.jpg")
     assert (done.code, done.err) == (0, "")
     assert len({line.split(",")[0] for line in done.out.splitlines()[1:]}) == len(few_photos)

@@ -311,8 +311,6 @@ def test_read_only_folders(small_photos: Path, healthy: Outputs, run_cli: RunCli
     places = (*ALL, BOTTLENECKS) if long else (LABELS, BOTTLENECKS)
     for place in places:
         with Disk(tmp_path / f"disk_of_{place.flag}") as disk:
-            if place is BOTTLENECKS:
-                shutil.copytree(healthy.bottlenecks, disk.folder / place.path)
             disk.make_read_only()
             process = run_cli("retrain", *flags, *place.flags(disk))
             error = error_of(process, 2)
@@ -324,6 +322,34 @@ def test_read_only_folders(small_photos: Path, healthy: Outputs, run_cli: RunCli
     assert_succeeded(run_cli("retrain", *flags))
     listed = "; ".join(f"`{error}`" for error in errors)
     note("a read-only folder for each output in turn", tried=len(places), happened=f"exit code 2, before any work: {listed}")
+
+
+def test_a_complete_cache_on_a_read_only_disk(
+    small_photos: Path, healthy: Outputs, run_cli: RunCli, tmp_path: Path, note: Note
+) -> None:
+    """It is read; with one bottleneck missing, the error says that it cannot be written."""
+    outputs = Outputs(tmp_path / "run")
+    flags = flags_for(small_photos, outputs, healthy)
+    with Disk(tmp_path / "disk") as disk:
+        cache = disk.folder / BOTTLENECKS.path
+        shutil.copytree(healthy.bottlenecks, cache)
+        disk.make_read_only()
+        process = run_cli("retrain", *flags, *BOTTLENECKS.flags(disk))
+        assert_succeeded(process)
+        n_made, n_read = bottleneck_counts(process.stderr)
+        assert (n_made, n_read) == (0, 75)
+        disk.make_writable()
+        next(cache.glob("*/*.txt")).unlink()
+        disk.make_read_only()
+        error = error_of(run_cli("retrain", *flags, *BOTTLENECKS.flags(disk)), 2)
+        assert error.startswith("In the bottleneck cache, "), error
+        assert "cannot be written (Read-only file system). What was made before is kept: " in error
+        disk.make_writable()
+    note(
+        "a complete cache on a read-only disk, and one that lacks a bottleneck",
+        tried=2,
+        happened=f"the first was read, {n_read} of {n_read}; of the second, exit code 2: `{shortened(error, disk.folder)}`",
+    )
 
 
 def test_read_only_in_the_midst(small_photos: Path, healthy: Outputs, tmp_path: Path, note: Note) -> None:
