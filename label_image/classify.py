@@ -12,7 +12,7 @@ import numpy as np
 
 from label_image.opening import Classifier, FileFunction
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.data.image_folder import is_file_or_dead_link, is_hidden
+from retrain.data.image_folder import is_file_or_dead_link, walk_visible
 from retrain.data.loader import ImageLoader, run_network, runs_one_by_one, suitable_batch_size
 from retrain.engines.choice import Work
 from retrain.errors import FlagError, GraphError
@@ -56,7 +56,7 @@ def find_images(paths: Sequence[str]) -> list[str]:
             continue
         below = [
             os.path.join(folder, name)
-            for folder, names in _folders(path)
+            for folder, names in walk_visible(path)
             for name in names
             if name.lower().endswith(IMAGE_ENDINGS) and is_file_or_dead_link(os.path.join(folder, name))
         ]
@@ -68,13 +68,6 @@ def find_images(paths: Sequence[str]) -> list[str]:
 
 def _matches(path: str) -> list[str]:
     return [path] if os.path.exists(path) else sorted(glob.glob(path)) or [path]
-
-
-def _folders(path: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder from `path` on, with the names in it; hidden ones are left out, as in training."""
-    for folder, below, names in os.walk(path):
-        below[:] = [name for name in below if not is_hidden(name)]
-        yield folder, names
 
 
 def classify(classifier: Classifier, paths: Sequence[str], top_k: int, failed: dict[str, str]) -> list[Classification]:

@@ -36,12 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         parser = build_parser(EvaluateConfig, prog="python -m scripts.evaluate", description="Evaluate a trained graph.")
-        parser.add_argument("graph", help="The trained graph (.pb), or a file of --export or a folder of --saved_model_dir.")
+        parser.add_argument(
+            "graph",
+            type=os.path.expanduser,
+            help="The trained graph (.pb), or a file of --export or a folder of --saved_model_dir.",
+        )
         args = parser.parse_args(argv)
         config = from_namespace(EvaluateConfig, args)
         log_to_stderr("WARNING")
         silence_tensorflow()
-        return _evaluate(os.path.expanduser(args.graph), config)
+        return _evaluate(args.graph, config)
 
     return run_command(command)
 

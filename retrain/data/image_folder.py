@@ -5,7 +5,7 @@ import itertools
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from retrain.errors import ImageFolderError, shown
@@ -75,14 +75,18 @@ def create_image_lists(image_dir: str, testing_percentage: int, validation_perce
             no training image.
     """
     classes = {}
-    for folder in _class_folders(image_dir):
-        names = _image_names(os.path.join(image_dir, folder))
+    folders, left_out = _folders_in(image_dir), dict[str, int]()
+    for folder in (name for name in folders if not is_hidden(name)):
+        path = os.path.join(image_dir, folder)
+        names, below = _contents(path)
+        deeper = _counts_in(path, below)
         if names:
             classes[folder] = names
+            left_out.update(deeper)
         else:
-            _warn_of_empty(os.path.join(image_dir, folder))
-    _warn_of_hidden(image_dir)
-    _warn_of_deeper(image_dir, classes)
+            _warn_of_empty(path, deeper)
+    _warn_of_hidden(image_dir, [name for name in folders if is_hidden(name)])
+    _warn_of_deeper(left_out)
     _check_classes(image_dir, classes)
     labels = _labels(image_dir, classes)
     images = []
@@ -130,9 +134,13 @@ def label_of(folder: str) -> str:
 
 
 def _class_folders(image_dir: str) -> list[str]:
+    return [name for name in _folders_in(image_dir) if not is_hidden(name)]
+
+
+def _folders_in(image_dir: str) -> list[str]:
     try:
         with os.scandir(image_dir) as entries:
-            return sorted(entry.name for entry in entries if os.path.isdir(entry.path) and not is_hidden(entry.name))
+            return sorted(entry.name for entry in entries if os.path.isdir(entry.path))
     except OSError as error:
         raise ImageFolderError(
             f"--image_dir cannot be read: {image_dir} ({error.strerror}). Give a folder that holds one folder for each class."
@@ -144,19 +152,46 @@ def is_hidden(folder: str) -> bool:
     return folder.startswith(".") or folder == "__MACOSX"
 
 
-def _warn_of_hidden(image_dir: str) -> None:
-    with os.scandir(image_dir) as entries:
-        names = sorted(entry.name for entry in entries if is_hidden(entry.name) and os.path.isdir(entry.path))
+def walk_visible(folder: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder from `folder` on, sorted, with the names of its files. Hidden folders below it are left out."""
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield path, names
+
+
+def _warn_of_hidden(image_dir: str, names: list[str]) -> None:
     if names:
         logger.warning("Hidden folders in %s are no classes and are left out: %s.", image_dir, _listing(names))
 
 
-def _image_names(folder: str) -> list[str]:
+def _contents(folder: str) -> tuple[list[str], list[str]]:
+    """Return the names of the images and of the folders in a folder, both sorted."""
+    names, below = [], []
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.name.lower().endswith(IMAGE_ENDINGS) and _is_file(entry))
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(entry.name)
+                elif _is_image_name(entry.name) and _is_file(entry):
+                    names.append(entry.name)
     except OSError as error:
         raise ImageFolderError(f"The class folder {folder} cannot be read ({error.strerror}).") from error
+    return sorted(names), sorted(below)
+
+
+def _counts_in(folder: str, below: Iterable[str]) -> dict[str, int]:
+    """Return the number of images in each of the folders `below` a folder, at any depth, without those that have none."""
+    visible = (os.path.join(folder, name) for name in below if not is_hidden(name))
+    counts = {path: sum(map(_is_image_name, names)) for top in visible for path, names in walk_visible(top)}
+    return {path: count for path, count in counts.items() if count}
+
+
+def _is_image_name(name: str) -> bool:
+    return name.lower().endswith(IMAGE_ENDINGS)
+
+
+def _image_names(folder: str) -> list[str]:
+    return _contents(folder)[0]
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:
@@ -171,29 +206,16 @@ def is_file_or_dead_link(path: str) -> bool:
     return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
 
 
-def _warn_of_empty(folder: str) -> None:
-    deeper = _counts_below(folder)
+def _warn_of_empty(folder: str, deeper: Mapping[str, int]) -> None:
     hint = f" There are images further down, in {next(iter(deeper))}." if deeper else ""
     logger.warning("No images in %s: the folder is skipped.%s", folder, hint)
 
 
-def _counts_below(folder: str) -> dict[str, int]:
-    """Return the number of images in each folder below one, at any depth, without those that have none."""
-    counts = {}
-    for path, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        count = sum(name.lower().endswith(IMAGE_ENDINGS) for name in names)
-        if count and path != folder:
-            counts[path] = count
-    return counts
-
-
-def _warn_of_deeper(image_dir: str, folders: Iterable[str]) -> None:
-    """Warn of images below a class folder that has images of its own."""
-    found = {path: count for folder in folders for path, count in _counts_below(os.path.join(image_dir, folder)).items()}
-    if found:
+def _warn_of_deeper(counts: Mapping[str, int]) -> None:
+    """Warn of images below class folders that have images of their own: `counts` has their number by folder."""
+    if counts:
         text = "%d images lie further down than in their class's folder and are not used: those in %s."
-        logger.warning(text, sum(found.values()), _listing(list(found)))
+        logger.warning(text, sum(counts.values()), _listing(list(counts)))
 
 
 def _sub_folders(folder: str) -> list[str]:
@@ -227,7 +249,7 @@ def _too_few_classes(image_dir: str, classes: dict[str, list[str]], beside: int)
         if sum(bool(_image_names(path)) for path in _sub_folders(folder)) >= 2:
             return f"{text} There are folders of images in {folder}: perhaps that is the --image_dir you mean."
     for folder in _sub_folders(image_dir):
-        if folder_below := next(iter(_counts_below(folder)), None):
+        if folder_below := next(iter(_counts_in(folder, _contents(folder)[1])), None):
             return f"{text} There are images further down, in {folder_below}: they must lie in the class's folder itself."
     return text
 

@@ -144,11 +144,10 @@ def _find(path: str, identity: dict[str, Any]) -> Checkpoint | None:
         logger.info("There is no checkpoint %s yet: training starts from the beginning.", path)
         return None
     theirs = json.loads(earlier.identity)
-    differing = [name for name, value in identity.items() if theirs.get(name) != value]
-    if (
-        differing != [IMAGES] or theirs.get(IMAGES) is None
-    ):  # Other sets follow from another folder; old checkpoints have no digest.
-        differing = [name for name in differing if name != IMAGES]
+    differing = [name for name, value in identity.items() if name != IMAGES and theirs.get(name) != value]
+    # Another folder or another split implies other sets. Checkpoints of earlier versions do not know theirs.
+    if not differing and IMAGES in theirs and theirs[IMAGES] != identity.get(IMAGES):
+        differing = [IMAGES]
     if differing:
         raise CheckpointError(
             f"The checkpoint {path} (--checkpoint_path) belongs to another training: {', '.join(differing)} differ. "

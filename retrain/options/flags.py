@@ -85,9 +85,9 @@ def _expand_home(config: Any) -> None:
     """Replace a `~` at the beginning of texts by the home folder, where the shell did not, as in `--flag=~/photos`."""
     for name in flags_of(type(config)):
         value = getattr(config, name)
-        if isinstance(value, str) and value.startswith("~"):
+        if isinstance(value, str):
             object.__setattr__(config, name, os.path.expanduser(value))
-        elif isinstance(value, tuple) and any(isinstance(part, str) and part.startswith("~") for part in value):
+        elif isinstance(value, tuple):
             object.__setattr__(config, name, tuple(os.path.expanduser(part) if isinstance(part, str) else part for part in value))
 
 

@@ -13,8 +13,8 @@ from retrain.process.interruption import watch_for_interrupts
 
 # 128 + SIGINT and 128 + SIGPIPE, as shells report them.
 INTERRUPTED = 130
-OWN_PACKAGES = ("retrain", "label_image", "scripts")
 BROKEN_PIPE = 141
+OWN_PACKAGES = ("retrain", "label_image", "scripts")
 
 
 def run_command(command: Callable[[], int], interrupted: str = "Stopped.") -> int:

@@ -21,8 +21,7 @@ PACKAGES = (
     ("ai_edge_litert.interpreter", "ai_edge_litert.schema_py_generated"),
     ("tensorflow.lite.python.interpreter", "tensorflow.lite.python.schema_py_generated"),
 )
-
-QUANTISED = (np.uint8, np.int8)
+QUANTIZED = (np.uint8, np.int8)
 
 
 def open_tflite(data: bytes, source: str, allow_file_ops: bool = False) -> RuntimeModel:
@@ -34,7 +33,7 @@ def open_tflite(data: bytes, source: str, allow_file_ops: bool = False) -> Runti
         allow_file_ops: True accepts TensorFlow's own operations, some of which write files.
 
     Raises:
-        GraphError: the file is damaged, has operations of TensorFlow, or its tensors are neither float32 nor quantised to 8 bits.
+        GraphError: the file is damaged, has operations of TensorFlow, or its tensors are neither float32 nor quantized to 8 bits.
     """
     interpreters, schema = _modules()
     try:
@@ -78,11 +77,11 @@ def _modules() -> tuple[Any, Any]:
 
 
 def _is_usable(detail: Any) -> bool:
-    return detail["dtype"] is np.float32 or (detail["dtype"] in QUANTISED and detail["quantization"][0] > 0)
+    return detail["dtype"] is np.float32 or (detail["dtype"] in QUANTIZED and detail["quantization"][0] > 0)
 
 
 def _levels(detail: Any) -> tuple[float, float]:
-    """Return the pixel mean and the pixel standard deviation with which grey levels are the integers of a quantised input.
+    """Return the pixel mean and the pixel standard deviation with which grey levels are the integers of a quantized input.
 
     These are the level itself for uint8, and the level - 128 for int8: what programs feed to such files.
     """
@@ -91,7 +90,7 @@ def _levels(detail: Any) -> tuple[float, float]:
     return float(zero_point - lowest), 1 / float(scale)
 
 
-def _quantised(values: FloatArray, detail: Any) -> npt.NDArray[Any]:
+def _quantized(values: FloatArray, detail: Any) -> npt.NDArray[Any]:
     """Return values as a tensor takes them: `round(value / scale) + zero point`, clipped to the range of its type.
 
     The formula is that of TensorFlow Lite's 8-bit quantization specification.
@@ -103,7 +102,7 @@ def _quantised(values: FloatArray, detail: Any) -> npt.NDArray[Any]:
 
 
 def _real(values: npt.NDArray[Any], detail: Any) -> FloatArray:
-    """Return the values of a tensor as float32: `(integer - zero point) · scale` if it is quantised."""
+    """Return the values of a tensor as float32: `(integer - zero point) · scale` if it is quantized."""
     if detail["dtype"] is np.float32:
         return values
     scale, zero_point = detail["quantization"]
@@ -166,6 +165,6 @@ class _TfliteFunction:
                 self._interpreter.resize_tensor_input(self._source["index"], images.shape)
                 self._interpreter.allocate_tensors()
             self._shape = images.shape
-        self._interpreter.set_tensor(self._source["index"], _quantised(images, self._source))
+        self._interpreter.set_tensor(self._source["index"], _quantized(images, self._source))
         self._interpreter.invoke()
         return _real(self._interpreter.get_tensor(self._output["index"]), self._output)

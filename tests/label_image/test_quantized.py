@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 SIZE = 32
 
 
-def write_quantised(path: Path, kind: str, photos: list[Path]) -> Path:
+def write_quantized(path: Path, kind: str, photos: list[Path]) -> Path:
     """Convert a small network with random weights; its input holds (level - 127.5) / 127.5."""
     rng = np.random.default_rng(1)
     kernel = tf.constant(rng.normal(0, 0.3, (5, 5, 3, 8)), tf.float32)
@@ -58,7 +58,7 @@ def by_hand(path: Path, photo: Path) -> tuple[npt.NDArray[np.float32], float]:
 
 @pytest.mark.parametrize("kind", ["uint8", "int8"])
 def test_scores_are_those_of_the_interpreter(kind: str, few_photos: list[Path], tmp_path: Path) -> None:
-    path = write_quantised(tmp_path / "network.tflite", kind, few_photos)
+    path = write_quantized(tmp_path / "network.tflite", kind, few_photos)
     labels = str(path.with_suffix(".txt"))
     classifier = open_classifier(str(path), ClassifierOptions(labels=labels))
     failed: dict[str, str] = {}
@@ -73,7 +73,7 @@ def test_scores_are_those_of_the_interpreter(kind: str, few_photos: list[Path], 
 
 def test_the_input_settings_follow_from_the_scale(few_photos: list[Path], tmp_path: Path) -> None:
     for kind in ("uint8", "int8"):
-        path = write_quantised(tmp_path / f"{kind}.tflite", kind, few_photos)
+        path = write_quantized(tmp_path / f"{kind}.tflite", kind, few_photos)
         spec = open_classifier(str(path), ClassifierOptions(labels=str(path.with_suffix(".txt")))).description.input_spec
         assert (spec.height, spec.width) == (SIZE, SIZE)
         assert spec.mean == pytest.approx(127.5, abs=1)
