@@ -30,17 +30,17 @@ from tests.support.undisturbed import (
 
 pytestmark = pytest.mark.slow
 
-ENDED = f"exit code 130 within {AT_ONCE} s of each core's time"
+ENDED = f"exit code 130 within {AT_ONCE} times the processor time of loading TensorFlow"
 
 
 def test_ctrl_c_in_extraction(undisturbed: Undisturbed, tmp_path: Path, long: bool, note: Note) -> None:
-    rng, tries, outputs, slowest = random.Random(2), 10 if long else 1, Outputs(tmp_path), 0.0
+    rng, tries, outputs, most = random.Random(2), 10 if long else 1, Outputs(tmp_path), 0.0
     for goal in sorted(rng.sample(range(1, N_PHOTOS * 2 // 3), tries)):
         before = check_whole(undisturbed, outputs)
         with undisturbed.start(outputs) as run:
             run.wait_until(partial(has_made, outputs.bottlenecks, max(goal, len(before) + 1)))
-            slowest = max(slowest, run.interrupt())
-        assert (run.process.returncode, slowest <= AT_ONCE) == (130, True), slowest
+            most = max(most, run.interrupt())
+        assert (run.process.returncode, most <= AT_ONCE) == (130, True), most
         assert run.log.endswith(STOPPED_IN_EXTRACTION)
         undisturbed.check_log(run.log)
         assert before.items() <= check_whole(undisturbed, outputs).items()
@@ -57,13 +57,13 @@ def test_ctrl_c_in_extraction(undisturbed: Undisturbed, tmp_path: Path, long: bo
 
 def test_ctrl_c_while_starting(undisturbed: Undisturbed, tmp_path: Path, long: bool, note: Note) -> None:
     """From when numpy is there: in Python's first tenth of a second no program can say anything but Python's own traceback."""
-    rng, tries, outputs, slowest = random.Random(7), 10 if long else 1, Outputs(tmp_path), 0.0
+    rng, tries, outputs, most = random.Random(7), 10 if long else 1, Outputs(tmp_path), 0.0
     for _ in range(tries):
         with undisturbed.start(outputs) as run:
             run.wait_until(partial(_has_loaded_numpy, run.process.pid))
             time.sleep(rng.uniform(0, 1.5))
-            slowest = max(slowest, run.interrupt())
-        assert (run.process.returncode, slowest <= AT_ONCE) == (130, True), slowest
+            most = max(most, run.interrupt())
+        assert (run.process.returncode, most <= AT_ONCE) == (130, True), most
         assert run.log.endswith(STOPPED_IN_EXTRACTION)
         undisturbed.check_log(run.log)
     check_whole(undisturbed, outputs)
@@ -104,8 +104,8 @@ def test_ctrl_c_while_a_long_training_is_taken_up(undisturbed: Undisturbed, tmp_
     with undisturbed.start(outputs, "--resume", f"--how_many_training_steps={n_steps + 1}") as run:
         run.wait_until(lambda: "Training on " in run.log)
         time.sleep(0.3)
-        seconds = run.interrupt()
-    assert (run.process.returncode, seconds <= AT_ONCE) == (130, True), seconds
+        cost = run.interrupt()
+    assert (run.process.returncode, cost <= AT_ONCE) == (130, True), cost
     assert STOPPED_IN_TRAINING.findall(run.log) == [str(n_steps)] and step_lines(run.log) == []
     assert checkpoint_step(outputs.checkpoint) == n_steps
     note(f"Ctrl-C while a training of {n_steps:,} steps is taken up", tried=1, happened=f"{ENDED}: `{run.log.splitlines()[-1]}`")
@@ -113,14 +113,14 @@ def test_ctrl_c_while_a_long_training_is_taken_up(undisturbed: Undisturbed, tmp_
 
 def _interrupt_training(fault: str, undisturbed: Undisturbed, every: int, folder: Path, tries: int, note: Note) -> None:
     """Interrupts at steps further and further on, then lets it come to its end."""
-    outputs, step, slowest, stopped = Outputs(folder), 0, 0.0, ""
+    outputs, step, most, stopped = Outputs(folder), 0, 0.0, ""
     shutil.copytree(undisturbed.outputs.bottlenecks, outputs.bottlenecks)
     last = max(line.step for line in step_lines(undisturbed.log))
     for goal in sorted(random.Random(5).sample(range(every, last * 3 // 4, every), tries)):
         with undisturbed.start(outputs, *(["--resume"] if step else [])) as run:
             run.wait_until(partial(_has_reached, run, goal))
-            slowest = max(slowest, run.interrupt())
-        assert (run.process.returncode, slowest <= AT_ONCE) == (130, True), slowest
+            most = max(most, run.interrupt())
+        assert (run.process.returncode, most <= AT_ONCE) == (130, True), most
         undisturbed.check_log(run.log)
         if step:
             assert RESUMES.findall(run.log) == [(str(step), str(outputs.checkpoint))]

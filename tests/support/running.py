@@ -1,5 +1,6 @@
 """Commands that run while a test watches, stops or kills them."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -13,9 +14,10 @@ from tests.conftest import ROOT
 from tests.support.commands import own_environment
 
 HANGS = 300  # Seconds after which a command is held to hang.
-N_CORES = os.cpu_count() or 1
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-AT_ONCE = 2  # Seconds that each core may spend on a command after Ctrl-C; on a busy machine it waits, but computes no more.
+# The processor time that a command may take after Ctrl-C, as a multiple of what loading TensorFlow takes on the same machine:
+# nothing can interrupt that, and a slow machine needs longer for both.
+AT_ONCE = 3
 
 
 class Running:
@@ -70,7 +72,8 @@ class Running:
         self.process.send_signal(signal.SIGCONT)
 
     def interrupt(self) -> float:
-        """Press Ctrl-C and wait for the command's end; return the processor time that it took for this, in seconds a core."""
+        """Press Ctrl-C and wait for the command's end; return the processor time that it took for this, as a multiple of
+        what loading TensorFlow takes."""
         before = self._processor_seconds()
         self.process.send_signal(signal.SIGINT)
         deadline = time.monotonic() + HANGS
@@ -79,9 +82,19 @@ class Running:
             time.sleep(0.005)
         after = self._processor_seconds()  # The system forgets a process when it has been waited for.
         self.end()
-        return (after - before) / N_CORES
+        return (after - before) / _loading_seconds()
 
     def _processor_seconds(self) -> float:
         """Return the processor time of all threads, which is the 14th and 15th field, in user mode and in the system."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+@functools.cache
+def _loading_seconds() -> float:
+    """Return the processor time of loading TensorFlow in a new process, in seconds."""
+    loading = subprocess.Popen([sys.executable, "-c", "import tensorflow"], env=own_environment(), stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(loading.pid, 0)
+    loading.returncode = os.waitstatus_to_exitcode(status)
+    assert loading.returncode == 0
+    return used.ru_utime + used.ru_stime
