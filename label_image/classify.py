@@ -14,6 +14,7 @@ from label_image.opening import Classifier, FileFunction
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.data.image_folder import is_file_or_dead_link, walk_visible
 from retrain.data.loader import ImageLoader, run_network, runs_one_by_one, suitable_batch_size
+from retrain.data.turned import warn_of_turned
 from retrain.engines.choice import Work
 from retrain.errors import FlagError, GraphError
 from retrain.process.tensorflow_loading import tensorflow_errors
@@ -149,6 +150,9 @@ def _score_pixels(classifier: Classifier, paths: Sequence[str], failed: dict[str
     for indices, scores in run_network(loader, lambda: network):
         yield indices.tolist(), scores, network.seconds
     failed.update({paths[index]: reason for index, reason in loader.failed.items()})
+    loader.remarks.warn_of_nearly_black(dict(enumerate(paths)))
+    if loader.remarks.turned:
+        warn_of_turned(len(loader.remarks.turned), len(paths))
 
 
 def _score_files(network: FileFunction, paths: Sequence[str], failed: dict[str, str]) -> Iterator[ScoredBatch]:

@@ -7,6 +7,8 @@ SQUASH, CROP = "squash", "crop"
 RESIZES = (SQUASH, CROP)
 FULL, SCALED = "full", "auto"
 DECODE_SCALES = (FULL, SCALED)
+IGNORE, APPLY = "ignore", "apply"
+EXIF_ORIENTATIONS = (IGNORE, APPLY)
 # Share of the largest central rectangle that a crop keeps, in height and in width: what ImageNet's networks are evaluated on.
 # As a fraction, so that the edges are computed in integers, and are the same pixels everywhere.
 CROP_FRACTION = (7, 8)
@@ -23,6 +25,7 @@ class InputSpec:
             the centre in the shape of the input, and resizes that.
         decode_scale: `full` decodes all pixels of a JPEG; `auto` decodes it at 1/2, 1/4 or 1/8 of its size where what is resized
             then still has at least twice the input's height and width.
+        exif_orientation: `ignore` takes the pixels as they are stored; `apply` turns a photo upright first.
     """
 
     height: int
@@ -31,12 +34,14 @@ class InputSpec:
     std: float
     resize: str = SQUASH
     decode_scale: str = FULL
+    exif_orientation: str = IGNORE
 
     @property
     def fingerprint_text(self) -> str:
         """The text that is hashed into a network's fingerprint.
 
         It is part of the cache format: every index of every cache depends on it. So it is spelled out and never follows a rename.
+        The orientation is no part of it: the bottleneck of a photo without one is the same either way.
         """
         resize = f", resize={self.resize!r}" if self.resize != SQUASH else ""  # Older caches are of squashed photos.
         scale = f", decode_scale={self.decode_scale!r}" if self.decode_scale != FULL else ""

@@ -11,6 +11,7 @@ from retrain.config import RetrainConfig
 from retrain.data.augment import DistortedLoader
 from retrain.data.image_folder import SPLITS, create_image_lists, report_failed
 from retrain.data.sampling import RandomGenerators
+from retrain.data.turned import to_be_turned
 from retrain.evaluation.metrics import Evaluation
 from retrain.evaluation.tensorboard import clear_summaries_dir
 from retrain.export.classifier import classifier_graph, export_classifier, write_intermediate_graph
@@ -107,15 +108,16 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     spec = backbone.architecture.input_spec
     config = config.suited_to(backbone.architecture.learning_rate_scale)
     check_network(config, backbone, images.labels)
+    turned = to_be_turned(paths, spec)
     trainable = trainable_network(config, backbone) if config.fine_tune_steps else None
-    checkpointer = open_checkpointer(config, training_identity(config, images, backbone), config.how_many_training_steps)
+    checkpointer = open_checkpointer(config, training_identity(config, images, backbone, turned), config.how_many_training_steps)
     if not checkpointer.steps_done:
         clear_summaries_dir(config.summaries_dir)
 
     # ---- Bottlenecks: from the cache, or made; distorted training images have none, since each step makes its own
     wanted = [index for index, image in enumerate(images.images) if not (config.distorts and image.split == "training")]
     with timings.phase("bottlenecks", "images") as phase:
-        bottlenecks = load_bottlenecks(config, images, backbone, wanted)
+        bottlenecks = load_bottlenecks(config, images, backbone, wanted, turned)
         phase.count = bottlenecks.n_made + bottlenecks.n_read
     log_bottlenecks(bottlenecks, config.bottleneck_dir, phase.seconds)
     rngs = RandomGenerators(checkpointer.random_seed)

@@ -1,7 +1,7 @@
 """Checks of everything that can fail before the work begins: packages, devices, output paths, sizes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from retrain.backbones.backbone import Backbone
@@ -64,14 +64,19 @@ def check_network(config: RetrainConfig, backbone: Backbone, labels: Sequence[st
     check_graph_size(backbone.size, [backbone.architecture.bottleneck_size, *config.hidden_units, len(labels)])
 
 
-def training_identity(config: RetrainConfig, images: ImageLists, backbone: Backbone) -> dict[str, Any]:
-    """Return the settings, by name, that must match for a training to be resumed; fit for JSON."""
+def training_identity(
+    config: RetrainConfig, images: ImageLists, backbone: Backbone, turned: Collection[int] = ()
+) -> dict[str, Any]:
+    """Return the settings, by name, that must match for a training to be resumed; fit for JSON.
+
+    `turned` has the indices of the images that are turned upright.
+    """
     return {
         "image_dir": config.image_dir,
         "testing_percentage": config.testing_percentage,
         "validation_percentage": config.validation_percentage,
         "labels": list(images.labels),
-        "images": images.digest,
+        "images": f"{images.digest}, {len(turned)} turned upright" if turned else images.digest,
         "network": backbone.fingerprint,
         "hidden_units": list(config.hidden_units),
         "optimizer": config.optimizer,

@@ -13,8 +13,8 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.options.flags import flags_of, parse_args
 
-N_RETRAIN_FLAGS = 57
-N_LABEL_FLAGS = 18
+N_RETRAIN_FLAGS = 58
+N_LABEL_FLAGS = 19
 
 # Name: type and default, from the table of the original's flags.
 ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
@@ -56,6 +56,7 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "input_std": (float | None, None),
     "resize": (str | None, None),
     "decode_scale": (str | None, None),
+    "exif_orientation": (str | None, None),
     "engine": (str, "auto"),
     "model_url_base": (str | None, None),
     "strict": (bool, False),
@@ -93,6 +94,7 @@ LABEL_FLAGS: dict[str, tuple[object, object]] = {
     "input_std": (float | None, None),
     "resize": (str | None, None),
     "decode_scale": (str | None, None),
+    "exif_orientation": (str | None, None),
     "engine": (str, "auto"),
     "input_layer": (str | None, None),
     "output_layer": (str | None, None),
@@ -154,6 +156,7 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
     "resize": ("one of squash, crop", {"fold": "fold", "": "''"}),
     "decode_scale": ("one of full, auto", {"half": "half", "": "''"}),
+    "exif_orientation": ("one of ignore, apply", {"turn": "turn", "": "''"}),
     "engine": ("one of auto, litert, tensorflow", {"torch": "torch", "": "''"}),
     "saved_model_dir": (TEXT, {"\0": "\0"}),
     "export": (
@@ -186,6 +189,7 @@ WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "input_std": ("a number in (0, inf)", {"0": "0.0", "-1": "-1.0", "nan": "nan", "inf": "inf"}),
     "resize": ("one of squash, crop", {"fold": "fold", "": "''"}),
     "decode_scale": ("one of full, auto", {"half": "half", "": "''"}),
+    "exif_orientation": ("one of ignore, apply", {"turn": "turn", "": "''"}),
     "engine": ("one of auto, litert, tensorflow", {"torch": "torch", "": "''"}),
     "input_layer": (TEXT, {"": "''"}),
     "output_layer": (TEXT, {"": "''"}),
@@ -200,6 +204,7 @@ LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
     "learning_rate": [None, 1e-30, 1e30, 1],
     "resize": [None, "squash", "crop"],
     "decode_scale": [None, "full", "auto"],
+    "exif_orientation": [None, "ignore", "apply"],
     "engine": ["auto", "litert", "tensorflow"],
     "learning_rate_schedule": ["constant", "linear", "cosine", "exponential"],
     "optimizer": ["gradient_descent", "momentum", "adam", "lbfgs"],
@@ -238,6 +243,7 @@ LEGAL_LABEL_VALUES: dict[str, list[Any]] = {
     "input_std": [None, 1e-30],
     "resize": [None, "squash", "crop"],
     "decode_scale": [None, "full", "auto"],
+    "exif_orientation": [None, "ignore", "apply"],
     "engine": ["auto", "litert", "tensorflow"],
     "top_k": [1, 10**9],
     "output_format": ["text", "json", "csv"],

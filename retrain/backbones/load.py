@@ -75,6 +75,8 @@ def _load_named(name: str, options: NetworkOptions) -> Backbone:
         origins = {"all but the resizing": RECORDED, "the resizing": GIVEN}
     if options.decode_scale is not None:
         chosen = dataclasses.replace(chosen, input_spec=dataclasses.replace(chosen.input_spec, decode_scale=options.decode_scale))
+    orientation = options.exif_orientation or chosen.input_spec.exif_orientation
+    chosen = dataclasses.replace(chosen, input_spec=dataclasses.replace(chosen.input_spec, exif_orientation=orientation))
     backbone = load_backbone(chosen, graph_bytes(chosen, options), options.precision)
     fingerprint = keras_fingerprint(backbone) if find_keras_record(chosen.name) else backbone.fingerprint
     return dataclasses.replace(backbone, origins=origins, fingerprint=fingerprint)

@@ -18,7 +18,7 @@ from retrain.graphdef.input_settings import GIVEN, INFERRED, METADATA, infer_inp
 from retrain.graphdef.nodes import FLOAT, array, constant, declared_shape, find_node, node_name, plain_node, tensor_name
 from retrain.graphdef.run import batch_function, parse_graph
 from retrain.graphdef.subgraph import file_ops, subgraph
-from retrain.input_spec import InputSpec
+from retrain.input_spec import APPLY, InputSpec
 from retrain.options.network import NetworkOptions
 from retrain.process.tensorflow_loading import is_loaded, tensorflow_errors
 
@@ -62,7 +62,7 @@ def cut_network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tupl
     if input_node.name not in {node.name for node in network.node}:
         raise GraphError(f"Its layer {bottleneck.name} is not computed from its input {input_node.name}.")
     inferred = infer_input(input_node.name, declared_shape(input_node))
-    spec = resolve_input(options, metadata, inferred)
+    spec = resolve_input(options, metadata, inferred, APPLY)
     input_tensor = tensor_name(input_node.name)
     batch_tensor = bottleneck_tensor = tensor_name(bottleneck.name)
     shape = check_batches(network, input_tensor, batch_tensor, spec)

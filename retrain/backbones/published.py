@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retrain.backbones.architecture import Architecture, Provenance
 from retrain.errors import FlagError
-from retrain.input_spec import InputSpec
+from retrain.input_spec import APPLY, InputSpec
 
 INCEPTION = "inception_v3"
 BUNDLED = "tiny_resnet_128"
@@ -63,7 +63,7 @@ def tiny_resnet_128() -> Architecture:
         bottleneck_tensor="TinyResnet/bottleneck:0",
         batch_tensor="TinyResnet/bottleneck:0",
         bottleneck_size=512,
-        input_spec=InputSpec(height=128, width=128, mean=127.5, std=127.5),
+        input_spec=InputSpec(height=128, width=128, mean=127.5, std=127.5, exif_orientation=APPLY),
         graph_file=str(BUNDLED_FILE),
         provenance=Provenance(source="made for this project", licence=APACHE, parameters=1.19),
     )
@@ -77,7 +77,7 @@ def pixels(name: str, side: int) -> Architecture:
         bottleneck_tensor="flattened_pixels:0",
         batch_tensor="flattened_pixels:0",
         bottleneck_size=side * side,
-        input_spec=InputSpec(height=side, width=side, mean=0.0, std=255.0),
+        input_spec=InputSpec(height=side, width=side, mean=0.0, std=255.0, exif_orientation=APPLY),
         graph_file=name,
         provenance=Provenance(source="no network: the grey levels themselves", parameters=0),
     )

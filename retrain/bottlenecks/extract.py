@@ -1,9 +1,11 @@
 """Bottlenecks of images: read from the cache, or made and cached, while the next batch is decoded and run."""
 
+import dataclasses
+import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType
 
@@ -16,7 +18,7 @@ from retrain.bottlenecks.index import name_in_use
 from retrain.bottlenecks.parallel_read import read_rows
 from retrain.data.image_folder import ImageLists, LabelledImage
 from retrain.data.loader import N_CORES, ImageLoader, run_network
-from retrain.input_spec import InputSpec
+from retrain.input_spec import APPLY, IGNORE, InputSpec
 from retrain.options.bottlenecks import BottleneckOptions
 from retrain.process.interruption import raise_if_interrupted
 from retrain.process.precision import cache_name
@@ -31,19 +33,47 @@ SAMPLE = 16  # Number of bottlenecks without a record that are checked.
 LARGEST_DIFFERENCE = 0.1
 
 
-def load_bottlenecks(options: BottleneckOptions, images: ImageLists, backbone: Backbone, indices: Sequence[int]) -> Bottlenecks:
-    """Read the bottlenecks of the images at `indices` from the cache; make and cache those that are missing or stale.
+def load_bottlenecks(
+    options: BottleneckOptions, images: ImageLists, backbone: Backbone, indices: Sequence[int], turned: Collection[int] = ()
+) -> Bottlenecks:
+    """Read the bottlenecks of images from the cache; make and cache those that are missing or stale.
+
+    Args:
+        options: the cache's folder, and the batch size.
+        images: all images.
+        backbone: the network.
+        indices: of the images that bottlenecks are wanted of.
+        turned: indices of the images that are turned upright first. These have entries of their own in the cache; all others have
+            the same ones whether the network ignores the EXIF orientation or applies it.
 
     Raises:
         OutputError: the cache's folder cannot be written to.
     """
-    chosen = backbone.architecture
-    name = cache_name(chosen.name, backbone.precision, chosen.input_spec)
+    found = _load_alike(options, images, backbone, [index for index in indices if index not in turned], IGNORE)
+    if chosen := [index for index in indices if index in turned]:
+        also = _load_alike(options, images, backbone, chosen, APPLY)
+        values = found.values.copy()
+        values[chosen] = also.values[chosen]
+        values.flags.writeable = False
+        made, read = found.n_made + also.n_made, found.n_read + also.n_read
+        found = Bottlenecks(values, made, read, MappingProxyType({**found.failed, **also.failed}))
+    return found
+
+
+def _load_alike(
+    options: BottleneckOptions, images: ImageLists, backbone: Backbone, indices: Sequence[int], exif_orientation: str
+) -> Bottlenecks:
+    """Load the bottlenecks of images that are all turned upright, or none of them is."""
+    chosen, fingerprint = backbone.architecture, backbone.fingerprint
+    if exif_orientation == APPLY:  # Part of the cache format (docs/cache-format.md).
+        fingerprint = hashlib.sha256(f"({fingerprint!r}, 'exif_orientation', 'apply')".encode()).hexdigest()
+    spec = dataclasses.replace(chosen.input_spec, exif_orientation=exif_orientation)
+    name = cache_name(chosen.name, backbone.precision, spec)
     if chosen.provenance is None:
         folders = dict.fromkeys(image.folder for image in images.images)
-        name = name_in_use(options.bottleneck_dir, folders, name, backbone.fingerprint)
-    cache = BottleneckCache(options.bottleneck_dir, name, chosen.bottleneck_size, backbone.fingerprint)
-    extractor = Extractor(images.images, cache, lambda: backbone.run, chosen.input_spec, options.bottleneck_batch_size)
+        name = name_in_use(options.bottleneck_dir, folders, name, fingerprint)
+    cache = BottleneckCache(options.bottleneck_dir, name, chosen.bottleneck_size, fingerprint)
+    extractor = Extractor(images.images, cache, lambda: backbone.run, spec, options.bottleneck_batch_size)
     return extractor.bottlenecks(indices)
 
 
@@ -191,6 +221,7 @@ class Extractor:
             if written:
                 written.result()
         self._failed = loader.failed
+        loader.remarks.warn_of_nearly_black({index: self._images[index].path for index in indices})
 
     def _loader(self, indices: Sequence[int]) -> ImageLoader:
         return ImageLoader({index: self._images[index].path for index in indices}, self._spec, self._batch_size)

@@ -9,6 +9,7 @@ import numpy as np
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
 from retrain.data.decode import decode, read_image
 from retrain.data.loader import BATCHES_AHEAD, N_CORES, decoded_batches, rebatch, run_padded, suitable_batch_size
+from retrain.data.remarks import Remarks
 from retrain.data.resize import Levels, PixelArray, axis, resized, shaped
 from retrain.errors import ImageError, ImageFolderError
 from retrain.input_spec import InputSpec
@@ -80,6 +81,7 @@ class DistortedLoader:
         self._options, self._rng, self._spec = options, rng, spec
         self._photos = _Photos(files, spec)
         self.failed = self._photos.failures()
+        self._photos.remarks.warn_of_nearly_black(files)
 
     def draw(self, n_images: int) -> FloatArray:
         """Draw the random part of the distortions of the next images, float32 [n_images, 5]."""
@@ -133,6 +135,7 @@ class _Photos:
 
     def __init__(self, files: Mapping[int, str], spec: InputSpec) -> None:
         self._files, self._spec = files, spec
+        self.remarks = Remarks()
         self._kept: dict[int, PixelArray] = {}
         self._n_bytes = 0
         self._lock = threading.Lock()
@@ -142,7 +145,9 @@ class _Photos:
         kept = self._kept.get(index)
         if kept is not None:
             return kept
-        pixels = decode(read_image(self._files[index]), self._spec)
+        contents = read_image(self._files[index])
+        pixels = decode(contents, self._spec)
+        self.remarks.note(index, contents, pixels)
         with self._lock:
             if index not in self._kept and self._n_bytes + pixels.nbytes <= KEPT_BYTES:
                 self._kept[index] = pixels

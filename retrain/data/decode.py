@@ -3,18 +3,16 @@
 Pixels are uint8 [height, width, 4]: red, green, blue, and a byte without meaning, since four bytes are moved as one number.
 """
 
-import io
-import threading
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 import simplejpeg
 
+from retrain.data.orientation import TRANSPOSED, UPRIGHT, orientation_of, upright
+from retrain.data.pillow import open_image
 from retrain.data.resize import PixelArray, box, fit
 from retrain.errors import ImageError
-from retrain.input_spec import FULL, InputSpec
+from retrain.input_spec import APPLY, FULL, InputSpec
 
 # Images with more pixels are refused, by Pillow too (twice its MAX_IMAGE_PIXELS): a file of a few kilobytes can claim gigabytes.
 MAX_PIXELS = 178_956_970
@@ -25,7 +23,6 @@ JPEG_MARK, START_OF_SCAN, END_OF_IMAGE = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd
 HARMLESS = ("Corrupt JPEG data", "Warning", "Invalid SOS parameters", "Inconsistent progression", "Unknown Adobe color transform")
 
 LEAST_RATIO = 2  # Of what is resized to the input, in height and width, where a photo is decoded at a part of its size.
-_filtering = threading.Lock()
 
 
 def decode(contents: bytes, spec: InputSpec | None = None) -> PixelArray:
@@ -33,19 +30,21 @@ def decode(contents: bytes, spec: InputSpec | None = None) -> PixelArray:
 
     Args:
         contents: of the file.
-        spec: the network's input, for which a large JPEG may be decoded at a part of its size; None decodes all pixels.
+        spec: the network's input, for which a large JPEG may be decoded at a part of its size, and a photo turned upright; None
+            decodes all pixels as they are stored.
 
     A JPEG has the pixels, bit for bit, of TensorFlow's `decode_jpeg`, which the original uses.
 
     Raises:
         ImageError: it cannot be decoded; the message is the reason.
     """
+    orientation = orientation_of(contents) if spec and spec.exif_orientation == APPLY else UPRIGHT
     if contents.startswith(JPEG_MARK):
         try:
-            return _decode_jpeg(contents, spec)
+            return upright(_decode_jpeg(contents, spec, orientation), orientation)
         except (ValueError, KeyError):  # Pillow may know more of it, and else knows the reason.
             pass
-    return _decode_with_pillow(contents)
+    return upright(_decode_with_pillow(contents), orientation)
 
 
 def image_from_bytes(contents: bytes, spec: InputSpec) -> npt.NDArray[np.float32]:
@@ -71,14 +70,15 @@ def read_image(path: str) -> bytes:
         raise ImageError(error.strerror or str(error)) from error
 
 
-def _decode_jpeg(contents: bytes, spec: InputSpec | None) -> PixelArray:
+def _decode_jpeg(contents: bytes, spec: InputSpec | None, orientation: int) -> PixelArray:
     """Decode a JPEG as TensorFlow does: with the fast integer DCT. Raises ValueError if it cannot, or has too many pixels."""
     height, width, colours, _ = simplejpeg.decode_jpeg_header(contents, strict=False)
     if height * width > MAX_PIXELS:
         raise ValueError("it has too many pixels")
     if colours in ("CMYK", "YCCK"):
         return _without_black(_leniently(contents, "CMYK"), b"Adobe" in contents)
-    divisor = _divisor(height, width, spec) if spec else 1
+    sizes = (width, height) if orientation in TRANSPOSED else (height, width)
+    divisor = _divisor(*sizes, spec) if spec else 1
     if divisor == 1:
         return _leniently(contents, "RGBX")
     # The smallest size that is at least this one, which is the one that is meant.
@@ -112,9 +112,8 @@ def _without_black(cmyk: PixelArray, inverted: bool) -> PixelArray:
 def _decode_with_pillow(contents: bytes) -> PixelArray:
     if not contents:
         raise ImageError("the file is empty")
-    PIL.Image.init()  # Loads the formats.
     try:
-        with _opened(contents) as image:
+        with open_image(contents, PILLOW_FORMATS) as image:
             return _pixels(image)
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(f"it has more than {MAX_PIXELS:,} pixels") from error
@@ -122,14 +121,6 @@ def _decode_with_pillow(contents: bytes) -> PixelArray:
         raise ImageError("it is no image in a known format") from error
     except Exception as error:  # Pillow's decoders raise many kinds for damaged files: all mean the same here.
         raise ImageError(str(error)) from error
-
-
-def _opened(contents: bytes) -> PIL.Image.Image:
-    """Open an image, of which only the header is read."""
-    # Filters of warnings are the process's, not the thread's.
-    with _filtering, warnings.catch_warnings():
-        warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)  # At half of what it refuses.
-        return PIL.Image.open(io.BytesIO(contents), formats=[f for f in PILLOW_FORMATS if f in PIL.Image.OPEN])
 
 
 def _pixels(image: PIL.Image.Image) -> PixelArray:

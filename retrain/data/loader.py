@@ -10,9 +10,11 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.data.decode import image_from_file
+from retrain.data.decode import decode, read_image
+from retrain.data.remarks import Remarks
+from retrain.data.resize import fit
 from retrain.errors import ImageError
-from retrain.input_spec import InputSpec
+from retrain.input_spec import IGNORE, InputSpec
 from retrain.process.interruption import raise_if_interrupted
 
 # float32 pixels of one batch: large enough to keep the processor's cores busy, small enough to stay near its caches.
@@ -40,6 +42,7 @@ class ImageLoader:
     Attributes:
         batch_size: largest number of images in a batch.
         failed: reason for each image that cannot be decoded, by its index; complete after the last batch.
+        remarks: what was noticed about the images; complete after the last batch.
     """
 
     def __init__(self, files: Mapping[int, str], spec: InputSpec, batch_size: int | None = None) -> None:
@@ -52,9 +55,14 @@ class ImageLoader:
         """
         self.batch_size = batch_size or suitable_batch_size(spec)
         self.failed: dict[int, str] = {}
+        self.remarks = Remarks(spec.exif_orientation == IGNORE)
 
         def decoded(task: tuple[int, str]) -> FloatArray:
-            return image_from_file(task[1], spec)
+            index, path = task
+            contents = read_image(path)
+            pixels = decode(contents, spec)
+            self.remarks.note(index, contents, pixels)
+            return fit(pixels, spec)
 
         self._batches = decoded_batches(files.items(), decoded, spec, self.batch_size)
 

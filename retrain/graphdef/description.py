@@ -8,7 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from retrain.errors import GraphError
-from retrain.input_spec import DECODE_SCALES, FULL, LARGEST_INPUT_SIDE, RESIZES, SQUASH, InputSpec
+from retrain.input_spec import DECODE_SCALES, EXIF_ORIENTATIONS, FULL, IGNORE, LARGEST_INPUT_SIDE, RESIZES, SQUASH, InputSpec
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.graph_pb2 import GraphDef
@@ -33,6 +33,8 @@ class Description:
         architecture: the network's name.
         input_resize: how a photo becomes an image of that size, as in `InputSpec`; left out of the JSON if it is `squash`.
         input_decode_scale: how large photos are decoded, as in `InputSpec`; left out of the JSON if it is `full`.
+        input_exif_orientation: what is done with photos that are stored turned, as in `InputSpec`; left out of the JSON if it is
+            `ignore`.
         note: a remark for readers, such as that another network was asked for; often empty.
         format_version: of this description.
     """
@@ -49,12 +51,14 @@ class Description:
     format_version: int = FORMAT_VERSION
     input_resize: str = SQUASH
     input_decode_scale: str = FULL
+    input_exif_orientation: str = IGNORE
 
     @property
     def input_spec(self) -> InputSpec:
         """The input settings."""
         sizes = self.input_height, self.input_width
-        return InputSpec(*sizes, self.input_mean, self.input_std, self.input_resize, self.input_decode_scale)
+        how = self.input_resize, self.input_decode_scale, self.input_exif_orientation
+        return InputSpec(*sizes, self.input_mean, self.input_std, *how)
 
     def to_json(self) -> str:
         """Return the description as JSON on one line."""
@@ -63,6 +67,8 @@ class Description:
             del values["input_resize"]
         if self.input_decode_scale == FULL:
             del values["input_decode_scale"]
+        if self.input_exif_orientation == IGNORE:
+            del values["input_exif_orientation"]
         return json.dumps(values)
 
     @classmethod
@@ -88,6 +94,8 @@ class Description:
                 raise ValueError(f"the resizing is none of {', '.join(RESIZES)}")
             if description.input_decode_scale not in DECODE_SCALES:
                 raise ValueError(f"the scale of decoding is none of {', '.join(DECODE_SCALES)}")
+            if description.input_exif_orientation not in EXIF_ORIENTATIONS:
+                raise ValueError(f"the EXIF orientation is none of {', '.join(EXIF_ORIENTATIONS)}")
             if not isinstance(values["labels"], list):
                 raise ValueError("the labels are not a list")
             if any(unicodedata.category(each) in ("Cc", "Cs") for label in description.labels for each in label):

@@ -11,7 +11,7 @@ from typing import Any
 from retrain.errors import FlagError, GraphError
 from retrain.graphdef.description import Description
 from retrain.graphdef.nodes import node_name
-from retrain.input_spec import FULL, SQUASH, InputSpec
+from retrain.input_spec import FULL, IGNORE, SQUASH, InputSpec
 from retrain.options.network_input import NetworkInputOptions
 
 # Pixel mean and pixel standard deviation by the name of the input: Inception v3, MobileNet, modules of TensorFlow Hub.
@@ -57,13 +57,16 @@ def infer_input(name: str, shape: Sequence[int | None]) -> InferredInput:
     return InferredInput(name, height, width, mean, std)
 
 
-def resolve_input(options: NetworkInputOptions, metadata: Description | None, inferred: InferredInput) -> InputSpec:
+def resolve_input(
+    options: NetworkInputOptions, metadata: Description | None, inferred: InferredInput, exif_orientation: str = IGNORE
+) -> InputSpec:
     """Return the input settings: from the options, else from the metadata, else as inferred.
 
     Args:
         options: what the user states.
         metadata: of the model; it is ignored if it describes another input.
         inferred: what the input reveals.
+        exif_orientation: of a model without metadata.
 
     Raises:
         FlagError: a given size is not the one that the input takes.
@@ -85,6 +88,8 @@ def resolve_input(options: NetworkInputOptions, metadata: Description | None, in
             )
     settings["resize"] = options.resize or (described.resize if described else SQUASH)
     settings["decode_scale"] = options.decode_scale or (described.decode_scale if described else FULL)
+    known_orientation = described.exif_orientation if described else exif_orientation
+    settings["exif_orientation"] = options.exif_orientation or known_orientation
     if missing := [setting for setting, value in settings.items() if value is None]:
         words = " and ".join(SETTINGS[setting] for setting in missing)
         flags = " and ".join(f"--input_{setting}" for setting in missing)

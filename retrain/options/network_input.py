@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from retrain.input_spec import DECODE_SCALES, LARGEST_INPUT_SIDE, RESIZES
+from retrain.input_spec import DECODE_SCALES, EXIF_ORIENTATIONS, LARGEST_INPUT_SIDE, RESIZES
 from retrain.options.flags import Options, flag
 
 FROM_METADATA = "from the graph's metadata, else inferred"
@@ -35,4 +35,12 @@ class NetworkInputOptions(Options):
         None,
         choices=DECODE_SCALES,
         shown_default="from the graph's metadata, else full",
+    )
+    exif_orientation: str | None = flag(
+        "What is done with photos that a camera stored turned: apply turns them upright, as their EXIF orientation says; ignore "
+        "takes their pixels as they are stored, as the original does.",
+        None,
+        choices=EXIF_ORIENTATIONS,
+        shown_default="from the graph's metadata; else ignore to label, and to train inception_v3 and mobilenets; apply to train "
+        "other networks",
     )

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from retrain.errors import FlagError
-from retrain.input_spec import FULL, SQUASH, InputSpec
+from retrain.input_spec import FULL, IGNORE, SQUASH, InputSpec
 
 FLOAT32 = "float32"
 BFLOAT16_PRODUCTS = "bfloat16_products"  # float32 values, multiplied as bfloat16.
@@ -35,7 +35,7 @@ def prepare_precision(precision: str) -> None:
 
 
 def cache_name(architecture: str, precision: str, spec: InputSpec | None = None) -> str:
-    """Return the name under which a network's bottlenecks are cached; each precision and each way of resizing has its own.
+    """Return the name under which a network's bottlenecks are cached; each precision and each way of decoding has its own.
 
     The handle of a Hub module, or the path of a graph, becomes part of a file's name as in the original: `://`, `/`, `:` and the
     backslash each become `~`. A name that is too long for a file, which the original could not cache, becomes its SHA-256.
@@ -43,6 +43,7 @@ def cache_name(architecture: str, precision: str, spec: InputSpec | None = None)
     name = re.sub(r"://|[/:\\]", "~", architecture)
     ending = "" if spec is None or spec.resize == SQUASH else f"_{spec.resize}"
     ending += "" if spec is None or spec.decode_scale == FULL else "_scaled"
+    ending += "" if spec is None or spec.exif_orientation == IGNORE else "_oriented"
     if len(os.fsencode(name)) > MAX_CACHE_NAME_BYTES - len(ending):
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return name + ending if precision == FLOAT32 else f"{name}{ending}_{precision}"

@@ -14,6 +14,7 @@ from retrain.backbones.load import load_network
 from retrain.bottlenecks.extract import load_bottlenecks
 from retrain.config import RetrainConfig
 from retrain.data.image_folder import create_image_lists, report_failed
+from retrain.data.turned import to_be_turned
 from retrain.graphdef import precision_effect
 from retrain.head.trainer import check_class_weights
 from retrain.options.evaluation import EvaluationOptions
@@ -111,7 +112,8 @@ def _prepare(configs: Sequence[RetrainConfig], path: str, costs: NetworkCosts) -
     precision_effect.check_processor(config.precision)
     precision_effect.check_network(config.precision, backbone.graph_def)
     start = time.perf_counter()
-    bottlenecks = load_bottlenecks(config, images, backbone, range(len(images.images)))
+    turned = to_be_turned([image.path for image in images.images], backbone.architecture.input_spec)
+    bottlenecks = load_bottlenecks(config, images, backbone, range(len(images.images)), turned)
     seconds, n_made = time.perf_counter() - start, bottlenecks.n_made
     report_failed(images, bottlenecks.failed, config)
     name = backbone.architecture.name

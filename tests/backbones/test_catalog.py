@@ -82,7 +82,7 @@ def test_mobilenets(name: str, folder: str, resolution: int, graph_file: str) ->
 @pytest.mark.parametrize(("name", "side"), LITE)
 def test_efficientnet_lite(name: str, side: int) -> None:
     found = find_architecture(name)
-    assert found.input_spec == InputSpec(height=side, width=side, mean=127.0, std=128.0, resize="crop")
+    assert found.input_spec == InputSpec(height=side, width=side, mean=127.0, std=128.0, resize="crop", exif_orientation="apply")
     assert (found.bottleneck_tensor, found.bottleneck_size, found.class_tensor) == ("bottleneck:0", 1280, "probabilities:0")
     assert found.learning_rate_scale > 1
 

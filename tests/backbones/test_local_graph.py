@@ -1,5 +1,6 @@
 """`--architecture path/to/graph.pb`: any frozen graph, its input and its bottleneck inferred or named."""
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -140,7 +141,7 @@ class TestWhatIsInferred:
         backbone = load(tmp_path / "classify_image_graph_def.pb")
         chosen = backbone.architecture
         assert (chosen.input_tensor, chosen.bottleneck_tensor, chosen.bottleneck_size) == ("Mul:0", "pool_3/_reshape:0", 2048)
-        assert chosen.input_spec == InputSpec(299, 299, 128.0, 128.0)
+        assert chosen.input_spec == InputSpec(299, 299, 128.0, 128.0, exif_orientation="apply")
         images = pixels(3, 299)
         expected = np.concatenate(
             [run_in_v1_session(graph, {"Mul:0": image[np.newaxis]}, "pool_3/_reshape:0") for image in images]
@@ -156,7 +157,7 @@ class TestWhatIsInferred:
         named = load_network(NetworkOptions(architecture=name, model_dir=str(mobilenet_model_dir)))
         ours = load(mobilenet_model_dir / "mobilenet_v1_0.25_128" / "frozen_graph.pb")
         assert ours.architecture.bottleneck_tensor == "MobilenetV1/Predictions/Reshape:0"
-        assert ours.architecture.input_spec == named.architecture.input_spec
+        assert ours.architecture.input_spec == dataclasses.replace(named.architecture.input_spec, exif_orientation="apply")
         np.testing.assert_array_equal(ours.run(pixels(2, 128)), named.run(pixels(2, 128)))
 
     def test_a_graph_from_earlier_retraining(self, small_photos: Path, tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ class TestWhatIsGiven:
     def test_sizes_mean_and_std(self, tmp_path: Path) -> None:
         path = write_graph(tmp_path / "graph.pb", dense_classifier, shape=None)
         chosen = load(path, input_height=20, input_width=24, input_mean=1, input_std=2.5).architecture
-        assert chosen.input_spec == InputSpec(20, 24, 1, 2.5)
+        assert chosen.input_spec == InputSpec(20, 24, 1, 2.5, exif_orientation="apply")
 
     def test_each_layer_has_a_cache_of_its_own(self, tmp_path: Path) -> None:
         path = write_graph(tmp_path / "graph.pb", dense_classifier)

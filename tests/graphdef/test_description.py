@@ -55,6 +55,7 @@ def test_its_input_settings() -> None:
         "input_std": 4.0,
         "input_resize": "squash",
         "input_decode_scale": "full",
+        "input_exif_orientation": "ignore",
     }
     assert input_fields(InputSpec(1, 2, 3.0, 4.0)) == fields
 

@@ -2,7 +2,7 @@
 
 from retrain.backbones.architecture import Architecture, Provenance
 from retrain.backbones.efficientnet_lite.variants import BOTTLENECK_SIZE, PACKAGE_VERSION, PIXEL_MEAN, PIXEL_STD, Variant
-from retrain.input_spec import CROP, InputSpec
+from retrain.input_spec import APPLY, CROP, InputSpec
 
 # Parameters in millions, and top-1 accuracy in percent.
 PUBLISHED = {"efficientnet_lite0": (4.7, 75.1), "efficientnet_lite1": (5.4, 76.7), "efficientnet_lite2": (6.1, 77.6)}
@@ -21,7 +21,7 @@ def record(variant: Variant) -> Architecture:
         bottleneck_tensor="bottleneck:0",
         batch_tensor="bottleneck:0",
         bottleneck_size=BOTTLENECK_SIZE,
-        input_spec=InputSpec(variant.input_size, variant.input_size, PIXEL_MEAN, PIXEL_STD, CROP),
+        input_spec=InputSpec(variant.input_size, variant.input_size, PIXEL_MEAN, PIXEL_STD, CROP, exif_orientation=APPLY),
         graph_file=variant.graph_file,
         digest=variant.checkpoint_digest,
         class_tensor="probabilities:0",

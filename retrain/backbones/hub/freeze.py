@@ -26,7 +26,7 @@ from retrain.errors import GraphError
 from retrain.graphdef.input_settings import InferredInput, resolve_input
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.subgraph import FILE_OPS
-from retrain.input_spec import InputSpec
+from retrain.input_spec import APPLY, InputSpec
 from retrain.options.network_input import NetworkInputOptions
 from retrain.process.temporary import temporary_folder
 
@@ -115,7 +115,7 @@ def _freeze_tf2(folder: str, options: NetworkInputOptions) -> FrozenModule:
     function, spec = _function_of_images(module)
     _check_pixels(spec.dtype, spec.shape.as_list() if spec.shape.rank is not None else None)
     height, width = spec.shape.as_list()[1:3] if spec.shape.rank == 4 else (None, None)
-    settings = resolve_input(options, None, InferredInput("images", height, width, MEAN, STD))
+    settings = resolve_input(options, None, InferredInput("images", height, width, MEAN, STD), APPLY)
     images = tf.TensorSpec([None, settings.height, settings.width, 3], tf.float32, name="images")
 
     def network(images: tf.Tensor) -> tf.Tensor:
@@ -195,7 +195,7 @@ def _freeze_tf1(meta: MetaGraphDef, folder: str, options: NetworkInputOptions) -
     fetch = _only(dict(signature.outputs), "output")[1].name
     (height, width), takes_others = _image_size(images, meta)
     inferred = InferredInput(node_name(images.name), height, width, MEAN, STD, takes_others)
-    settings = resolve_input(options, None, inferred)
+    settings = resolve_input(options, None, inferred, APPLY)
     with tf.Graph().as_default() as graph:
         copy = MetaGraphDef()
         copy.CopyFrom(meta)

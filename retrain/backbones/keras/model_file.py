@@ -18,6 +18,7 @@ from retrain.backbones.keras.structure import Cut, find_cut, is_after, scaled_by
 from retrain.backbones.local_graph import check_batches, warn_of_class_scores
 from retrain.errors import FlagError, GraphError, reason_of
 from retrain.graphdef.input_settings import GIVEN, INFERRED, InferredInput, input_origins, resolve_input
+from retrain.input_spec import APPLY
 from retrain.options.network import NetworkOptions
 
 logger = logging.getLogger("retrain")
@@ -76,7 +77,7 @@ def short_reason(error: Exception) -> str:
 
 def _backbone(path: str, model: Any, checked: CheckedFile, options: NetworkOptions) -> Backbone:
     inferred = _inferred_input(model, options)
-    spec = resolve_input(options, None, inferred)
+    spec = resolve_input(options, None, inferred, APPLY)
     try:
         cut = find_cut(model, options.bottleneck_layer)
         network = frozen_graph(lambda images: [_bottleneck(cut, images)], spec, [BOTTLENECK])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from retrain.backbones.architecture import Architecture, Provenance
-from retrain.input_spec import CROP, InputSpec
+from retrain.input_spec import APPLY, CROP, InputSpec
 
 RECORDS = Path(__file__).with_name("records.json")
 PREFIX = "keras_"
@@ -70,7 +70,7 @@ def keras_architecture(record: KerasRecord) -> Architecture:
         bottleneck_tensor="bottleneck:0",
         batch_tensor="bottleneck:0",
         bottleneck_size=record.bottleneck_size,
-        input_spec=InputSpec(record.height, record.width, mean=0.0, std=1.0, resize=CROP),
+        input_spec=InputSpec(record.height, record.width, mean=0.0, std=1.0, resize=CROP, exif_orientation=APPLY),
         graph_file=record.graph_file,
         archive=record.file_name,
         urls=(record.address,),

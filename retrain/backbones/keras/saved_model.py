@@ -65,7 +65,7 @@ def _with_metadata(path: str, options: NetworkOptions) -> NetworkOptions:
     Raises:
         GraphError: neither tells mean and standard deviation.
     """
-    given = {name: getattr(options, name) for name in (*MEAN_AND_STD, "resize", "decode_scale")}
+    given = {name: getattr(options, name) for name in (*MEAN_AND_STD, "resize", "decode_scale", "exif_orientation")}
     file = os.path.join(path, DESCRIPTION_FILE)
     if os.path.isfile(file):
         try:
@@ -76,6 +76,7 @@ def _with_metadata(path: str, options: NetworkOptions) -> NetworkOptions:
         known = {name: getattr(description, name) for name in MEAN_AND_STD} | {
             "resize": description.input_resize,
             "decode_scale": description.input_decode_scale,
+            "exif_orientation": description.input_exif_orientation,
         }
         given = {name: known[name] if value is None else value for name, value in given.items()}
     if any(given[name] is None for name in MEAN_AND_STD):

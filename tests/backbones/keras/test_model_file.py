@@ -22,7 +22,7 @@ from tests.support.keras_models import randomise
 
 SIDE = 16
 IMAGES = np.random.default_rng(0).uniform(0, 255, (6, SIDE, SIDE, 3)).astype(np.float32)
-GREY_LEVELS = InputSpec(SIDE, SIDE, 0.0, 1.0)
+GREY_LEVELS = InputSpec(SIDE, SIDE, 0.0, 1.0, exif_orientation="apply")
 MEAN_AND_STD_ADVICE = (
     "cannot be inferred, and a wrong guess costs accuracy. Set --input_mean and --input_std to what it was trained with: 0 and 1 "
     "for grey levels from 0 to 255, 0 and 255 for pixels from 0 to 1, 127.5 and 127.5 for pixels from -1 to 1."
@@ -205,7 +205,7 @@ class TestTheInput:
         images, values = body(scaling)
         path = tmp_path / "model.keras"
         keras.Model(images, layers.GlobalAveragePooling2D()(values)).save(path)
-        assert load(path).architecture.input_spec == InputSpec(SIDE, SIDE, mean, std)
+        assert load(path).architecture.input_spec == InputSpec(SIDE, SIDE, mean, std, exif_orientation="apply")
 
     @pytest.mark.parametrize("scaling", [None, layers.Rescaling(1.0), layers.RandomFlip(), layers.Rescaling(1 / 4000)])
     def test_without_them_it_is_an_error(self, scaling: Any, tmp_path: Path) -> None:
@@ -219,10 +219,10 @@ class TestTheInput:
     def test_the_options_come_first(self, tmp_path: Path) -> None:
         path, model = saved(tmp_path / "model.keras", unscaled)
         backbone = load(path, input_mean=100.0, input_std=50.0)
-        assert backbone.architecture.input_spec == InputSpec(SIDE, SIDE, 100, 50)
+        assert backbone.architecture.input_spec == InputSpec(SIDE, SIDE, 100, 50, exif_orientation="apply")
         np.testing.assert_allclose(backbone.run(IMAGES), pooled(model), rtol=0, atol=2e-4)
         path, _ = saved(tmp_path / "scaled.keras", classifier)
-        assert load(path, input_mean=3.0).architecture.input_spec == InputSpec(SIDE, SIDE, 3, 1)
+        assert load(path, input_mean=3.0).architecture.input_spec == InputSpec(SIDE, SIDE, 3, 1, exif_orientation="apply")
 
     def test_another_size_than_the_models(self, tmp_path: Path) -> None:
         path, _ = saved(tmp_path / "model.keras", classifier)
@@ -237,7 +237,8 @@ class TestTheInput:
             f"--architecture {path}: The height and width of the input layer images cannot be inferred. "
             "Set --input_height and --input_width."
         )
-        assert load(path, input_height=7, input_width=9).architecture.input_spec == InputSpec(7, 9, 0, 1)
+        found = load(path, input_height=7, input_width=9).architecture.input_spec
+        assert found == InputSpec(7, 9, 0, 1, exif_orientation="apply")
 
     def test_grey_images_are_refused(self, tmp_path: Path) -> None:
         images = keras.Input((SIDE, SIDE, 1))
