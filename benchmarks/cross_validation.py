@@ -100,11 +100,12 @@ def _batches(
 def _examples(args: argparse.Namespace, shape: str, name: str, resize: str, work: str) -> Examples:
     from retrain.backbones.load import load_network
     from retrain.bottlenecks.extract import load_bottlenecks
-    from retrain.data.image_folder import create_image_lists
+    from retrain.data.image_lists import create_image_lists
     from retrain.options.bottlenecks import BottleneckOptions
+    from retrain.options.images import ImageOptions
     from retrain.options.network import NetworkOptions
 
-    images = create_image_lists(_shaped(args.image_dir, SHAPES[shape], os.path.join(work, shape)), 10, 10)
+    images = create_image_lists(ImageOptions(image_dir=_shaped(args.image_dir, SHAPES[shape], os.path.join(work, shape))))
     backbone = load_network(NetworkOptions(architecture=name, model_dir=args.model_dir, resize=resize or None))
     options = BottleneckOptions(bottleneck_dir=os.path.join(work, f"bottlenecks_{shape}"))
     made = load_bottlenecks(options, images, backbone, range(len(images.images)))

@@ -22,7 +22,7 @@ from typing import NoReturn
 import numpy as np
 
 from benchmarks.common import ROOT, machine
-from retrain.data.image_folder import LabelledImage
+from retrain.data.image_lists import LabelledImage
 from retrain.evaluation.tables import markdown_table
 
 N_CLASSES = 5
@@ -85,7 +85,7 @@ def _one(folder: str, count: int, size: int) -> dict[str, float]:
     """Return the seconds of loading and of training, and the peak memory added by loading divided by the size of the array."""
     from retrain.bottlenecks.cache import BottleneckCache
     from retrain.bottlenecks.extract import Extractor
-    from retrain.data.image_folder import ImageLists
+    from retrain.data.image_lists import ImageLists
     from retrain.data.sampling import RandomGenerators
     from retrain.head.batches import Batches
     from retrain.head.dataset import make_dataset

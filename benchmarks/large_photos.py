@@ -20,11 +20,12 @@ from benchmarks.common import machine, parser_with, spread
 from benchmarks.cross_validation import Examples, accuracy
 from retrain.arrays import FloatArray
 from retrain.backbones.load import load_network
-from retrain.data.image_folder import create_image_lists
+from retrain.data.image_lists import create_image_lists
 from retrain.data.loader import ImageLoader, run_network
 from retrain.evaluation.tables import markdown_table
 from retrain.input_spec import DECODE_SCALES, FULL
 from retrain.options.head import HeadOptions
+from retrain.options.images import ImageOptions
 from retrain.options.network import NetworkOptions
 
 LONG_SIDE, SHORT_SIDE = 4000, 3000
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=200, help="Number of photos, evenly from all classes.")
     parser.add_argument("--runs", type=int, default=3, help="Number of runs of each way, in turn.")
     args = parser.parse_args()
-    images = create_image_lists(args.image_dir, 10, 10).images
+    images = create_image_lists(ImageOptions(image_dir=args.image_dir)).images
     chosen = [images[index] for index in np.linspace(0, len(images), args.photos, endpoint=False).astype(int)]
     classes = np.array([image.class_index for image in chosen])
     with tempfile.TemporaryDirectory() as folder:

@@ -21,9 +21,10 @@ from benchmarks.common import parser_with
 from retrain.backbones.architecture import Architecture
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
-from retrain.data.image_folder import ImageLists, LabelledImage, create_image_lists
+from retrain.data.image_lists import ImageLists, LabelledImage, create_image_lists
 from retrain.graphdef.run import parse_graph
 from retrain.graphdef.tensorflow_form import to_tensorflow
+from retrain.options.images import ImageOptions
 
 v1 = tf.compat.v1
 
@@ -157,7 +158,7 @@ def main() -> None:
     args = parser.parse_args()
     v1.disable_eager_execution()
     start = time.perf_counter()
-    lists = create_image_lists(args.image_dir, 10, 10)
+    lists = create_image_lists(ImageOptions(image_dir=args.image_dir))
     architecture = find_architecture(args.architecture)
     original = Original(architecture, read_graph_file(architecture, args.model_dir), args.work_dir, len(lists.labels))
     seconds = {"start": time.perf_counter() - start}

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.common import Run, machine, parser_with, ratios, run_original, run_ours, spread
-from retrain.data.image_folder import create_image_lists
+from retrain.data.image_lists import create_image_lists
 from retrain.evaluation.tables import markdown_table
+from retrain.options.images import ImageOptions
 
 DISTORTIONS = {"flip_left_right": True, "random_crop": 10, "random_scale": 10, "random_brightness": 10}
 
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 def _measure(args: argparse.Namespace, image_dir: str) -> None:
-    lists = create_image_lists(image_dir, 10, 10)
+    lists = create_image_lists(ImageOptions(image_dir=image_dir))
     common = {"image_dir": image_dir, "model_dir": args.model_dir, "architecture": args.architecture}
     pairs: dict[str, list[tuple[float, float]]] = {}
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from label_image.opening import Classifier, FileFunction
 from retrain.arrays import BatchFunction, FloatArray
+from retrain.data.endings import ENDINGS, is_image_name
 from retrain.data.image_folder import is_file_or_dead_link, walk_visible
 from retrain.data.loader import ImageLoader, run_network, runs_one_by_one, suitable_batch_size
 from retrain.data.turned import warn_of_turned
@@ -19,7 +20,6 @@ from retrain.engines.choice import Work
 from retrain.errors import FlagError, GraphError
 from retrain.process.tensorflow_loading import tensorflow_errors
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 # Indices of the images, their scores, float32 [len(indices), C], and the network's wall time in seconds.
 ScoredBatch: TypeAlias = tuple[list[int], FloatArray, float]
 
@@ -59,10 +59,10 @@ def find_images(paths: Sequence[str]) -> list[str]:
             os.path.join(folder, name)
             for folder, names in walk_visible(path)
             for name in names
-            if name.lower().endswith(IMAGE_ENDINGS) and is_file_or_dead_link(os.path.join(folder, name))
+            if is_image_name(name) and is_file_or_dead_link(os.path.join(folder, name))
         ]
         if not below:
-            raise FlagError(f"--image {path} holds no image ({', '.join(IMAGE_ENDINGS)}).")
+            raise FlagError(f"--image {path} holds no image ({', '.join(ENDINGS)}).")
         found.extend(sorted(below))
     return found
 

@@ -3,7 +3,9 @@
 import dataclasses
 from dataclasses import dataclass
 
+from retrain.backbones.catalog import is_of_the_original
 from retrain.backbones.overrides import INPUT_OPTIONS, network_problems
+from retrain.backbones.published import INCEPTION
 from retrain.options.bottlenecks import BottleneckOptions
 from retrain.options.checkpoint import CheckpointOptions
 from retrain.options.engine import LITERT
@@ -43,6 +45,11 @@ class RetrainConfig(
         """Return how many images the network runs on, of a data set of `n_images`: each once, or distorted ones at each step."""
         distorted = self.how_many_training_steps * max(self.train_batch_size, 1) if self.distorts else 0
         return n_images + distorted
+
+    @property
+    def like_original(self) -> bool:
+        """True if the original's rules apply where the options name none: it runs one of its networks, or none was named."""
+        return self.tfhub_module is None and is_of_the_original(self.architecture or INCEPTION)
 
     @property
     def trains_on_bottlenecks_alone(self) -> bool:

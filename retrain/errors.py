@@ -1,6 +1,9 @@
 """Errors for the user. The message of each names what is wrong and the cure."""
 
 import re
+from collections.abc import Sequence
+
+MOST_NAMED = 5  # Of many names in a message.
 
 
 class RetrainError(Exception):
@@ -61,3 +64,8 @@ def reason_of(error: Exception) -> str:
 def shown(path: str) -> str:
     """Return a path for a line of text: characters that do not print, such as a line break, are escaped as in Python."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)
+
+
+def listing(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """Return names joined by commas; of many, the first `most` and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -9,8 +9,9 @@ from retrain.bottlenecks.cache import Bottlenecks
 from retrain.bottlenecks.extract import load_bottlenecks, log_bottlenecks
 from retrain.config import RetrainConfig
 from retrain.data.augment import DistortedLoader
-from retrain.data.image_folder import SPLITS, create_image_lists, report_failed
+from retrain.data.image_lists import create_image_lists, report_failed, save_split
 from retrain.data.sampling import RandomGenerators
+from retrain.data.splitting import SPLITS
 from retrain.data.turned import to_be_turned
 from retrain.evaluation.metrics import Evaluation
 from retrain.evaluation.tensorboard import clear_summaries_dir
@@ -98,8 +99,10 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     check_run(config)
 
     # ---- Image lists: the classes, and the set of each image. Nothing is written before they are known.
-    images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
+    images = create_image_lists(config, config.like_original)
     check_outputs(config)
+    if config.save_split:
+        save_split(config.save_split, images)
 
     # ---- Backbone: the pretrained network
     paths = [image.path for image in images.images]

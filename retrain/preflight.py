@@ -6,7 +6,7 @@ from typing import Any
 
 from retrain.backbones.backbone import Backbone
 from retrain.config import RetrainConfig
-from retrain.data.image_folder import ImageLists
+from retrain.data.image_lists import ImageLists
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.graphdef import precision_effect
 from retrain.head.trainer import check_class_weights, scipy_minimize
@@ -37,7 +37,7 @@ def check_run(config: RetrainConfig) -> None:
 
 def check_outputs(config: RetrainConfig) -> None:
     """Create the folders of the outputs. Raises OutputError if an output could not be written."""
-    for flag in ("output_graph", "output_labels", "checkpoint_path", "timing_report"):
+    for flag in ("output_graph", "output_labels", "checkpoint_path", "timing_report", "save_split"):
         if path := getattr(config, flag):
             prepare_file(flag, path)
     prepare_cache("bottleneck_dir", config.bottleneck_dir)

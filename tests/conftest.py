@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from retrain.data.image_folder import which_split
+from retrain.data.splitting import which_split
 from tests.support.shared import made_once
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.options.flags import flags_of, parse_args
 
-N_RETRAIN_FLAGS = 58
+N_RETRAIN_FLAGS = 63
 N_LABEL_FLAGS = 19
 
 # Name: type and default, from the table of the original's flags.
 ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
-    "image_dir": (str, dataclasses.MISSING),
+    "image_dir": (str | None, None),
     "output_graph": (str, "/tmp/output_graph.pb"),
     "intermediate_output_graphs_dir": (str, "/tmp/intermediate_graph/"),
     "intermediate_store_frequency": (int, 0),
@@ -45,6 +45,11 @@ ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
 }
 # Flags that the original does not have, or whose default None is determined during the run.
 OWN_FLAGS: dict[str, tuple[object, object]] = {
+    "image_list": (str | None, None),
+    "split_by": (str, "path"),
+    "save_split": (str | None, None),
+    "label_names": (str | None, None),
+    "all_images": (bool, False),
     "learning_rate": (float | None, None),
     "architecture": (str | None, None),
     "tfhub_module": (str | None, None),
@@ -138,6 +143,11 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "validation_batch_size": (BATCH_SIZE, {"0": "0", "-2": "-2", " ": "' '"}),
     "print_misclassified_test_images": (SWITCH, {"yes": ""}),
     "strict": (SWITCH, {"yes": ""}),
+    "image_list": (TEXT, {"": "''"}),
+    "split_by": ("one of path, content, group", {"name": "name", "": "''"}),
+    "save_split": (TEXT, {"": "''"}),
+    "label_names": ("one of original, folder", {"file": "file", "": "''"}),
+    "all_images": (SWITCH, {"yes": ""}),
     "model_dir": (TEXT, {"": "''"}),
     "model_url_base": (TEXT, {"": "''"}),
     "bottleneck_dir": (TEXT, {"": "''"}),
@@ -199,6 +209,8 @@ WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
 }
 # The least and the greatest legal values, or the only ones; with those above, both sides of each bound are tested.
 LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
+    "split_by": ["path", "content", "group"],
+    "label_names": [None, "original", "folder"],
     "intermediate_store_frequency": [0, 10**9],
     "how_many_training_steps": [0, 1_000_000_000],
     "learning_rate": [None, 1e-30, 1e30, 1],
@@ -307,7 +319,7 @@ def test_a_legal_value_for_labelling_is_kept(name: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("image_dir", None, "--image_dir must be a text that is not empty. Got None."),
+        ("image_dir", None, "--image_dir is required: Folder with one folder of images for each class. Or give --image_list."),
         ("image_dir", b"photos", "--image_dir must be a text that is not empty. Got b'photos'."),
         ("image_dir", "a\0b", "--image_dir must be a text that is not empty. Got a\0b."),
         ("output_graph", None, "--output_graph must be a text that is not empty. Got None."),

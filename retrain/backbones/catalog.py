@@ -46,6 +46,12 @@ def find_architecture(name: str) -> Architecture:
     )
 
 
+def is_of_the_original(name: str) -> bool:
+    """Return True for the names of the networks that the original knows: Inception v3 and the MobileNets."""
+    lowered = name.lower()
+    return lowered == INCEPTION or (lowered.startswith("mobilenet_") and lowered in published.mobilenet_names())
+
+
 def is_local_graph(name: str) -> bool:
     """Return True if `--architecture` names a file or a SavedModel's folder.
 

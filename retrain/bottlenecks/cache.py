@@ -18,7 +18,7 @@ import orjson
 
 from retrain.arrays import FloatArray
 from retrain.bottlenecks.index import Record, index_path, json_name, read_index
-from retrain.data.image_folder import LabelledImage
+from retrain.data.image_lists import LabelledImage
 from retrain.errors import OutputError
 from retrain.files import append, locked, remove_orphans, write_atomically
 from retrain.process.interruption import raise_if_interrupted

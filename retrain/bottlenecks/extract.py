@@ -16,7 +16,7 @@ from retrain.backbones.backbone import Backbone
 from retrain.bottlenecks.cache import BottleneckCache, Bottlenecks, Stale
 from retrain.bottlenecks.index import name_in_use
 from retrain.bottlenecks.parallel_read import read_rows
-from retrain.data.image_folder import ImageLists, LabelledImage
+from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.data.loader import N_CORES, ImageLoader, run_network
 from retrain.input_spec import APPLY, IGNORE, InputSpec
 from retrain.options.bottlenecks import BottleneckOptions

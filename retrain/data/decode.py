@@ -115,6 +115,8 @@ def _decode_with_pillow(contents: bytes) -> PixelArray:
     try:
         with open_image(contents, PILLOW_FORMATS) as image:
             return _pixels(image)
+    except ImageError:
+        raise
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(f"it has more than {MAX_PIXELS:,} pixels") from error
     except PIL.UnidentifiedImageError as error:

@@ -1,150 +1,67 @@
-"""Image folders: their classes, and the split into training, validation and testing sets. Loads no TensorFlow."""
+"""Image folders: the classes in them, their images, and what is left out. Loads no TensorFlow."""
 
-import hashlib
-import itertools
 import logging
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from retrain.errors import ImageFolderError, shown
-from retrain.options.images import ImageOptions
+from retrain.data.endings import ENDINGS, HEIF_ENDINGS, ORIGINAL_ENDINGS, is_image_name, is_unnamed_image
+from retrain.data.labels import folder_label
+from retrain.data.photos import Photo
+from retrain.errors import ImageFolderError, listing
 
 logger = logging.getLogger("retrain")
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
-SPLITS = ("training", "validation", "testing")
-FEW_IMAGES = 20
-MOST_WARNINGS = 5  # Of one kind.
-# The original hashes file names into this range; every split depends on the exact value.
-MAX_IMAGES_PER_CLASS = 2**27 - 1
 
-
-@dataclass(frozen=True, slots=True)
-class LabelledImage:
-    """One image of the folder.
+@dataclass
+class _LeftOut:
+    """Images that are not used.
 
     Attributes:
-        path: `os.path.join(image_dir, folder, file_name)`, exactly as built: the split depends on it.
-        folder: the class folder's name.
-        file_name: the file's name in it.
-        class_index: index of the class's label.
-        split: `training`, `validation` or `testing`.
+        deeper: number of images by folder, of those below class folders that have images of their own.
+        other_endings: number of images by ending, of those with an ending that is not used.
+        unnamed: paths of images whose names have no ending of an image.
     """
 
-    path: str
-    folder: str
-    file_name: str
-    class_index: int
-    split: str
+    deeper: dict[str, int] = field(default_factory=dict)
+    other_endings: Counter[str] = field(default_factory=Counter)
+    unnamed: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class ImageLists:
-    """Classes and images of a folder.
+def read_folder(image_dir: str, label_names: str, endings: tuple[str, ...]) -> list[Photo]:
+    """Find the images below `image_dir`, class by class, sorted by name. Each direct sub-folder with images is a class.
 
-    Attributes:
-        labels: the label of each class, in class order.
-        folders: the class folders, in the same order.
-        images: all images, class by class, sorted by file name.
-    """
+    An empty folder is skipped with a warning, and what is left out is counted.
 
-    labels: tuple[str, ...]
-    folders: tuple[str, ...]
-    images: tuple[LabelledImage, ...]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256, in hexadecimal, of the names of all images and their sets, in order."""
-        lines = (f"{image.folder}/{image.file_name}\t{image.split}\n" for image in self.images)
-        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-
-    def indices(self, split: str) -> list[int]:
-        """Return the indices in `images` of the images of one split."""
-        return [i for i, image in enumerate(self.images) if image.split == split]
-
-
-def create_image_lists(image_dir: str, testing_percentage: int, validation_percentage: int) -> ImageLists:
-    """Find the classes and images below `image_dir`, and split them.
-
-    Each direct sub-folder with images is a class; its index is its rank in sorted order. An empty one is skipped with a warning.
+    Args:
+        image_dir: the folder, as it was typed: the split depends on it.
+        label_names: rule for the labels, one of `options.images.LABEL_NAMES`.
+        endings: of the images that are used.
 
     Raises:
-        ImageFolderError: the folder cannot be read, has fewer than two classes, two folders have the same label, or a class has
-            no training image.
+        ImageFolderError: a folder cannot be read, or its name cannot be a label.
     """
-    classes = {}
-    folders, left_out = _folders_in(image_dir), dict[str, int]()
+    folders, classes, left_out = _folders_in(image_dir), dict[str, list[str]](), _LeftOut()
     for folder in (name for name in folders if not is_hidden(name)):
         path = os.path.join(image_dir, folder)
-        names, below = _contents(path)
+        names, others, below = _contents(path, endings)
+        left_out.other_endings.update(_ending(name) for name in others if is_image_name(name))
+        left_out.unnamed.extend(os.path.join(path, name) for name in others if not is_image_name(name))
         deeper = _counts_in(path, below)
         if names:
             classes[folder] = names
-            left_out.update(deeper)
+            left_out.deeper.update(deeper)
         else:
-            _warn_of_empty(path, deeper)
+            _warn_of_empty(path, deeper, others)
     _warn_of_hidden(image_dir, [name for name in folders if is_hidden(name)])
-    _warn_of_deeper(left_out)
-    _check_classes(image_dir, classes)
-    labels = _labels(image_dir, classes)
-    images = []
-    for index, (folder, names) in enumerate(classes.items()):
-        for name in names:
-            path = os.path.join(image_dir, folder, name)
-            split = which_split(path, testing_percentage, validation_percentage)
-            images.append(LabelledImage(path, folder, name, index, split))
-    lists = ImageLists(labels, tuple(classes), tuple(images))
-    _check_splits(image_dir, lists, testing_percentage, validation_percentage)
-    return lists
-
-
-def report_failed(images: ImageLists, failed: Mapping[int, str], options: ImageOptions) -> None:
-    """Warn of all images that cannot be decoded: `failed` has the reason of each by index.
-
-    Raises:
-        ImageFolderError: `strict` is on and there is one.
-    """
-    if not failed:
-        return
-    lines = [f"  {shown(images.images[index].path)}: {reason}" for index, reason in sorted(failed.items())]
-    listing = "\n".join(lines)
-    if options.strict:
-        raise ImageFolderError(f"{len(lines)} images could not be decoded (--strict). Fix or remove them:\n{listing}")
-    logger.warning("%d images could not be decoded and are skipped:\n%s", len(lines), listing)
-
-
-def which_split(path: str, testing_percentage: int, validation_percentage: int) -> str:
-    """Return the set an image belongs to: the original's rule, a hash of the path string, so that it never changes.
-
-    Everything from the first `_nohash_` on is ignored: files that differ only there belong to the same set.
-    """
-    hashed = path.split("_nohash_", 1)[0].encode("utf-8", "surrogateescape")
-    remainder = int(hashlib.sha1(hashed, usedforsecurity=False).hexdigest(), 16) % (MAX_IMAGES_PER_CLASS + 1)
-    percentage = remainder * (100.0 / MAX_IMAGES_PER_CLASS)
-    if percentage < validation_percentage:
-        return "validation"
-    return "testing" if percentage < testing_percentage + validation_percentage else "training"
-
-
-def label_of(folder: str) -> str:
-    """Return the label of a class folder: lower case, each run of characters outside `[a-z0-9]` replaced by one space."""
-    return re.sub(r"[^a-z0-9]+", " ", folder.lower())
-
-
-def _class_folders(image_dir: str) -> list[str]:
-    return [name for name in _folders_in(image_dir) if not is_hidden(name)]
-
-
-def _folders_in(image_dir: str) -> list[str]:
-    try:
-        with os.scandir(image_dir) as entries:
-            return sorted(entry.name for entry in entries if os.path.isdir(entry.path))
-    except OSError as error:
-        raise ImageFolderError(
-            f"--image_dir cannot be read: {image_dir} ({error.strerror}). Give a folder that holds one folder for each class."
-        ) from error
+    _warn_of_left_out(left_out)
+    labels = {folder: folder_label(folder, label_names) for folder in classes}
+    return [
+        Photo(path, path, folder, name, (labels[folder],))
+        for folder, names in classes.items()
+        for name, path in ((name, os.path.join(image_dir, folder, name)) for name in names)
+    ]
 
 
 def is_hidden(folder: str) -> bool:
@@ -159,45 +76,6 @@ def walk_visible(folder: str) -> Iterator[tuple[str, list[str]]]:
         yield path, names
 
 
-def _warn_of_hidden(image_dir: str, names: list[str]) -> None:
-    if names:
-        logger.warning("Hidden folders in %s are no classes and are left out: %s.", image_dir, _listing(names))
-
-
-def _contents(folder: str) -> tuple[list[str], list[str]]:
-    """Return the names of the images and of the folders in a folder, both sorted."""
-    names, below = [], []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    below.append(entry.name)
-                elif _is_image_name(entry.name) and _is_file(entry):
-                    names.append(entry.name)
-    except OSError as error:
-        raise ImageFolderError(f"The class folder {folder} cannot be read ({error.strerror}).") from error
-    return sorted(names), sorted(below)
-
-
-def _counts_in(folder: str, below: Iterable[str]) -> dict[str, int]:
-    """Return the number of images in each of the folders `below` a folder, at any depth, without those that have none."""
-    visible = (os.path.join(folder, name) for name in below if not is_hidden(name))
-    counts = {path: sum(map(_is_image_name, names)) for top in visible for path, names in walk_visible(top)}
-    return {path: count for path, count in counts.items() if count}
-
-
-def _is_image_name(name: str) -> bool:
-    return name.lower().endswith(IMAGE_ENDINGS)
-
-
-def _image_names(folder: str) -> list[str]:
-    return _contents(folder)[0]
-
-
-def _is_file(entry: "os.DirEntry[str]") -> bool:
-    return entry.is_file(follow_symlinks=False) or (entry.is_symlink() and is_file_or_dead_link(entry.path))
-
-
 def is_file_or_dead_link(path: str) -> bool:
     """Return True for a file, and for a broken link, which is reported as an image that cannot be read.
 
@@ -206,85 +84,108 @@ def is_file_or_dead_link(path: str) -> bool:
     return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
 
 
-def _warn_of_empty(folder: str, deeper: Mapping[str, int]) -> None:
-    hint = f" There are images further down, in {next(iter(deeper))}." if deeper else ""
-    logger.warning("No images in %s: the folder is skipped.%s", folder, hint)
-
-
-def _warn_of_deeper(counts: Mapping[str, int]) -> None:
-    """Warn of images below class folders that have images of their own: `counts` has their number by folder."""
-    if counts:
-        text = "%d images lie further down than in their class's folder and are not used: those in %s."
-        logger.warning(text, sum(counts.values()), _listing(list(counts)))
-
-
-def _sub_folders(folder: str) -> list[str]:
-    return [os.path.join(folder, name) for name in _class_folders(folder)]
-
-
-def _check_classes(image_dir: str, classes: dict[str, list[str]]) -> None:
-    beside = len(_image_names(image_dir))
-    if len(classes) < 2:
-        raise ImageFolderError(_too_few_classes(image_dir, classes, beside))
-    if beside:
+def warn_of_images_beside(image_dir: str) -> None:
+    """Warn of images that lie in `image_dir` itself."""
+    if beside := _n_images(image_dir):
         logger.warning("%d images lie directly in %s, in no class folder: they are not used.", beside, image_dir)
-    small = {folder: len(names) for folder, names in classes.items() if len(names) < FEW_IMAGES}
-    for folder, count in itertools.islice(small.items(), MOST_WARNINGS):
-        path = os.path.join(image_dir, folder)
-        logger.warning("%s has only %d images; with fewer than %d the result may be poor.", path, count, FEW_IMAGES)
-    if len(small) > MOST_WARNINGS:
-        logger.warning("%d more classes have fewer than %d images.", len(small) - MOST_WARNINGS, FEW_IMAGES)
 
 
-def _too_few_classes(image_dir: str, classes: dict[str, list[str]], beside: int) -> str:
-    found = f"one folder of images, {next(iter(classes))}" if classes else "no folder of images"
-    if beside:
+def too_few_classes(image_dir: str, folders: Iterable[str]) -> str:
+    """Return the error for a folder with no class or one, `folders`; it says where the images may be instead."""
+    first = next(iter(folders), None)
+    found = f"one folder of images, {first}" if first else "no folder of images"
+    if _n_images(image_dir):
         found += ", and images beside the folders, where they belong to no class"
-    endings = ", ".join(IMAGE_ENDINGS)
+    endings = ", ".join(ORIGINAL_ENDINGS)
     text = (
         f"Training needs at least two classes. Found {found}, in {image_dir}. Put the images ({endings}) of each class "
         "into a folder of its own there."
     )
     for folder in _sub_folders(image_dir):
-        if sum(bool(_image_names(path)) for path in _sub_folders(folder)) >= 2:
+        if sum(bool(_n_images(path)) for path in _sub_folders(folder)) >= 2:
             return f"{text} There are folders of images in {folder}: perhaps that is the --image_dir you mean."
     for folder in _sub_folders(image_dir):
-        if folder_below := next(iter(_counts_in(folder, _contents(folder)[1])), None):
+        if folder_below := next(iter(_counts_in(folder, _contents(folder)[2])), None):
             return f"{text} There are images further down, in {folder_below}: they must lie in the class's folder itself."
     return text
 
 
-def _labels(image_dir: str, folders: Iterable[str]) -> tuple[str, ...]:
-    owner: dict[str, str] = {}
-    for folder in folders:
-        label = label_of(folder)
-        if label in owner:
-            raise ImageFolderError(
-                f'The folders {owner[label]!r} and {folder!r} in {image_dir} both give the label "{label}". Rename one, or '
-                "merge them."
-            )
-        owner[label] = folder
-    return tuple(owner)
-
-
-def _check_splits(image_dir: str, lists: ImageLists, testing_percentage: int, validation_percentage: int) -> None:
-    """Raise an error for classes without training images; warn of those without validation or testing images."""
-    members = {split: {i.class_index for i in lists.images if i.split == split} for split in SPLITS}
-    untrained = _missing(lists.folders, members["training"])
-    if untrained:
+def _folders_in(image_dir: str) -> list[str]:
+    try:
+        with os.scandir(image_dir) as entries:
+            return sorted(entry.name for entry in entries if os.path.isdir(entry.path))
+    except OSError as error:
         raise ImageFolderError(
-            f"No training image is left in {_listing(untrained)} of {image_dir}: the split sent all of them to validation "
-            "and testing. Add images, or lower --testing_percentage and --validation_percentage."
-        )
-    for split, percentage in (("validation", validation_percentage), ("testing", testing_percentage)):
-        missing = _missing(lists.folders, members[split]) if percentage else []
-        if missing:
-            logger.warning("The %s set has no image of %s: add images to measure them.", split, _listing(missing))
+            f"--image_dir cannot be read: {image_dir} ({error.strerror}). Give a folder that holds one folder for each class."
+        ) from error
 
 
-def _missing(folders: Sequence[str], present: set[int]) -> list[str]:
-    return [folder for index, folder in enumerate(folders) if index not in present]
+def _sub_folders(folder: str) -> list[str]:
+    return [os.path.join(folder, name) for name in _folders_in(folder) if not is_hidden(name)]
 
 
-def _listing(names: list[str], most: int = MOST_WARNINGS) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _contents(folder: str, endings: tuple[str, ...] = ENDINGS) -> tuple[list[str], list[str], list[str]]:
+    """Return the sorted names in a folder: images with one of the endings, other images, and folders."""
+    names, others, below = [], [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(entry.name)
+                elif is_image_name(entry.name, endings) and _is_file(entry):
+                    names.append(entry.name)
+                elif _is_file(entry) and (is_image_name(entry.name) or is_unnamed_image(entry.path)):
+                    others.append(entry.name)
+    except OSError as error:
+        raise ImageFolderError(f"The class folder {folder} cannot be read ({error.strerror}).") from error
+    return sorted(names), sorted(others), sorted(below)
+
+
+def _n_images(folder: str) -> int:
+    return len(_contents(folder)[0])
+
+
+def _counts_in(folder: str, below: Iterable[str]) -> dict[str, int]:
+    """Return the number of images in each of the folders `below` a folder, at any depth, without those that have none."""
+    visible = (os.path.join(folder, name) for name in below if not is_hidden(name))
+    counts = {path: sum(map(is_image_name, names)) for top in visible for path, names in walk_visible(top)}
+    return {path: count for path, count in counts.items() if count}
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    return entry.is_file(follow_symlinks=False) or (entry.is_symlink() and is_file_or_dead_link(entry.path))
+
+
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _warn_of_hidden(image_dir: str, names: list[str]) -> None:
+    if names:
+        logger.warning("Hidden folders in %s are no classes and are left out: %s.", image_dir, listing(names))
+
+
+def _warn_of_empty(folder: str, deeper: Mapping[str, int], others: list[str]) -> None:
+    hint = f" There are images further down, in {next(iter(deeper))}." if deeper else ""
+    if others:
+        hint = f" It has {len(others)} images of other kinds."
+    logger.warning("No images in %s: the folder is skipped.%s", folder, hint)
+
+
+def _warn_of_left_out(left_out: _LeftOut) -> None:
+    if left_out.deeper:
+        text = "%d images lie further down than in their class's folder and are not used: those in %s."
+        logger.warning(text, sum(left_out.deeper.values()), listing(list(left_out.deeper)))
+    heif = Counter({ending: count for ending, count in left_out.other_endings.items() if ending in HEIF_ENDINGS})
+    if other := left_out.other_endings - heif:
+        text = "Images that are not used, as the original would not use them: %s. Add --all_images to use them."
+        logger.warning(text, _counts(other))
+    if heif:
+        logger.warning("Images that are not used: %s. Install the package that reads them: pip install '.[heif]'", _counts(heif))
+    if left_out.unnamed:
+        text = "%d images are not used, since their names do not end as those of images do: %s."
+        logger.warning(text, len(left_out.unnamed), listing(left_out.unnamed))
+
+
+def _counts(by_ending: Counter[str]) -> str:
+    return ", ".join(f"{count} {ending}" for ending, count in sorted(by_ending.items()))

@@ -1,5 +1,6 @@
 """Opening of images with Pillow, which reads the header alone."""
 
+import importlib
 import io
 import mmap
 import threading
@@ -9,12 +10,19 @@ from typing import Any, TypeAlias
 
 import PIL.Image
 
+from retrain.errors import ImageError
+
 Contents: TypeAlias = bytes | mmap.mmap
+HEIF_PACKAGE = "pillow_heif"
+# Brands of HEIF files, in bytes 8 to 12 (ISO/IEC 23008-12): still pictures that are compressed as HEVC.
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _filtering = threading.Lock()
 
 
 def open_image(contents: Contents, formats: Sequence[str]) -> PIL.Image.Image:
     """Open an image file's content; only the formats named are tried. Raises what Pillow raises."""
+    if contents[4:8] == b"ftyp" and contents[8:12] in HEIF_BRANDS:
+        return _open_heif(contents)
     PIL.Image.init()  # Loads the formats.
     known = [name for name in formats if name in PIL.Image.OPEN]
     # Filters of warnings are the process's, not the thread's.
@@ -22,3 +30,13 @@ def open_image(contents: Contents, formats: Sequence[str]) -> PIL.Image.Image:
         warnings.simplefilter("ignore")  # About many pixels, at half of what it refuses, and about damaged tags.
         file: Any = contents if isinstance(contents, mmap.mmap) else io.BytesIO(contents)
         return PIL.Image.open(file, formats=known)
+
+
+def _open_heif(contents: Contents) -> PIL.Image.Image:
+    """Open a photo as iPhones store them. The package turns it upright. Raises ImageError if it is not installed."""
+    try:
+        package = importlib.import_module(HEIF_PACKAGE)
+    except ImportError as error:
+        raise ImageError("HEIC images need the package pillow-heif: pip install '.[heif]'") from error
+    found: PIL.Image.Image = package.open_heif(bytes(contents)).to_pillow()
+    return found

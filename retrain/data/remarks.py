@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from retrain.data.orientation import UPRIGHT, orientation_of
 from retrain.data.pillow import open_image
 from retrain.data.resize import PixelArray
-from retrain.errors import shown
+from retrain.errors import listing, shown
 
 logger = logging.getLogger("retrain")
 
-MOST_NAMED = 5
 BRIGHTEST_OF_12_BITS = 15  # Of 255: a level below 2^12 in a file of 16 bits.
 PNG_START, BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # The offset of the bit depth in a PNG file, which begins with its header.
 TIFF_STARTS, BITS_PER_SAMPLE = (b"II*\0", b"MM\0*"), 258
@@ -42,12 +41,11 @@ class Remarks:
         """Warn of the photos that use 12 of 16 bits; `paths` has their files by index."""
         if self.nearly_black:
             named = [shown(paths[index]) for index in sorted(self.nearly_black)]
-            listing = ", ".join(named[:MOST_NAMED]) + (f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else "")
             logger.warning(
                 "%d photos are nearly black: their files have 16 bits for each grey level and use 12 of them at most. Save them "
                 "with levels up to 65535, or in 8 bits: %s.",
                 len(named),
-                listing,
+                listing(named),
             )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from retrain.arrays import IndexArray
-from retrain.data.image_folder import SPLITS
+from retrain.data.splitting import SPLITS
 
 
 class RandomGenerators:

@@ -13,7 +13,7 @@ import numpy as np
 from retrain.arrays import FloatArray, IndexArray
 from retrain.backbones.backbone import Backbone
 from retrain.data.augment import DistortedLoader
-from retrain.data.image_folder import ImageLists
+from retrain.data.image_lists import ImageLists
 from retrain.data.loader import ImageLoader, run_network
 from retrain.data.sampling import Sampler
 from retrain.errors import ImageFolderError, shown

@@ -8,8 +8,9 @@ import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.bottlenecks.cache import Bottlenecks
-from retrain.data.image_folder import SPLITS, ImageLists
+from retrain.data.image_lists import ImageLists
 from retrain.data.sampling import in_class_order
+from retrain.data.splitting import SPLITS
 from retrain.errors import ImageFolderError
 
 

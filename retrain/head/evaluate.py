@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from retrain.data.image_folder import ImageLists
+from retrain.data.image_lists import ImageLists
 from retrain.errors import shown
 from retrain.evaluation.metrics import Evaluation, evaluate
 from retrain.head.dataset import Examples

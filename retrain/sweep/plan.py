@@ -12,6 +12,7 @@ import numpy as np
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.options.flags import convert, flags_of, from_namespace, kind_of, missing_problems, value_problem
+from retrain.options.images import NO_IMAGES
 from retrain.sweep.config import SweepConfig
 
 # Flags that a sweep sets itself or does not take.
@@ -27,10 +28,11 @@ NOT_SWEPT = {
     "timing_report",
     "logging_verbosity",
     "print_misclassified_test_images",
+    "save_split",
     "export",
 }
 # Flags with one value each: texts that may have commas, and settings of which a process has only one.
-FIXED = {"image_dir", "bottleneck_dir", "model_dir", "model_url_base", "device", "precision", "strict"}
+FIXED = {"image_dir", "image_list", "bottleneck_dir", "model_dir", "model_url_base", "device", "precision", "strict"}
 VALIDATION = "validation_percentage"
 SEPARATORS = {"hidden_units": ";", "class_weights": ";"}  # Their values have commas of their own.
 RANGE = ".."
@@ -74,7 +76,7 @@ def read_sweep(args: argparse.Namespace) -> tuple[SweepConfig, list[Trial]]:
         config = from_namespace(SweepConfig, args)
     except FlagError as error:
         wrong = dict.fromkeys(_wrong_values(values, ranges_allowed=True).values())
-        raise FlagError("\n".join([str(error), *missing_problems(RetrainConfig, values), *wrong])) from None
+        raise FlagError("\n".join([str(error), *_missing(values), *wrong])) from None
     problems, trials = [], []
     if config.has_budget and any(int(text) == 0 for text in values.get(VALIDATION, []) if text.isdecimal()):
         problems.append(f"--budget_ms and --budget_mb need validation images to choose by: --{VALIDATION} must not be 0.")
@@ -101,7 +103,7 @@ def plan(given: Mapping[str, str | None], n_random: int, search_seed: int) -> li
     """
     values = _all_values(given)
     wrong = _wrong_values(values, ranges_allowed=n_random > 0)
-    if missing := missing_problems(RetrainConfig, values):
+    if missing := _missing(values):
         raise FlagError("\n".join([*missing, *dict.fromkeys(wrong.values())]))
     seeds = values.pop("random_seed", ["1"])
     chosen = list(_drawn(values, n_random, np.random.default_rng(search_seed)) if n_random else _grid(values))
@@ -118,6 +120,11 @@ def plan(given: Mapping[str, str | None], n_random: int, search_seed: int) -> li
     if problems:
         raise FlagError("\n".join(problems))
     return trials
+
+
+def _missing(values: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a sentence for each flag that is required and not given; one of two flags names the images."""
+    return missing_problems(RetrainConfig, values) + ([] if values.keys() & {"image_dir", "image_list"} else [NO_IMAGES])
 
 
 def _all_values(given: Mapping[str, str | None]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.bottlenecks.cache import Bottlenecks
-from retrain.data.image_folder import ImageLists
+from retrain.data.image_lists import ImageLists
 from retrain.data.sampling import RandomGenerators
 from retrain.evaluation.metrics import Evaluation, cross_entropy, evaluate
 from retrain.head.batches import Batches

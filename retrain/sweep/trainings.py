@@ -13,7 +13,7 @@ import numpy as np
 from retrain.backbones.load import load_network
 from retrain.bottlenecks.extract import load_bottlenecks
 from retrain.config import RetrainConfig
-from retrain.data.image_folder import create_image_lists, report_failed
+from retrain.data.image_lists import create_image_lists, report_failed
 from retrain.data.turned import to_be_turned
 from retrain.graphdef import precision_effect
 from retrain.head.trainer import check_class_weights
@@ -105,7 +105,7 @@ def _prepare(configs: Sequence[RetrainConfig], path: str, costs: NetworkCosts) -
     """Make or read the bottlenecks of the network of some trials, and save them for the worker processes."""
     config = configs[0]
     prepare_folder("bottleneck_dir", config.bottleneck_dir)
-    images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
+    images = create_image_lists(config, config.like_original)
     for each in configs:
         check_class_weights(each.class_weights, images.labels)
     backbone = load_network(config).with_work([image.path for image in images.images])

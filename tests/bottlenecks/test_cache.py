@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from retrain.arrays import FloatArray
 from retrain.bottlenecks.cache import BottleneckCache, Stale, format_values, parse_values
-from retrain.data.image_folder import LabelledImage
+from retrain.data.image_lists import LabelledImage
 from retrain.errors import OutputError
 
 ARCHITECTURE = "mobilenet_0.25_128"

@@ -19,7 +19,7 @@ from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.bottlenecks.cache import BottleneckCache, Bottlenecks
 from retrain.bottlenecks.extract import Extractor, load_bottlenecks
-from retrain.data.image_folder import ImageLists, LabelledImage
+from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.errors import OutputError
 from retrain.input_spec import InputSpec
 from retrain.options.bottlenecks import BottleneckOptions

@@ -12,7 +12,7 @@ from retrain.bottlenecks import extract
 from retrain.bottlenecks.cache import BottleneckCache, format_values
 from retrain.bottlenecks.extract import Extractor
 from retrain.bottlenecks.parallel_read import CHUNK, read_rows
-from retrain.data.image_folder import LabelledImage
+from retrain.data.image_lists import LabelledImage
 from retrain.input_spec import InputSpec
 
 SIZE = 7

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrain.__main__ import main
-from retrain.data.image_folder import ImageLists, create_image_lists, label_of, report_failed, which_split
+from retrain.data.image_lists import ImageLists, create_image_lists, report_failed
+from retrain.data.labels import label_of
+from retrain.data.splitting import which_split
 from retrain.errors import ImageFolderError
 from retrain.options.images import ImageOptions
 
@@ -33,13 +35,18 @@ def make_classes(image_dir: Path, **sizes: int) -> str:
     return str(image_dir)
 
 
+def lists_of(image_dir: str, testing: int, validation: int) -> ImageLists:
+    options = ImageOptions(image_dir=image_dir, testing_percentage=testing, validation_percentage=validation)
+    return create_image_lists(options)
+
+
 def names_of(lists: ImageLists, folder: str) -> list[str]:
     return [image.file_name for image in lists.images if image.folder == folder]
 
 
 def error_of(image_dir: str | Path, testing: int = 0, validation: int = 0) -> str:
     with pytest.raises(ImageFolderError) as caught:
-        create_image_lists(str(image_dir), testing, validation)
+        lists_of(str(image_dir), testing, validation)
     assert caught.value.exit_code == 2
     return str(caught.value)
 
@@ -67,7 +74,7 @@ def test_the_lists_of_the_photos_are_the_originals(
     (tmp_path / "shared").symlink_to(flower_photos.parent)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    lists = create_image_lists("../shared/flower_photos", 10, 10)
+    lists = lists_of("../shared/flower_photos", 10, 10)
     found = [(image.path, lists.labels[image.class_index], image.split) for image in lists.images]
     assert found == sorted((row["path"], row["label"], row["set"]) for row in reference_rows(reference_dir))
     assert lists.labels == lists.folders == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
@@ -148,7 +155,7 @@ def test_classes_and_images_are_sorted(tmp_path: Path) -> None:
     make_class(tmp_path, "b", ["2.jpg", "10.jpg", "B.jpg", "a.jpg"])
     make_class(tmp_path, "C", 3)
     make_class(tmp_path, "a", 3)
-    lists = create_image_lists(str(tmp_path), 0, 0)
+    lists = lists_of(str(tmp_path), 0, 0)
     assert lists.folders == ("C", "a", "b")  # as the codes of characters are ordered
     assert lists.labels == ("c", "a", "b")
     assert names_of(lists, "b") == ["10.jpg", "2.jpg", "B.jpg", "a.jpg"]
@@ -161,14 +168,14 @@ def test_paths_are_built_from_the_folder_as_typed(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     for typed in ("photos", "./photos", "photos/", "../" + tmp_path.name + "/photos"):
         expected = "photos/a/00.jpg" if typed == "photos/" else f"{typed}/a/00.jpg"
-        assert create_image_lists(typed, 0, 0).images[0].path == expected
+        assert lists_of(typed, 0, 0).images[0].path == expected
 
 
 @pytest.mark.parametrize("ending", ["jpg", "jpeg", "JPG", "JPEG", "png", "PNG", "Jpg"])
 def test_endings_of_images(tmp_path: Path, ending: str) -> None:
     make_classes(tmp_path, a=1)
     make_class(tmp_path, "b", [f"photo.{ending}"])
-    assert names_of(create_image_lists(str(tmp_path), 0, 0), "b") == [f"photo.{ending}"]
+    assert names_of(lists_of(str(tmp_path), 0, 0), "b") == [f"photo.{ending}"]
 
 
 def test_what_is_no_image_is_ignored(tmp_path: Path) -> None:
@@ -178,11 +185,11 @@ def test_what_is_no_image_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "b" / "below").mkdir()
     (tmp_path / "b" / "below" / "5.jpg").touch()
     (tmp_path / "LICENSE.txt").touch()
-    assert names_of(create_image_lists(str(tmp_path), 0, 0), "b") == ["1.jpg"]
+    assert names_of(lists_of(str(tmp_path), 0, 0), "b") == ["1.jpg"]
 
 
 def test_indices_of_each_set(tmp_path: Path) -> None:
-    lists = create_image_lists(make_classes(tmp_path, a=60, b=60), 30, 20)
+    lists = lists_of(make_classes(tmp_path, a=60, b=60), 30, 20)
     sets = {split: lists.indices(split) for split in ("training", "validation", "testing")}
     assert sorted(index for indices in sets.values() for index in indices) == list(range(120))
     for split, indices in sets.items():
@@ -195,7 +202,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     os.mkdir(folder)
     with open(folder + b"/\xff.jpg", "wb"):
         pass
-    lists = create_image_lists(str(tmp_path), 0, 0)
+    lists = lists_of(str(tmp_path), 0, 0)
     assert lists.labels == ("a", "caf ")
     assert os.fsencode(lists.images[1].path) == folder + b"/\xff.jpg"
     assert os.path.exists(lists.images[1].path)
@@ -221,12 +228,12 @@ def test_a_photo_whose_name_is_not_utf8_is_trained_on(
 
 
 def test_few_images_are_warned_of(tmp_path: Path, logged: list[str]) -> None:
-    create_image_lists(make_classes(tmp_path, few=19, enough=20), 0, 0)
+    lists_of(make_classes(tmp_path, few=19, enough=20), 0, 0)
     assert logged == [f"WARNING: {tmp_path}/few has only 19 images; with fewer than 20 the result may be poor."]
 
 
 def test_an_empty_class_is_skipped_with_a_warning(tmp_path: Path, logged: list[str]) -> None:
-    lists = create_image_lists(make_classes(tmp_path, a=20, b=0, c=20), 0, 0)
+    lists = lists_of(make_classes(tmp_path, a=20, b=0, c=20), 0, 0)
     assert lists.folders == ("a", "c")
     assert {image.class_index for image in lists.images} == {0, 1}
     assert logged == [f"WARNING: No images in {tmp_path}/b: the folder is skipped."]
@@ -244,12 +251,12 @@ def test_a_set_without_images_of_a_class_is_warned_of(tmp_path: Path, missing: s
     for folder in ("a", "b", "c"):
         splits = {"training": 20, present: 1, missing: 1 if folder == "b" else 0}
         make_class(tmp_path, folder, [name for split, n in splits.items() for name in names_in(tmp_path, folder, split, n)])
-    create_image_lists(str(tmp_path), 10, 10)
+    lists_of(str(tmp_path), 10, 10)
     assert logged == [f"WARNING: The {missing} set has no image of a, c: add images to measure them."]
 
 
 def test_a_set_that_is_not_wanted_is_not_warned_of(tmp_path: Path, logged: list[str]) -> None:
-    create_image_lists(make_classes(tmp_path, a=20, b=20), 0, 0)
+    lists_of(make_classes(tmp_path, a=20, b=20), 0, 0)
     assert logged == []
 
 
@@ -257,7 +264,7 @@ def test_of_many_classes_only_some_are_named(tmp_path: Path, logged: list[str]) 
     for number in range(8):
         folder = f"class {number}"
         make_class(tmp_path, folder, names_in(tmp_path, folder, "training", 20) + names_in(tmp_path, folder, "testing", 1))
-    create_image_lists(str(tmp_path), 10, 10)
+    lists_of(str(tmp_path), 10, 10)
     listed = ", ".join(f"class {number}" for number in range(5))
     assert logged == [f"WARNING: The validation set has no image of {listed} and 3 more: add images to measure them."]
 
@@ -266,7 +273,7 @@ def test_of_many_classes_only_some_are_named(tmp_path: Path, logged: list[str]) 
 
 
 def test_images_that_cannot_be_decoded_are_warned_of_in_order(tmp_path: Path, logged: list[str]) -> None:
-    lists = create_image_lists(make_classes(tmp_path, a=20, b=20), 0, 0)
+    lists = lists_of(make_classes(tmp_path, a=20, b=20), 0, 0)
     report_failed(lists, {21: "the file is empty", 3: "image file is truncated"}, ImageOptions(image_dir=str(tmp_path)))
     assert logged == [
         f"WARNING: 2 images could not be decoded and are skipped:\n"
@@ -276,7 +283,7 @@ def test_images_that_cannot_be_decoded_are_warned_of_in_order(tmp_path: Path, lo
 
 
 def test_with_strict_an_image_that_cannot_be_decoded_is_an_error(tmp_path: Path, logged: list[str]) -> None:
-    lists, options = create_image_lists(make_classes(tmp_path, a=20, b=20), 0, 0), ImageOptions(image_dir="photos", strict=True)
+    lists, options = lists_of(make_classes(tmp_path, a=20, b=20), 0, 0), ImageOptions(image_dir="photos", strict=True)
     with pytest.raises(ImageFolderError) as caught:
         report_failed(lists, {21: "the file is empty"}, options)
     assert str(caught.value) == (
@@ -288,7 +295,7 @@ def test_with_strict_an_image_that_cannot_be_decoded_is_an_error(tmp_path: Path,
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_nothing_is_reported_if_all_images_can_be_decoded(tmp_path: Path, logged: list[str], strict: bool) -> None:
-    lists = create_image_lists(make_classes(tmp_path, a=20, b=20), 0, 0)
+    lists = lists_of(make_classes(tmp_path, a=20, b=20), 0, 0)
     report_failed(lists, {}, ImageOptions(image_dir="photos", strict=strict))
     assert logged == []
 
@@ -343,13 +350,14 @@ def test_two_folders_with_one_label(tmp_path: Path, first: str, second: str, lab
     make_class(tmp_path, second, 20)
     make_class(tmp_path, "other", 20)
     assert error_of(tmp_path) == (
-        f'The folders {first!r} and {second!r} in {tmp_path} both give the label "{label}". Rename one, or merge them.'
+        f'The folders {first!r} and {second!r} in {tmp_path} both give the label "{label}". Rename one, or merge them, '
+        "or add --label_names folder."
     )
 
 
 def test_an_empty_folder_takes_no_label(tmp_path: Path) -> None:
     make_classes(tmp_path, rose=20, Rose=0, other=20)
-    assert create_image_lists(str(tmp_path), 0, 0).labels == ("other", "rose")
+    assert lists_of(str(tmp_path), 0, 0).labels == ("other", "rose")
 
 
 def test_classes_without_training_images(tmp_path: Path) -> None:
@@ -368,7 +376,7 @@ def test_hidden_folders_are_no_classes(tmp_path: Path, logged: list[str]) -> Non
     image_dir = make_classes(tmp_path / "photos", daisy=20, roses=20)
     for hidden in (".ipynb_checkpoints", "__MACOSX"):
         make_class(tmp_path / "photos", hidden, 1)
-    assert create_image_lists(image_dir, 0, 0).labels == ("daisy", "roses")
+    assert lists_of(image_dir, 0, 0).labels == ("daisy", "roses")
     assert logged == [f"WARNING: Hidden folders in {image_dir} are no classes and are left out: .ipynb_checkpoints, __MACOSX."]
 
 
@@ -394,7 +402,7 @@ def test_images_below_a_class_with_images_are_counted(tmp_path: Path, logged: li
     make_class(tmp_path, "roses/more", 12)
     make_class(tmp_path, "roses/.hidden", 5)
     make_class(tmp_path, "daisy/old/deep", 3)
-    assert len(create_image_lists(image_dir, 0, 0).images) == 40
+    assert len(lists_of(image_dir, 0, 0).images) == 40
     assert logged == [
         "WARNING: 15 images lie further down than in their class's folder and are not used: those in "
         f"{tmp_path}/daisy/old/deep, {tmp_path}/roses/more."

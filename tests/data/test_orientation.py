@@ -182,3 +182,22 @@ def test_levels_of_12_bits_in_16_are_noticed(format: str, brightest: int, is_tol
         if is_told
         else []
     )
+
+
+def test_a_photo_of_an_iphone_is_decoded_upright_in_any_case() -> None:
+    package = pytest.importorskip("pillow_heif")
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    package.from_pillow(photo()).save(file, exif=exif.tobytes())
+    contents = file.getvalue()
+    assert contents[4:12] == b"ftypheic"
+    for spec in (SPEC, IGNORING):
+        pixels = decode(contents, spec)
+        assert pixels.shape[:2] == package.open_heif(contents).to_pillow().size[::-1]
+
+
+def test_a_heic_photo_names_the_package_that_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrain.data.pillow.HEIF_PACKAGE", "a_package_that_is_not_installed")
+    with pytest.raises(ImageError, match=r"^HEIC images need the package pillow-heif: pip install '\.\[heif\]'$"):
+        decode(b"\0\0\0\x18ftypheic" + bytes(100))

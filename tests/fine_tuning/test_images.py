@@ -13,7 +13,7 @@ from PIL import Image
 from retrain.backbones.architecture import Architecture
 from retrain.backbones.backbone import Backbone
 from retrain.data.decode import image_from_file
-from retrain.data.image_folder import ImageLists, LabelledImage
+from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.errors import ImageFolderError
 from retrain.fine_tuning.images import (
     KEPT_BYTES,

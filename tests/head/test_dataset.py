@@ -8,8 +8,9 @@ import pytest
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.bottlenecks.cache import Bottlenecks
-from retrain.data.image_folder import SPLITS, ImageLists, LabelledImage
+from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.data.sampling import RandomGenerators
+from retrain.data.splitting import SPLITS
 from retrain.errors import ImageFolderError
 from retrain.head.batches import Batch, Batches
 from retrain.head.dataset import Dataset, make_dataset

@@ -14,9 +14,10 @@ from label_image.config import ClassifierOptions
 from label_image.opening import open_classifier
 from retrain.arrays import FloatArray
 from retrain.data.decode import image_from_file
-from retrain.data.image_folder import create_image_lists
+from retrain.data.image_lists import create_image_lists
 from retrain.graphdef.description import read_description
 from retrain.graphdef.run import read_graph
+from retrain.options.images import ImageOptions
 from tests.conftest import RunCli
 from tests.support.commands import FLOWERS, Outputs, TrainingRun, assert_succeeded, bottleneck_counts, final_test_accuracy
 from tests.support.shared import made_once
@@ -46,7 +47,7 @@ def lite_run(run_cli: RunCli, flowers_cwd: Path, tmp_path_factory: pytest.TempPa
 def photos(flowers_cwd: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the paths of the test photos, from the folder in which they were trained on."""
     monkeypatch.chdir(flowers_cwd)
-    images = create_image_lists(FLOWERS, 10, 10)
+    images = create_image_lists(ImageOptions(image_dir=FLOWERS))
     return [images.images[index].path for index in images.indices("testing")]
 
 

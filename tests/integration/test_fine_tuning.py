@@ -42,9 +42,10 @@ def test_the_log(fine_tuned_run: TrainingRun) -> None:
 
 def test_label_image_finds_the_accuracy_that_was_logged(fine_tuned_run: TrainingRun, run_cli: RunCli, small_photos: Path) -> None:
     """The test set by its own rule; the percentage to one decimal."""
-    from retrain.data.image_folder import create_image_lists
+    from retrain.data.image_lists import create_image_lists
+    from retrain.options.images import ImageOptions
 
-    lists = create_image_lists(str(small_photos), 50, 0)
+    lists = create_image_lists(ImageOptions(image_dir=str(small_photos), testing_percentage=50, validation_percentage=0))
     tested = [lists.images[place] for place in lists.indices("testing")]
     flags = [
         f"--graph={fine_tuned_run.outputs.graph}",

@@ -133,7 +133,7 @@ def test_all_wrong_flags_are_reported_together(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("main", "argv", "sentence"),
     [
-        (retrain_main, [], "--image_dir is required: Folder with one folder of images for each class."),
+        (retrain_main, [], "--image_dir is required: Folder with one folder of images for each class. Or give --image_list."),
         (label_main, [], "--image is required: Images to label. A folder stands for all images below it."),
         (
             retrain_main,

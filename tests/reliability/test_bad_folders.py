@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrain.data.image_folder import SPLITS, which_split
+from retrain.data.splitting import SPLITS, which_split
 from tests.conftest import RunCli
 from tests.reliability.conftest import Note
 from tests.support.commands import (

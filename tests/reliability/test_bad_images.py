@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrain.data.image_folder import which_split
+from retrain.data.splitting import which_split
 from tests.conftest import SMALL_CLASSES
 from tests.reliability.bad_images import (
     BAD_CLASS,

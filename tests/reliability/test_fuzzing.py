@@ -29,7 +29,7 @@ from retrain.backbones.download import read_graph_file
 from retrain.bottlenecks.cache import BottleneckCache, Stale, parse_values
 from retrain.config import RetrainConfig
 from retrain.data.decode import image_from_file
-from retrain.data.image_folder import LabelledImage
+from retrain.data.image_lists import LabelledImage
 from retrain.errors import CheckpointError, FlagError, GraphError, ImageError, ModelError, RetrainError
 from retrain.graphdef.description import Description
 from retrain.graphdef.nodes import node_name

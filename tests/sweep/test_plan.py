@@ -134,7 +134,7 @@ def test_wrong_flags_of_the_sweep_are_reported_with_those_of_training() -> None:
     assert str(caught.value).splitlines() == [  # A range may be right: how many to draw is what is wrong.
         "--random_search must be an integer in [0, inf). Got some.",
         "--budget_mb must be a number in (0, inf). Got 0.0.",
-        "--image_dir is required: Folder with one folder of images for each class.",
+        "--image_dir is required: Folder with one folder of images for each class. Or give --image_list.",
         "--optimizer must be one of gradient_descent, momentum, adam, lbfgs. Got sgd.",
         "--l2 must be a number in [0, 1000000]. Got -1.0.",
     ]
@@ -144,7 +144,7 @@ def test_what_is_missing_is_reported_with_what_is_wrong() -> None:
     with pytest.raises(FlagError) as caught:
         read("--l2=a,b")
     assert str(caught.value).splitlines() == [
-        "--image_dir is required: Folder with one folder of images for each class.",
+        "--image_dir is required: Folder with one folder of images for each class. Or give --image_list.",
         "--l2 must be a number in [0, 1000000]. Got a.",
         "--l2 must be a number in [0, 1000000]. Got b.",
     ]

@@ -14,7 +14,7 @@ import retrain
 from retrain.backbones.load import load_network
 from retrain.bottlenecks.extract import load_bottlenecks
 from retrain.config import RetrainConfig
-from retrain.data.image_folder import create_image_lists
+from retrain.data.image_lists import create_image_lists
 from retrain.sweep.train_many import SavedBottlenecks, TrainedHead, train_side_by_side
 from tests.conftest import ROOT
 from tests.support.commands import Outputs
@@ -45,7 +45,7 @@ def config(small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Retr
 
 @pytest.fixture(scope="module")
 def saved(config: RetrainConfig, tmp_path_factory: pytest.TempPathFactory) -> SavedBottlenecks:
-    images = create_image_lists(config.image_dir, config.testing_percentage, config.validation_percentage)
+    images = create_image_lists(config, config.like_original)
     bottlenecks = load_bottlenecks(config, images, load_network(config), range(len(images.images)))
     path = tmp_path_factory.mktemp("shared") / "bottlenecks.npy"
     np.save(path, bottlenecks.values)

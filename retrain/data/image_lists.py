@@ -1,0 +1,180 @@
+"""The classes and images of a run, and the set of each image, from a folder or a table. Loads no TensorFlow."""
+
+import hashlib
+import itertools
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from retrain.data.endings import usable_endings
+from retrain.data.image_folder import read_folder, too_few_classes, warn_of_images_beside
+from retrain.data.image_list import read_list, write_list
+from retrain.data.labels import check_labels
+from retrain.data.photos import Photo
+from retrain.data.splitting import SPLITS, TRAINING, splits_of
+from retrain.errors import ImageFolderError, listing, shown
+from retrain.options.images import FOLDER_NAMES, ORIGINAL_NAMES, ImageOptions
+
+logger = logging.getLogger("retrain")
+
+FEW_IMAGES = 20
+MOST_WARNINGS = 5  # Of one kind.
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """One image of a run.
+
+    Attributes:
+        path: of its file: of an image folder `os.path.join(image_dir, folder, file_name)`, exactly as built.
+        folder: the folder of its bottleneck in the cache, which for an image folder is the class's.
+        file_name: the file's name in it.
+        class_index: index of the class's label.
+        split: `training`, `validation` or `testing`.
+        group: the group that a table gives it; else empty.
+    """
+
+    path: str
+    folder: str
+    file_name: str
+    class_index: int
+    split: str
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class ImageLists:
+    """Classes and images of a run.
+
+    Attributes:
+        labels: the label of each class, in class order.
+        folders: the class folders, in the same order; of a table, the labels.
+        images: all images, class by class, sorted by file name.
+    """
+
+    labels: tuple[str, ...]
+    folders: tuple[str, ...]
+    images: tuple[LabelledImage, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of the names of all images and their sets, in order."""
+        lines = (f"{image.folder}/{image.file_name}\t{image.split}\n" for image in self.images)
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def indices(self, split: str) -> list[int]:
+        """Return the indices in `images` of the images of one split."""
+        return [i for i, image in enumerate(self.images) if image.split == split]
+
+
+def create_image_lists(options: ImageOptions, like_original: bool = True) -> ImageLists:
+    """Find the classes and images to train on, and split them.
+
+    Args:
+        options: the folder or the table, and the rules.
+        like_original: True uses the original's rules for endings and labels, where the options name none.
+
+    Raises:
+        ImageFolderError: the folder or the table cannot be read; there are fewer than two classes, two folders have the same
+            label, or a class has no training image.
+    """
+    lists = list_images(options, like_original)
+    if options.image_dir is not None:
+        labels = {image.folder: lists.labels[image.class_index] for image in lists.images}
+        check_labels(labels, _label_names(options, like_original), options.image_dir)
+    _check_classes(options, lists)
+    _check_splits(options, lists)
+    return lists
+
+
+def list_images(options: ImageOptions, like_original: bool = True) -> ImageLists:
+    """Find the classes and images, whatever they are: one class, one image, or a class without training images is no error.
+
+    Raises:
+        ImageFolderError: the folder or the table cannot be read.
+    """
+    photos = _photos(options, _label_names(options, like_original), like_original)
+    splits = splits_of(photos, options)
+    labels = tuple(dict.fromkeys(photo.labels[0] for photo in photos))
+    folders = tuple(dict.fromkeys(photo.folder for photo in photos)) if options.image_dir else labels
+    number = {label: index for index, label in enumerate(labels)}
+    images = tuple(
+        LabelledImage(photo.path, photo.folder, photo.file_name, number[photo.labels[0]], split, photo.group)
+        for photo, split in zip(photos, splits, strict=True)
+    )
+    return ImageLists(labels, folders, images)
+
+
+def save_split(path: str, lists: ImageLists) -> None:
+    """Write the images, their labels and their sets as a table. Raises OutputError if it cannot be written."""
+    write_list(path, [(image.path, [lists.labels[image.class_index]], image.split, image.group) for image in lists.images])
+
+
+def report_failed(images: ImageLists, failed: Mapping[int, str], options: ImageOptions) -> None:
+    """Warn of all images that cannot be decoded: `failed` has the reason of each by index.
+
+    Raises:
+        ImageFolderError: `strict` is on and there is one.
+    """
+    if not failed:
+        return
+    lines = [f"  {shown(images.images[index].path)}: {reason}" for index, reason in sorted(failed.items())]
+    text = "\n".join(lines)
+    if options.strict:
+        raise ImageFolderError(f"{len(lines)} images could not be decoded (--strict). Fix or remove them:\n{text}")
+    logger.warning("%d images could not be decoded and are skipped:\n%s", len(lines), text)
+
+
+def _label_names(options: ImageOptions, like_original: bool) -> str:
+    """Return the rule for the labels. A table has labels, not folders: its default is to keep them."""
+    if options.label_names:
+        return options.label_names
+    return ORIGINAL_NAMES if like_original and options.image_dir is not None else FOLDER_NAMES
+
+
+def _photos(options: ImageOptions, label_names: str, like_original: bool) -> list[Photo]:
+    if options.image_list is not None:
+        return read_list(options.image_list, label_names)
+    assert options.image_dir is not None, "the options have one of the two"
+    return read_folder(options.image_dir, label_names, usable_endings(options.all_images or not like_original))
+
+
+def _check_classes(options: ImageOptions, lists: ImageLists) -> None:
+    if options.image_dir is None:
+        if len(lists.labels) < 2:
+            raise ImageFolderError(
+                f"Training needs at least two classes. All images of --image_list {options.image_list} have the label "
+                f"{lists.labels[0]}."
+            )
+    elif len(lists.folders) < 2:
+        raise ImageFolderError(too_few_classes(options.image_dir, lists.folders))
+    else:
+        warn_of_images_beside(options.image_dir)
+    counts = Counter(image.class_index for image in lists.images)
+    small = {folder: counts[index] for index, folder in enumerate(lists.folders) if counts[index] < FEW_IMAGES}
+    for folder, count in itertools.islice(small.items(), MOST_WARNINGS):
+        name = folder if options.image_dir is None else os.path.join(options.image_dir, folder)
+        logger.warning("%s has only %d images; with fewer than %d the result may be poor.", name, count, FEW_IMAGES)
+    if len(small) > MOST_WARNINGS:
+        logger.warning("%d more classes have fewer than %d images.", len(small) - MOST_WARNINGS, FEW_IMAGES)
+
+
+def _check_splits(options: ImageOptions, lists: ImageLists) -> None:
+    """Raise an error for classes without training images; warn of those without validation or testing images."""
+    members = {split: {i.class_index for i in lists.images if i.split == split} for split in SPLITS}
+    untrained = _missing(lists.folders, members[TRAINING])
+    if untrained:
+        raise ImageFolderError(
+            f"No training image is left in {listing(untrained)} of {options.image_dir or options.image_list}: the split sent all "
+            "of them to validation and testing. Add images, or lower --testing_percentage and --validation_percentage."
+        )
+    for split, percentage in (("validation", options.validation_percentage), ("testing", options.testing_percentage)):
+        missing = _missing(lists.folders, members[split]) if percentage else []
+        if missing:
+            logger.warning("The %s set has no image of %s: add images to measure them.", split, listing(missing))
+
+
+def _missing(folders: Sequence[str], present: set[int]) -> list[str]:
+    return [folder for index, folder in enumerate(folders) if index not in present]
