@@ -35,6 +35,7 @@ setup(
         "numpy>=1.26",
         "pillow>=10",
         "orjson>=3.9",
+        "flatbuffers>=23.5",
         "simplejpeg>=1.7.6",
         "ai-edge-litert>=2.1",
         "platformdirs>=4",

@@ -172,7 +172,7 @@ def _runtime_classifier(path: str, model: "RuntimeModel", options: ClassifierOpt
     if levels := model.input_levels.get(source):
         inferred = dataclasses.replace(inferred, mean=levels[0], std=levels[1])
     spec = resolve_input(options, metadata, inferred)
-    labels = find_labels(path, options.labels, metadata)
+    labels = model.labels if model.labels and not (metadata or options.labels) else find_labels(path, options.labels, metadata)
     return Classifier(_describe(metadata, labels, spec, source, output), network=lambda work: model.function(source, output))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.graphdef.nodes import find_node, node_name
+from retrain.graphdef.portable import portable
 from retrain.graphdef.subgraph import subgraph
 from retrain.input_spec import InputSpec
 
@@ -52,8 +53,9 @@ class NetworkPart:
 
         It is the same for a network and for an exported graph with the same network in it.
         """
-        nodes = GraphDef(library=self.cut.library)
-        nodes.node.extend(self.cut.node)
+        cut = portable(self.cut)
+        nodes = GraphDef(library=cut.library)
+        nodes.node.extend(cut.node)
         digest = hashlib.sha256(nodes.SerializeToString(deterministic=True))
         ends = (node_name(self.input_tensor), self.output, self.spec.height, self.spec.width)
         digest.update(repr(ends).encode())

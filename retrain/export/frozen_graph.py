@@ -14,6 +14,7 @@ from retrain.arrays import FloatArray
 from retrain.errors import FlagError, ModelError
 from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.nodes import FLOAT, constant, node_name, plain_node, set_shape
+from retrain.graphdef.portable import portable
 from retrain.graphdef.subgraph import subgraph
 
 MAX_BYTES = 2**31 - 1 - 2**20  # The limit of protocol buffers is 2 GB; the head's names and the metadata need some of it.
@@ -45,6 +46,8 @@ def retrained_graph(
 ) -> GraphDef:
     """Return the network up to its bottleneck, the head after it, and the metadata as an unconnected string constant.
 
+    Where it can be done without changing a bit, operations are those that other readers know too (`portable`).
+
     Args:
         network: the backbone's graph; not changed.
         bottleneck_tensor: name of the bottleneck's tensor.
@@ -52,7 +55,7 @@ def retrained_graph(
         final_tensor_name: the name of the softmax.
         description: metadata; written into the graph as JSON.
     """
-    graph = subgraph(network, [node_name(bottleneck_tensor)])
+    graph = portable(subgraph(network, [node_name(bottleneck_tensor)]))
     for node in graph.node:
         for note in [key for key in node.attr if key.startswith("_")]:
             del node.attr[note]  # The runtime's own, such as which operations were placed together.

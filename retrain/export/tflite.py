@@ -10,6 +10,7 @@ from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.lite_converter import LiteConversionError, lite_model
 from retrain.options.export_formats import TFLITE, TFLITE_FLOAT16, TFLITE_INT8
 from retrain.process.tensorflow_loading import load_tensorflow
+from retrain.runtimes.tflite_metadata import ENTRY, metadata_bytes, with_labels
 
 
 def tflite_bytes(graph_def: GraphDef, description: Description, format: str, calibration: FloatArray) -> bytes:
@@ -38,20 +39,21 @@ def tflite_bytes(graph_def: GraphDef, description: Description, format: str, cal
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
 
     try:
-        return _with_description(lite_model(graph_def, description, set_up), description)
+        return _with_metadata(lite_model(graph_def, description, set_up), description)
     except LiteConversionError as error:
         raise OutputError(f"--export {format}: the network cannot be converted to TensorFlow Lite ({error}).") from error
 
 
-def _with_description(model: bytes, description: Description) -> bytes:
-    """Return the file with one more buffer and a metadata entry that names it."""
+def _with_metadata(model: bytes, description: Description) -> bytes:
+    """Return the file with our metadata and the standard one: a buffer and an entry for each, and the labels behind the model."""
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
     content = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
-    buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = list(description.to_json().encode())
-    entry.name, entry.buffer = NODE_NAME, len(content.buffers)
-    content.buffers.append(buffer)
-    content.metadata = [*(content.metadata or []), entry]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(content))
+    for name, data in ((NODE_NAME, description.to_json().encode()), (ENTRY, metadata_bytes(description))):
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data = list(data)
+        entry.name, entry.buffer = name, len(content.buffers)
+        content.buffers.append(buffer)
+        content.metadata = [*(content.metadata or []), entry]
+    return with_labels(bytes(flatbuffer_utils.convert_object_to_bytearray(content)), description.labels)

@@ -18,7 +18,8 @@ class RuntimeModel:
         inputs: the shape of each input by name, None for a free size.
         outputs: names of the outputs.
         function: takes the names of an input and an output; returns the function float32 [B, H, W, 3] → float32 [B, C].
-        input_levels: pixel mean and pixel standard deviation of each input that holds grey levels in integers, by name.
+        input_levels: pixel mean and pixel standard deviation of each input for which the file tells them, by name.
+        labels: one for each class, if another tool's metadata in the file has them.
     """
 
     metadata: Description | None
@@ -26,6 +27,7 @@ class RuntimeModel:
     outputs: tuple[str, ...]
     function: Callable[[str, str], BatchFunction]
     input_levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None
 
 
 def one_by_one(function: BatchFunction) -> BatchFunction:

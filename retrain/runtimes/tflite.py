@@ -15,6 +15,7 @@ from retrain.graphdef.description import NODE_NAME, Description
 from retrain.graphdef.nodes import node_name
 from retrain.process.tensorflow_loading import silenced_stderr
 from retrain.runtimes.model import RuntimeModel, one_by_one
+from retrain.runtimes.tflite_metadata import ENTRY, StandardMetadata, read_metadata
 
 # The second one, with the same classes, is TensorFlow's own, for systems without LiteRT.
 PACKAGES = (
@@ -43,7 +44,9 @@ def open_tflite(data: bytes, source: str, allow_file_ops: bool = False) -> Runti
             interpreter = interpreters.Interpreter(model_content=data, num_threads=os.cpu_count() or 1)
             content = schema.Model.GetRootAs(data)
             _check_no_flex(content, source, allow_file_ops)
-            metadata = _description(content)
+            entries = _entries(content)
+            metadata = Description.from_json(entries[NODE_NAME]) if NODE_NAME in entries else None
+            standard = read_metadata(entries[ENTRY], data) if ENTRY in entries else StandardMetadata()
         details = (interpreter.get_input_details(), interpreter.get_output_details())
         inputs, outputs = ({each["name"]: each for each in tensors} for tensors in details)
     except (ValueError, RuntimeError, IndexError, TypeError, struct.error, OverflowError, UnicodeDecodeError) as error:
@@ -64,7 +67,9 @@ def open_tflite(data: bytes, source: str, allow_file_ops: bool = False) -> Runti
 
     shapes = {name: _shape(each) for name, each in inputs.items()}
     levels = {name: _levels(each) for name, each in inputs.items() if each["dtype"] is not np.float32}
-    return RuntimeModel(metadata, shapes, tuple(outputs), function, levels)
+    if standard.levels and len(inputs) == 1:
+        levels = dict.fromkeys(inputs, standard.levels) | levels
+    return RuntimeModel(metadata, shapes, tuple(outputs), function, levels, standard.labels)
 
 
 def _modules() -> tuple[Any, Any]:
@@ -124,12 +129,11 @@ def _check_no_flex(content: Any, source: str, allowed: bool) -> None:
         )
 
 
-def _description(content: Any) -> Description | None:
-    for index in range(content.MetadataLength()):
-        entry = content.Metadata(index)
-        if entry.Name() == NODE_NAME.encode():
-            return Description.from_json(content.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
-    return None
+def _entries(content: Any) -> dict[str, bytes]:
+    """Return the content of each entry of the file's metadata that is read here, by name."""
+    entries = (content.Metadata(index) for index in range(content.MetadataLength()))
+    found = {name.decode(errors="replace"): entry.Buffer() for entry in entries if (name := entry.Name())}
+    return {name: content.Buffers(found[name]).DataAsNumpy().tobytes() for name in (NODE_NAME, ENTRY) if name in found}
 
 
 class _TfliteFunction:

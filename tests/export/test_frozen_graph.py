@@ -25,6 +25,7 @@ from retrain.export.classifier import classifier_graph, write_graph, write_inter
 from retrain.export.frozen_graph import check_final_tensor_name
 from retrain.export.saved_model import write_saved_model
 from retrain.graphdef.description import NODE_NAME, Description
+from retrain.graphdef.nodes import array
 from retrain.graphdef.run import batch_function, read_graph
 from retrain.graphdef.subgraph import subgraph
 from retrain.head.classifier import TrainedClassifier
@@ -108,7 +109,9 @@ def test_the_graph_is_the_originals_and_a_description(mobilenet: Trained, refere
     assert len(expected) == 560
 
 
-def test_the_networks_nodes_are_taken_over_as_they_are(trained: Trained) -> None:
+@pytest.mark.parametrize("network_of", ["inception", "mobilenet"])
+def test_the_networks_nodes_are_taken_over_as_they_are(request: pytest.FixtureRequest, network_of: str) -> None:
+    trained = request.getfixturevalue(network_of)
     network = copy.deepcopy(trained.backbone.graph_def)
     theirs = {node.name: node for node in network.node}
     taken_over = [node for node in trained.graph.node if node.name in theirs]
@@ -117,6 +120,20 @@ def test_the_networks_nodes_are_taken_over_as_they_are(trained: Trained) -> None
         node.attr.pop("_class", None)  # What was placed together in training: a note of the runtime's, left out.
     assert all(node == theirs[node.name] for node in taken_over)
     assert trained.graph.versions == trained.backbone.graph_def.versions
+
+
+def test_the_bundled_networks_weights_are_in_float32_for_other_readers(bundled: Trained) -> None:
+    theirs = {node.name: node for node in bundled.backbone.graph_def.node}
+    assert {"Cast", "AddV2"} <= {node.op for node in theirs.values()}
+    ops = {node.op for node in bundled.graph.node}
+    assert not {"Cast", "AddV2"} & ops
+    for node in bundled.graph.node[:-HEAD_NODES]:
+        before = theirs.get(node.name)
+        if before is not None and before.op == "Cast":
+            half = array(theirs[before.input[0]].attr["value"].tensor)
+            values = array(node.attr["value"].tensor)
+            assert (half.dtype.name, values.dtype.name) == ("float16", "float32")
+            np.testing.assert_array_equal(values, half.astype(np.float32))
 
 
 def test_only_what_the_final_node_needs_is_kept(trained: Trained) -> None:
@@ -145,7 +162,7 @@ def test_the_bottlenecks_placeholder_makes_way_for_a_networks_input(
     ("network", "n_nodes"),
     [
         ("mobilenet", 561),  # The original's 560, and the description.
-        ("bundled", 98),  # The network's 89, all needed, and the head's 9.
+        ("bundled", 76),  # The network's 89 without the 22 casts of float16 constants, and the head's 9.
         ("inception", 76),  # Of the stand-in's 72 all but the classifier's 5, and the head's 9.
     ],
 )
@@ -267,6 +284,7 @@ def test_the_graph_says_what_it_is(bundled: Trained) -> None:
         architecture="tiny_resnet_128",
         note="made of Ünïcode",
         format_version=1,
+        input_exif_orientation="apply",
     )
 
 

@@ -25,7 +25,7 @@ def test_a_described_graph_needs_no_flag(bundled: Path) -> None:
     about = open_classifier(str(bundled), NO_OPTIONS).description
     assert (about.labels, about.architecture) == (LABELS, BUNDLED)
     assert (about.input_tensor, about.output_tensor) == ("input:0", "final_result:0")
-    assert about.input_spec == InputSpec(128, 128, 127.5, 127.5)
+    assert about.input_spec == InputSpec(128, 128, 127.5, 127.5, exif_orientation="apply")
 
 
 def test_a_described_output_of_another_name_is_found(tmp_path: Path) -> None:
