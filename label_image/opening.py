@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 
@@ -25,8 +25,10 @@ from retrain.graphdef.find_layers import (
     not_inferred,
     output_candidates,
 )
+from retrain.graphdef.imported import plain_name, without_prefix
 from retrain.graphdef.input_settings import infer_input, resolve_input
 from retrain.graphdef.nodes import declared_shape, find_node, node_name, tensor_name
+from retrain.graphdef.pooled_size import pooled_size
 from retrain.graphdef.run import batch_function, bytes_function, parse_graph, read_bytes
 from retrain.graphdef.subgraph import file_ops
 from retrain.input_spec import InputSpec
@@ -107,6 +109,9 @@ def open_graph_def(
     Raises:
         FlagError, GraphError: as `open_classifier`.
     """
+    graph_def = without_prefix(graph_def)
+    options = dataclasses.replace(options, **_plain_layers(options, graph_def))
+    metadata = metadata or read_description(graph_def)
     if tensors is None and metadata:
         tensors = metadata.input_tensor, metadata.output_tensor
     names = layer_names(graph_def)
@@ -121,7 +126,8 @@ def open_graph_def(
     node = find_node(graph_def, node_name(source))
     shape = declared_shape(node) if node else []
     decodes = node_name(source) == JPEG_CONTENTS
-    spec = NO_PIXELS if decodes else resolve_input(options, metadata, infer_input(node_name(source), shape))
+    pooled = None if shape or decodes else pooled_size(graph_def, node_name(source), node_name(output))
+    spec = NO_PIXELS if decodes else resolve_input(options, metadata, infer_input(node_name(source), shape, pooled))
     labels = find_labels(path, options.labels, metadata)
     # An operation that accesses files, run by permission, is none that could be converted.
     engine = TENSORFLOW if options.allow_file_ops else options.engine
@@ -150,6 +156,13 @@ def _scores_function(graph_def: GraphDef, description: Description, engine: str,
     if engine == TENSORFLOW or head is None:
         return network_function(NetworkPart(graph_def, source, output, spec), engine, work)
     return head.after(network_function(NetworkPart(graph_def, source, head.bottleneck_tensor, spec), engine, work))
+
+
+def _plain_layers(options: ClassifierOptions, graph_def: GraphDef) -> dict[str, Any]:
+    """Return the layers that the options name as the tutorial's programs do, `import/input`, as the graph names them."""
+    names = layer_names(graph_def)
+    given = {flag: layer for flag in ("input_layer", "output_layer") if (layer := getattr(options, flag)) is not None}
+    return {flag: plain_name(layer) for flag, layer in given.items() if node_name(layer) not in names}
 
 
 def _check_no_file_ops(graph_def: GraphDef, output_tensor: str) -> None:

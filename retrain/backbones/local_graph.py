@@ -14,8 +14,10 @@ from retrain.engines.part import NetworkPart
 from retrain.errors import FlagError, GraphError, reason_of
 from retrain.graphdef.description import read_description
 from retrain.graphdef.find_layers import check_layer, find_bottleneck, find_pixel_input, is_downstream, layer_names
+from retrain.graphdef.imported import without_prefix
 from retrain.graphdef.input_settings import GIVEN, INFERRED, METADATA, infer_input, input_origins, resolve_input
 from retrain.graphdef.nodes import FLOAT, array, constant, declared_shape, find_node, node_name, plain_node, tensor_name
+from retrain.graphdef.pooled_size import pooled_size
 from retrain.graphdef.run import batch_function, parse_graph
 from retrain.graphdef.subgraph import file_ops, subgraph
 from retrain.input_spec import APPLY, InputSpec
@@ -50,6 +52,7 @@ def load_local_graph(path: str, options: NetworkOptions) -> Backbone:
 
 def cut_network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tuple[GraphDef, Architecture, dict[str, str]]:
     """Return the part of the graph that computes the bottleneck, its tensors and input, and where these are known from."""
+    graph_def = without_prefix(graph_def)
     metadata = read_description(graph_def)
     input_layer = options.input_layer or (metadata.input_tensor if metadata else find_pixel_input(graph_def))
     input_node = _layer("input_layer", input_layer, graph_def)
@@ -61,7 +64,9 @@ def cut_network(path: str, graph_def: GraphDef, options: NetworkOptions) -> tupl
         raise GraphError(f"It has operations that can read or write files: {', '.join(accessing)}.")
     if input_node.name not in {node.name for node in network.node}:
         raise GraphError(f"Its layer {bottleneck.name} is not computed from its input {input_node.name}.")
-    inferred = infer_input(input_node.name, declared_shape(input_node))
+    declared = declared_shape(input_node)
+    pooled = None if declared else pooled_size(network, input_node.name, bottleneck.name)
+    inferred = infer_input(input_node.name, declared, pooled)
     spec = resolve_input(options, metadata, inferred, APPLY)
     input_tensor = tensor_name(input_node.name)
     batch_tensor = bottleneck_tensor = tensor_name(bottleneck.name)

@@ -43,14 +43,15 @@ class InferredInput:
     takes_other_sizes: bool = False
 
 
-def infer_input(name: str, shape: Sequence[int | None]) -> InferredInput:
+def infer_input(name: str, shape: Sequence[int | None], pooled: tuple[int, int] | None = None) -> InferredInput:
     """Return the input settings that a name and a shape reveal.
 
     Args:
         name: of the input.
         shape: [N, height, width, 3], None for a free size; any other length reveals nothing.
+        pooled: height and width that the network's layers imply; for an input without a shape.
     """
-    height, width = shape[1:3] if len(shape) == 4 else (None, None)
+    height, width = shape[1:3] if len(shape) == 4 else pooled or (None, None)
     if name == "Mul":
         height, width = height or INCEPTION_SIZE, width or INCEPTION_SIZE
     mean, std = KNOWN_INPUTS.get(name, (None, None))

@@ -39,6 +39,9 @@ def runnable_copy(graph_def: GraphDef, keep: str = "") -> GraphDef:
         keep: name of a node that has to stay, since it will be fed.
     """
     runnable = modernised(graph_def)
+    for node in runnable.node:  # What waits for the input would wait for ever: something else is fed in its place.
+        if f"^{keep}" in node.input:
+            node.input[:] = [text for text in node.input if text != f"^{keep}"]
     _fold_constants(runnable, keep)
     _fold_scales_into_convolutions(runnable, keep)
     return runnable

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 
@@ -14,6 +15,9 @@ from retrain.graphdef.subgraph import subgraph
 from retrain.graphdef.tensorflow_form import to_tensorflow
 from retrain.process.precision import BFLOAT16, FLOAT32
 from retrain.process.tensorflow_loading import load_tensorflow
+
+# Of graphs that `transform_graph` quantized: levels depend on the least and the greatest value, of all images of a batch.
+MEASURED_RANGE = "RequantizationRange"
 
 
 def read_graph(path: str) -> GraphDef:
@@ -48,7 +52,16 @@ def batch_function(graph_def: GraphDef, feed: str, fetch: str, precision: str = 
     A graph whose batch is frozen at one image takes batches too. Raises GraphError if the graph cannot be imported.
     """
     tf, shape = load_tensorflow(), static_shape(graph_def, feed)
-    return _callable(graph_def, feed, fetch, tf.TensorSpec([None, *shape[1:]] if shape else None, tf.float32), precision)
+    function = _callable(graph_def, feed, fetch, tf.TensorSpec([None, *shape[1:]] if shape else None, tf.float32), precision)
+    return _one_by_one(function) if any(node.op == MEASURED_RANGE for node in graph_def.node) else function
+
+
+def _one_by_one(function: BatchFunction) -> BatchFunction:
+    def run(images: FloatArray) -> FloatArray:
+        return np.concatenate([function(image[None]) for image in images])
+
+    run.one_by_one = True  # type: ignore[attr-defined]
+    return run
 
 
 def bytes_function(graph_def: GraphDef, feed: str, fetch: str) -> Callable[[bytes], FloatArray]:
