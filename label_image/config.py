@@ -35,7 +35,9 @@ class LabelConfig(ClassifierOptions, ArchiveOptions):
 
     image: tuple[str, ...] = flag("Images to label. A folder stands for all images below it.")
     graph: str | None = flag(
-        "The trained graph: a frozen graph (.pb), a SavedModel folder, or a .tflite or .onnx file.", None, shown_default=GRAPH
+        "The trained graph: a frozen graph (.pb), a SavedModel folder, or a .keras, .h5, .tflite or .onnx file.",
+        None,
+        shown_default=GRAPH,
     )
     architecture: str | None = flag(
         "Label with a network's own 1,000 ImageNet classes, without a trained graph: efficientnet_lite<0|1|2>, inception_v3 or a "

@@ -1,4 +1,4 @@
-"""Opening of classifiers. The content tells the kind: frozen graph, SavedModel, TensorFlow Lite or ONNX file."""
+"""Opening of classifiers. The content tells the kind: frozen graph, SavedModel, Keras, TensorFlow Lite or ONNX file."""
 
 import dataclasses
 import os
@@ -10,6 +10,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from label_image.config import ClassifierOptions
 from label_image.labels import find_labels
 from retrain.arrays import BatchFunction, FloatArray
+from retrain.backbones.keras.files import is_keras_file
 from retrain.engines.choice import Work, network_function
 from retrain.engines.head import find_head
 from retrain.engines.part import NetworkPart
@@ -33,8 +34,10 @@ from retrain.graphdef.run import batch_function, bytes_function, parse_graph, re
 from retrain.graphdef.subgraph import file_ops
 from retrain.input_spec import InputSpec
 from retrain.options.engine import AUTO, TENSORFLOW
+from retrain.process.tensorflow_loading import load_tensorflow
 
 if TYPE_CHECKING:
+    from retrain.backbones.keras.classifier import FrozenClassifier
     from retrain.runtimes.model import RuntimeModel
 
 FileFunction: TypeAlias = Callable[[bytes], FloatArray]  # An image file's content → float32 [1, C].
@@ -68,6 +71,11 @@ def open_classifier(path: str, options: ClassifierOptions) -> Classifier:
     """
     if os.path.isdir(path):
         return _open_saved_model(path, options)
+    if is_keras_file(path):
+        load_tensorflow()
+        from retrain.backbones.keras.classifier import freeze_keras_file
+
+        return _frozen_classifier(path, freeze_keras_file(path, options), None, options)
     data = read_bytes(path)
     if data[4:8] == TFLITE_MARK or path.lower().endswith(".tflite"):
         from retrain.runtimes.tflite import open_tflite  # A runtime is loaded only for its own files.
@@ -82,12 +90,26 @@ def open_classifier(path: str, options: ClassifierOptions) -> Classifier:
 
 
 def _open_saved_model(path: str, options: ClassifierOptions) -> Classifier:
-    from retrain.runtimes.saved_model import FILE, is_saved_model, open_saved_model
+    from retrain.runtimes.saved_model import FILE, VariablesError, is_saved_model, open_saved_model, read_metadata
 
     if not is_saved_model(path):
         raise GraphError(f"--graph {path} is a folder, but no SavedModel: there is no {FILE} in it.")
-    opened = open_saved_model(path)
+    try:
+        opened = open_saved_model(path)
+    except VariablesError:
+        load_tensorflow()
+        from retrain.backbones.keras.classifier import freeze_saved_model
+
+        return _frozen_classifier(path, freeze_saved_model(path, options), read_metadata(path), options)
     return open_graph_def(path, opened.graph_def, opened.metadata, options, (opened.input_tensor, opened.output_tensor))
+
+
+def _frozen_classifier(
+    path: str, frozen: "FrozenClassifier", metadata: Description | None, options: ClassifierOptions
+) -> Classifier:
+    labels = find_labels(path, options.labels, metadata)
+    about = _describe(metadata, labels, frozen.input_spec, frozen.input_tensor, frozen.output_tensor)
+    return graph_classifier(frozen.graph_def, about, options.engine)
 
 
 def open_graph_def(

@@ -20,6 +20,10 @@ CHECKPOINT = os.path.join("variables", "variables")
 VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
 
 
+class VariablesError(GraphError):
+    """The variables are not as TensorFlow 1 saves them."""
+
+
 @dataclass(frozen=True)
 class OpenedSavedModel:
     """A SavedModel's graph, with its variables as constants.
@@ -45,7 +49,8 @@ def open_saved_model(folder: str) -> OpenedSavedModel:
     """Read a SavedModel.
 
     Raises:
-        GraphError: it is damaged, has no signature of one input and one output, or has variables of TensorFlow 2.
+        GraphError: it is damaged, or has no signature of one input and one output.
+        VariablesError: its variables are not as TensorFlow 1 saves them.
     """
     meta = _serving(_read(os.path.join(folder, FILE)), folder)
     signature = meta.signature_def.get(SIGNATURE)
@@ -56,7 +61,7 @@ def open_saved_model(folder: str) -> OpenedSavedModel:
             f"The SavedModel {folder} is no image classifier: it must have one output. It has {len(signature.outputs)}."
         )
     [source], [output] = signature.inputs.values(), signature.outputs.values()
-    metadata = _description(folder)
+    metadata = read_metadata(folder)
     return OpenedSavedModel(_with_constants(from_tensorflow(meta.graph_def), folder), metadata, source.name, output.name)
 
 
@@ -82,7 +87,8 @@ def _serving(model: Any, folder: str) -> Any:
     raise GraphError(f"The SavedModel {folder} has no graph for serving (tag {SERVING}), or is damaged.")
 
 
-def _description(folder: str) -> Description | None:
+def read_metadata(folder: str) -> Description | None:
+    """Return the metadata in a SavedModel's folder; None if another tool wrote it. Raises GraphError if it cannot be read."""
     path = os.path.join(folder, DESCRIPTION_FILE)
     if not os.path.isfile(path):
         return None
@@ -107,10 +113,8 @@ def _with_constants(graph_def: GraphDef, folder: str) -> GraphDef:
                 constant(node.name, reader.get_tensor(node.name)) if node.name in names else _reading_a_constant(node, names)
             )
     except (tf.errors.OpError, LookupError, ValueError, RuntimeError, TypeError) as error:
-        raise GraphError(
-            f"The SavedModel {folder} has variables whose values cannot be read ({reason_of(error)}). Those of TensorFlow 2 are "
-            "not supported: use the frozen graph (.pb)."
-        ) from error
+        reason = reason_of(error)
+        raise VariablesError(f"The SavedModel {folder} has variables whose values cannot be read ({reason}).") from error
     return frozen
 
 

@@ -11,6 +11,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from label_image.classify import classify, find_images
 from label_image.config import ClassifierOptions
 from label_image.opening import open_classifier
+from retrain.data.endings import ENDINGS
 from retrain.errors import FlagError
 from retrain.input_spec import InputSpec
 from tests.conftest import Label
@@ -100,4 +101,4 @@ def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(FlagError) as caught:
         find_images([str(tmp_path)])
-    assert str(caught.value) == f"--image {tmp_path} holds no image (.jpg, .jpeg, .png, .gif, .bmp)."
+    assert str(caught.value) == f"--image {tmp_path} holds no image ({', '.join(ENDINGS)})."

@@ -20,6 +20,7 @@ from retrain.errors import FlagError, GraphError, reason_of
 from retrain.graphdef.input_settings import GIVEN, INFERRED, InferredInput, input_origins, resolve_input
 from retrain.input_spec import APPLY
 from retrain.options.network import NetworkOptions
+from retrain.options.network_input import NetworkInputOptions
 
 logger = logging.getLogger("retrain")
 USUAL_PAIRS = "0 and 1 for grey levels from 0 to 255, 0 and 255 for pixels from 0 to 1, 127.5 and 127.5 for pixels from -1 to 1"
@@ -41,7 +42,7 @@ def load_keras_file(path: str, options: NetworkOptions) -> Backbone:
     """
     try:
         with checked_copy(path) as checked:
-            model = _load_model(checked)
+            model = load_model(checked)
             return _backbone(path, model, checked, options)
     except GraphError as error:
         raise GraphError(f"--architecture {path}: {error}") from error
@@ -55,18 +56,35 @@ def no_scaling(what: str) -> GraphError:
     )
 
 
-def _load_model(checked: CheckedFile) -> Any:
+def load_model(checked: CheckedFile) -> Any:
+    """Load the model of a checked file. Raises GraphError if Keras cannot, or it is no model of layers."""
     keras = keras_library()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # About the optimizer, which is not loaded.
-            model = keras.saving.load_model(checked.path, compile=False, safe_mode=True)
+            try:
+                model = keras.saving.load_model(checked.path, compile=False, safe_mode=True)
+            except (TypeError, ValueError) as error:
+                if "'groups': 1" not in str(error):
+                    raise
+                of_keras_2 = {"DepthwiseConv2D": _depthwise_of_keras_2(keras)}
+                model = keras.saving.load_model(checked.path, custom_objects=of_keras_2, compile=False, safe_mode=True)
     except (*LOADING_ERRORS, MemoryError) as error:
         again = f"Save it again with this version{', as a .keras file' if checked.path.endswith('.h5') else ''}."
         raise GraphError(f"Keras {keras.__version__} cannot load it ({short_reason(error)}). {again}") from error
     if not getattr(model, "outputs", None):
         raise GraphError("It is no model of layers with a declared input: build it with keras.Input, and save it again.")
     return portable(model)
+
+
+def _depthwise_of_keras_2(keras: Any) -> Any:
+    """Return a layer as Keras 2 saved it, such as in the files of Teachable Machine: with groups, which Keras 3 refuses."""
+
+    class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+        def __init__(self, *args: Any, groups: int = 1, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+
+    return DepthwiseConv2D
 
 
 def short_reason(error: Exception) -> str:
@@ -76,7 +94,7 @@ def short_reason(error: Exception) -> str:
 
 
 def _backbone(path: str, model: Any, checked: CheckedFile, options: NetworkOptions) -> Backbone:
-    inferred = _inferred_input(model, options)
+    inferred = inferred_input(model, options)
     spec = resolve_input(options, None, inferred, APPLY)
     try:
         cut = find_cut(model, options.bottleneck_layer)
@@ -132,7 +150,7 @@ def _bottleneck(cut: Cut, images: tf.Tensor) -> tf.Tensor:
     return vectors(values, cut.layer)
 
 
-def _inferred_input(model: Any, options: NetworkOptions) -> InferredInput:
+def inferred_input(model: Any, options: NetworkInputOptions) -> InferredInput:
     """Return the input settings that the model's input and its first layers imply.
 
     Raises:

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -21,6 +21,9 @@ from retrain.graphdef.input_settings import DECLARED, DEFAULT, GIVEN, METADATA
 from retrain.graphdef.nodes import node_name
 from retrain.graphdef.tensorflow_form import from_tensorflow
 from retrain.options.network import NetworkOptions
+from retrain.options.network_input import NetworkInputOptions
+
+InputOptions = TypeVar("InputOptions", bound=NetworkInputOptions)
 
 MEAN_AND_STD = ("input_mean", "input_std")
 SIGNATURE = "from its signature"
@@ -40,9 +43,9 @@ def load_saved_model_folder(path: str, options: NetworkOptions) -> Backbone:
     """
     try:
         digest = files_digest(path)
-        settings = _with_metadata(path, options)
+        settings = with_metadata(path, options)
         module = freeze(path, settings)
-        graph_def = _plain(module)
+        graph_def = plain_graph(module)
         spec = module.input_spec
         sizes: dict[str, Any] = {"input_height": spec.height, "input_width": spec.width, "input_layer": node_name(module.feed)}
         network, architecture, origins = cut_network(path, graph_def, dataclasses.replace(settings, **sizes))
@@ -59,7 +62,7 @@ def load_saved_model_folder(path: str, options: NetworkOptions) -> Backbone:
     return Backbone(architecture, network, fingerprint, network.ByteSize(), options.precision, origins=origins)
 
 
-def _with_metadata(path: str, options: NetworkOptions) -> NetworkOptions:
+def with_metadata(path: str, options: InputOptions) -> InputOptions:
     """Return the options with mean, standard deviation and resizing, from the metadata where the user gives none.
 
     Raises:
@@ -94,7 +97,7 @@ def _origins(options: NetworkOptions, settings: NetworkOptions) -> dict[str, str
     return origins
 
 
-def _plain(module: FrozenModule) -> GraphDef:
+def plain_graph(module: FrozenModule) -> GraphDef:
     """Return the module's graph without attributes of default value, which older readers need not know."""
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(module.graph_def, name="")
