@@ -40,6 +40,11 @@ def _label(config: LabelConfig) -> int:
     from label_image.opening import open_classifier
     from label_image.report import FORMATS
 
+    if config.doctor:
+        from label_image.doctor import diagnose
+
+        sys.stdout.write(diagnose(config.graph or GRAPH, config.image_dir or "", config))
+        return 0
     classifier = open_architecture(config) if config.architecture else open_classifier(config.graph or GRAPH, config)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # The name of a file need not be Unicode.

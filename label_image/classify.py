@@ -116,7 +116,7 @@ def score_images(classifier: Classifier, paths: Sequence[str], failed: dict[str,
         else:
             batches = _score_pixels(classifier, paths, failed)
         for batch in batches:
-            _check_labels(classifier, n_scores=batch[1].shape[1])
+            check_labels(classifier, n_scores=batch[1].shape[1])
             yield batch
     except tensorflow_errors(ValueError, RuntimeError) as error:
         raise GraphError(f"The graph does not run with the input {description.input_tensor}: {error}") from error
@@ -168,7 +168,8 @@ def _score_files(network: FileFunction, paths: Sequence[str], failed: dict[str, 
         yield [index], scores.reshape(1, -1), time.perf_counter() - start
 
 
-def _check_labels(classifier: Classifier, n_scores: int) -> None:
+def check_labels(classifier: Classifier, n_scores: int) -> None:
+    """Raise GraphError if the number of labels is not that of the scores."""
     description = classifier.description
     if len(description.labels) != n_scores:
         raise GraphError(

@@ -9,6 +9,7 @@ from retrain.options.flags import cross_check, flag
 from retrain.options.network import ArchiveOptions
 from retrain.options.network_input import FROM_METADATA, NetworkInputOptions
 
+IMAGE_HELP = "Images to label. A folder stands for all images below it."
 GRAPH = "tf_files/retrained_graph.pb"
 
 
@@ -33,7 +34,7 @@ class LabelConfig(ClassifierOptions, ArchiveOptions):
         FlagError: one line for each field whose value is not allowed.
     """
 
-    image: tuple[str, ...] = flag("Images to label. A folder stands for all images below it.")
+    image: tuple[str, ...] = flag(IMAGE_HELP, (), shown_default="required, but for --doctor")
     graph: str | None = flag(
         "The trained graph: a frozen graph (.pb), a SavedModel folder, or a .keras, .h5, .tflite or .onnx file.",
         None,
@@ -45,8 +46,24 @@ class LabelConfig(ClassifierOptions, ArchiveOptions):
         None,
         shown_default="the graph is used",
     )
+    doctor: bool = flag(
+        "Find the input settings of an old graph: try those that could be meant on the labelled photos of --image_dir, show the "
+        "best, and write them beside the graph, where they are then read.",
+        False,
+    )
+    image_dir: str | None = flag(
+        "For --doctor: folder with one folder of photos for each class.", None, shown_default="required with --doctor"
+    )
     top_k: int = flag("Number of labels to print for each image.", 5, low=1)
     output_format: str = flag("Output format.", "text", choices=("text", "json", "csv"))
+
+    @cross_check("image", "doctor", "image_dir")
+    def _has_images(self) -> str | None:
+        if self.doctor:
+            return None if self.image_dir else "--doctor needs labelled photos: set --image_dir."
+        if self.image_dir is not None:
+            return "--image_dir is only for --doctor: name images with --image."
+        return None if self.image else f"--image is required: {IMAGE_HELP}"
 
     @cross_check("architecture", "graph")
     def _one_classifier(self) -> str | None:

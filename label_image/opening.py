@@ -9,6 +9,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from label_image.config import ClassifierOptions
 from label_image.labels import find_labels
+from label_image.settings import with_settings
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.backbones.keras.files import is_keras_file
 from retrain.engines.choice import Work, network_function
@@ -71,6 +72,7 @@ def open_classifier(path: str, options: ClassifierOptions) -> Classifier:
     """
     if os.path.isdir(path):
         return _open_saved_model(path, options)
+    options = with_settings(path, options)
     if is_keras_file(path):
         load_tensorflow()
         from retrain.backbones.keras.classifier import freeze_keras_file

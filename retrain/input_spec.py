@@ -9,6 +9,8 @@ FULL, SCALED = "full", "auto"
 DECODE_SCALES = (FULL, SCALED)
 IGNORE, APPLY = "ignore", "apply"
 EXIF_ORIENTATIONS = (IGNORE, APPLY)
+RGB, BGR = "rgb", "bgr"
+CHANNEL_ORDERS = (RGB, BGR)
 # Share of the largest central rectangle that a crop keeps, in height and in width: what ImageNet's networks are evaluated on.
 # As a fraction, so that the edges are computed in integers, and are the same pixels everywhere.
 CROP_FRACTION = (7, 8)
@@ -26,6 +28,7 @@ class InputSpec:
         decode_scale: `full` decodes all pixels of a JPEG; `auto` decodes it at 1/2, 1/4 or 1/8 of its size where what is resized
             then still has at least twice the input's height and width.
         exif_orientation: `ignore` takes the pixels as they are stored; `apply` turns a photo upright first.
+        channel_order: `rgb`, or `bgr` for networks that were trained on images as OpenCV reads them.
     """
 
     height: int
@@ -35,6 +38,7 @@ class InputSpec:
     resize: str = SQUASH
     decode_scale: str = FULL
     exif_orientation: str = IGNORE
+    channel_order: str = RGB
 
     @property
     def fingerprint_text(self) -> str:
@@ -45,8 +49,10 @@ class InputSpec:
         """
         resize = f", resize={self.resize!r}" if self.resize != SQUASH else ""  # Older caches are of squashed photos.
         scale = f", decode_scale={self.decode_scale!r}" if self.decode_scale != FULL else ""
-        return f"InputSpec(height={self.height!r}, width={self.width!r}, mean={self.mean!r}, std={self.std!r}{resize}{scale})"
+        further = f"{resize}{scale}" + (f", channel_order={self.channel_order!r}" if self.channel_order != RGB else "")
+        return f"InputSpec(height={self.height!r}, width={self.width!r}, mean={self.mean!r}, std={self.std!r}{further})"
 
     def __str__(self) -> str:
         how = self.resize if self.decode_scale == FULL else f"{self.resize}, decode scale {self.decode_scale}"
+        how += "" if self.channel_order == RGB else f", {self.channel_order}"
         return f"{self.height} × {self.width} pixels ({how}), mean {self.mean:g}, standard deviation {self.std:g}"

@@ -13,8 +13,8 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.options.flags import flags_of, parse_args
 
-N_RETRAIN_FLAGS = 63
-N_LABEL_FLAGS = 19
+N_RETRAIN_FLAGS = 64
+N_LABEL_FLAGS = 22
 
 # Name: type and default, from the table of the original's flags.
 ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
@@ -62,6 +62,7 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "resize": (str | None, None),
     "decode_scale": (str | None, None),
     "exif_orientation": (str | None, None),
+    "channel_order": (str | None, None),
     "engine": (str, "auto"),
     "model_url_base": (str | None, None),
     "strict": (bool, False),
@@ -87,7 +88,9 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
 }
 # The original's defaults are those of one network; here None stands for what the graph says.
 LABEL_FLAGS: dict[str, tuple[object, object]] = {
-    "image": (tuple[str, ...], dataclasses.MISSING),
+    "image": (tuple[str, ...], ()),
+    "doctor": (bool, False),
+    "image_dir": (str | None, None),
     "graph": (str | None, None),
     "architecture": (str | None, None),
     "model_dir": (str, "/tmp/imagenet"),
@@ -100,6 +103,7 @@ LABEL_FLAGS: dict[str, tuple[object, object]] = {
     "resize": (str | None, None),
     "decode_scale": (str | None, None),
     "exif_orientation": (str | None, None),
+    "channel_order": (str | None, None),
     "engine": (str, "auto"),
     "input_layer": (str | None, None),
     "output_layer": (str | None, None),
@@ -167,6 +171,7 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "resize": ("one of squash, crop", {"fold": "fold", "": "''"}),
     "decode_scale": ("one of full, auto", {"half": "half", "": "''"}),
     "exif_orientation": ("one of ignore, apply", {"turn": "turn", "": "''"}),
+    "channel_order": ("one of rgb, bgr", {"grey": "grey", "": "''"}),
     "engine": ("one of auto, litert, tensorflow", {"torch": "torch", "": "''"}),
     "saved_model_dir": (TEXT, {"\0": "\0"}),
     "export": (
@@ -200,10 +205,13 @@ WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "resize": ("one of squash, crop", {"fold": "fold", "": "''"}),
     "decode_scale": ("one of full, auto", {"half": "half", "": "''"}),
     "exif_orientation": ("one of ignore, apply", {"turn": "turn", "": "''"}),
+    "channel_order": ("one of rgb, bgr", {"grey": "grey", "": "''"}),
     "engine": ("one of auto, litert, tensorflow", {"torch": "torch", "": "''"}),
     "input_layer": (TEXT, {"": "''"}),
     "output_layer": (TEXT, {"": "''"}),
     "allow_file_ops": (SWITCH, {"yes": ""}),
+    "doctor": (SWITCH, {"yes": ""}),
+    "image_dir": (TEXT, {"": "''"}),
     "top_k": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "5.0": "5.0", "five": "five"}),
     "output_format": ("one of text, json, csv", {"xml": "xml", "": "''"}),
 }
@@ -256,6 +264,7 @@ LEGAL_LABEL_VALUES: dict[str, list[Any]] = {
     "resize": [None, "squash", "crop"],
     "decode_scale": [None, "full", "auto"],
     "exif_orientation": [None, "ignore", "apply"],
+    "channel_order": [None, "rgb", "bgr"],
     "engine": ["auto", "litert", "tensorflow"],
     "top_k": [1, 10**9],
     "output_format": ["text", "json", "csv"],
@@ -344,7 +353,7 @@ def test_a_field_of_the_wrong_type_is_refused(name: str, value: Any, sentence: s
 def test_images_that_are_not_several_texts_are_refused(images: Any) -> None:
     with pytest.raises(FlagError) as caught:
         LabelConfig(image=images)
-    assert str(caught.value).startswith("--image must be ")
+    assert str(caught.value).startswith("--image must be " if images else "--image is required: ")
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**400)], ids=["10**400", "-10**400"])

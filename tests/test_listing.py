@@ -40,7 +40,7 @@ def test_each_name_that_is_listed_can_be_used(capsys: pytest.CaptureFixture[str]
 
 def test_the_json_has_the_record(capsys: pytest.CaptureFixture[str]) -> None:
     [found] = [each for each in json.loads(listed("json", capsys=capsys)) if each["name"] == "mobilenet_0.25_128"]
-    how = {"resize": "squash", "decode_scale": "full", "exif_orientation": "ignore"}
+    how = {"resize": "squash", "decode_scale": "full", "exif_orientation": "ignore", "channel_order": "rgb"}
     assert found["input_spec"] == {"height": 128, "width": 128, "mean": 127.5, "std": 127.5, **how}
     assert found["digest"] == "30af63cf9039861bc03f86c7b8092fab754d51b27f042830c456ddbfa2b72fce"
     assert found["urls"][0].startswith("https://")

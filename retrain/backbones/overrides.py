@@ -7,7 +7,7 @@ from retrain.errors import FlagError
 from retrain.options.network import NetworkOptions
 
 LAYERS = ("input_layer", "bottleneck_layer")
-INPUT_OPTIONS = (*LAYERS, "input_height", "input_width", "input_mean", "input_std")
+INPUT_OPTIONS = (*LAYERS, "input_height", "input_width", "input_mean", "input_std", "channel_order")
 
 
 def network_problems(options: NetworkOptions) -> str | None:

@@ -10,7 +10,7 @@ from retrain.arrays import BatchFunction, FloatArray, IndexArray
 from retrain.data.decode import decode, read_image
 from retrain.data.loader import BATCHES_AHEAD, N_CORES, decoded_batches, rebatch, run_padded, suitable_batch_size
 from retrain.data.remarks import Remarks
-from retrain.data.resize import Levels, PixelArray, axis, resized, shaped
+from retrain.data.resize import Levels, PixelArray, axis, in_order, resized, shaped
 from retrain.errors import ImageError, ImageFolderError
 from retrain.input_spec import InputSpec
 from retrain.options.augmentation import AugmentationOptions
@@ -49,7 +49,7 @@ def distort(pixels: PixelArray, draws: FloatArray, spec: InputSpec) -> FloatArra
     )
     rows = axis(part.shape[0], enlarged[0]).part(top, spec.height)
     columns = axis(part.shape[1], enlarged[1]).part(left, spec.width, mirrored=bool(draws[3] > 0))
-    return resized(part, rows, columns, Levels(spec.mean, spec.std, draws[4]))
+    return in_order(resized(part, rows, columns, Levels(spec.mean, spec.std, draws[4])), spec)
 
 
 class DistortedLoader:

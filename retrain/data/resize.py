@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrain.arrays import FloatArray
-from retrain.input_spec import CROP_FRACTION, SQUASH, InputSpec
+from retrain.input_spec import CROP_FRACTION, RGB, SQUASH, InputSpec
 
 PixelArray: TypeAlias = npt.NDArray[np.uint8]
 
@@ -122,7 +122,12 @@ def fit(pixels: PixelArray, spec: InputSpec) -> FloatArray:
     """Make the network's input of a decoded photo: uint8 [h, w, 4] → float32 [H, W, 3]."""
     part = shaped(pixels, spec)
     height, width = part.shape[:2]
-    return resized(part, axis(height, spec.height), axis(width, spec.width), Levels(spec.mean, spec.std))
+    return in_order(resized(part, axis(height, spec.height), axis(width, spec.width), Levels(spec.mean, spec.std)), spec)
+
+
+def in_order(image: FloatArray, spec: InputSpec) -> FloatArray:
+    """Return an image, float32 [H, W, 3] of red, green and blue, with its colours in the order of the network's input."""
+    return image if spec.channel_order == RGB else np.ascontiguousarray(image[..., ::-1])
 
 
 def shaped(pixels: PixelArray, spec: InputSpec) -> PixelArray:

@@ -8,7 +8,18 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from retrain.errors import GraphError
-from retrain.input_spec import DECODE_SCALES, EXIF_ORIENTATIONS, FULL, IGNORE, LARGEST_INPUT_SIDE, RESIZES, SQUASH, InputSpec
+from retrain.input_spec import (
+    CHANNEL_ORDERS,
+    DECODE_SCALES,
+    EXIF_ORIENTATIONS,
+    FULL,
+    IGNORE,
+    LARGEST_INPUT_SIDE,
+    RESIZES,
+    RGB,
+    SQUASH,
+    InputSpec,
+)
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.graph_pb2 import GraphDef
@@ -35,6 +46,7 @@ class Description:
         input_decode_scale: how large photos are decoded, as in `InputSpec`; left out of the JSON if it is `full`.
         input_exif_orientation: what is done with photos that are stored turned, as in `InputSpec`; left out of the JSON if it is
             `ignore`.
+        input_channel_order: of the colours, as in `InputSpec`; left out of the JSON if it is `rgb`.
         note: a remark for readers, such as that another network was asked for; often empty.
         format_version: of this description.
     """
@@ -52,12 +64,13 @@ class Description:
     input_resize: str = SQUASH
     input_decode_scale: str = FULL
     input_exif_orientation: str = IGNORE
+    input_channel_order: str = RGB
 
     @property
     def input_spec(self) -> InputSpec:
         """The input settings."""
         sizes = self.input_height, self.input_width
-        how = self.input_resize, self.input_decode_scale, self.input_exif_orientation
+        how = self.input_resize, self.input_decode_scale, self.input_exif_orientation, self.input_channel_order
         return InputSpec(*sizes, self.input_mean, self.input_std, *how)
 
     def to_json(self) -> str:
@@ -69,6 +82,8 @@ class Description:
             del values["input_decode_scale"]
         if self.input_exif_orientation == IGNORE:
             del values["input_exif_orientation"]
+        if self.input_channel_order == RGB:
+            del values["input_channel_order"]
         return json.dumps(values)
 
     @classmethod
@@ -96,6 +111,8 @@ class Description:
                 raise ValueError(f"the scale of decoding is none of {', '.join(DECODE_SCALES)}")
             if description.input_exif_orientation not in EXIF_ORIENTATIONS:
                 raise ValueError(f"the EXIF orientation is none of {', '.join(EXIF_ORIENTATIONS)}")
+            if description.input_channel_order not in CHANNEL_ORDERS:
+                raise ValueError(f"the order of the colours is none of {', '.join(CHANNEL_ORDERS)}")
             if not isinstance(values["labels"], list):
                 raise ValueError("the labels are not a list")
             if any(unicodedata.category(each) in ("Cc", "Cs") for label in description.labels for each in label):

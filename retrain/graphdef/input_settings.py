@@ -11,7 +11,7 @@ from typing import Any
 from retrain.errors import FlagError, GraphError
 from retrain.graphdef.description import Description
 from retrain.graphdef.nodes import node_name
-from retrain.input_spec import FULL, IGNORE, SQUASH, InputSpec
+from retrain.input_spec import FULL, IGNORE, RGB, SQUASH, InputSpec
 from retrain.options.network_input import NetworkInputOptions
 
 # Pixel mean and pixel standard deviation by the name of the input: Inception v3, MobileNet, modules of TensorFlow Hub.
@@ -91,6 +91,7 @@ def resolve_input(
     settings["decode_scale"] = options.decode_scale or (described.decode_scale if described else FULL)
     known_orientation = described.exif_orientation if described else exif_orientation
     settings["exif_orientation"] = options.exif_orientation or known_orientation
+    settings["channel_order"] = options.channel_order or (described.channel_order if described else RGB)
     if missing := [setting for setting, value in settings.items() if value is None]:
         words = " and ".join(SETTINGS[setting] for setting in missing)
         flags = " and ".join(f"--input_{setting}" for setting in missing)

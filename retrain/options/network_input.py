@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from retrain.input_spec import DECODE_SCALES, EXIF_ORIENTATIONS, LARGEST_INPUT_SIDE, RESIZES
+from retrain.input_spec import CHANNEL_ORDERS, DECODE_SCALES, EXIF_ORIENTATIONS, LARGEST_INPUT_SIDE, RESIZES
 from retrain.options.flags import Options, flag
 
 FROM_METADATA = "from the graph's metadata, else inferred"
@@ -43,4 +43,10 @@ class NetworkInputOptions(Options):
         choices=EXIF_ORIENTATIONS,
         shown_default="from the graph's metadata; else ignore to label, and to train inception_v3 and mobilenets; apply to train "
         "other networks",
+    )
+    channel_order: str | None = flag(
+        "Order of the colours in the input: rgb; or bgr, for networks that were trained on images as OpenCV reads them.",
+        None,
+        choices=CHANNEL_ORDERS,
+        shown_default="from the graph's metadata, else rgb",
     )

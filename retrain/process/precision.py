@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from retrain.errors import FlagError
-from retrain.input_spec import FULL, IGNORE, SQUASH, InputSpec
+from retrain.input_spec import FULL, IGNORE, RGB, SQUASH, InputSpec
 
 FLOAT32 = "float32"
 BFLOAT16_PRODUCTS = "bfloat16_products"  # float32 values, multiplied as bfloat16.
@@ -44,6 +44,7 @@ def cache_name(architecture: str, precision: str, spec: InputSpec | None = None)
     ending = "" if spec is None or spec.resize == SQUASH else f"_{spec.resize}"
     ending += "" if spec is None or spec.decode_scale == FULL else "_scaled"
     ending += "" if spec is None or spec.exif_orientation == IGNORE else "_oriented"
+    ending += "" if spec is None or spec.channel_order == RGB else f"_{spec.channel_order}"
     if len(os.fsencode(name)) > MAX_CACHE_NAME_BYTES - len(ending):
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return name + ending if precision == FLOAT32 else f"{name}{ending}_{precision}"

@@ -25,10 +25,10 @@ from retrain.data.resize import Levels, axis, resized, shaped
 from retrain.graphdef.description import Description
 from retrain.runtimes.tflite_metadata import LABELS_FILE, metadata_bytes, read_metadata, with_labels
 from tests.conftest import ROOT
-from tests.label_image.test_quantized import write_quantized
 from tests.support.commands import Outputs
 from tests.support.exported import Exported
 from tests.support.labelling import LABELS
+from tests.support.quantized import write_quantized
 
 MEDIAPIPE = "RETRAIN_TEST_MEDIAPIPE"  # A Python that has MediaPipe.
 ABOUT = Description(("Café", "日本", "a b"), "input:0", 8, 8, 127.5, 127.5, "final_result:0", "a network")

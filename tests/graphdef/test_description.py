@@ -56,6 +56,7 @@ def test_its_input_settings() -> None:
         "input_resize": "squash",
         "input_decode_scale": "full",
         "input_exif_orientation": "ignore",
+        "input_channel_order": "rgb",
     }
     assert input_fields(InputSpec(1, 2, 3.0, 4.0)) == fields
 

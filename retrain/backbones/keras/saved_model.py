@@ -25,6 +25,7 @@ from retrain.options.network_input import NetworkInputOptions
 
 InputOptions = TypeVar("InputOptions", bound=NetworkInputOptions)
 
+FURTHER = ("resize", "decode_scale", "exif_orientation", "channel_order")
 MEAN_AND_STD = ("input_mean", "input_std")
 SIGNATURE = "from its signature"
 
@@ -68,7 +69,7 @@ def with_metadata(path: str, options: InputOptions) -> InputOptions:
     Raises:
         GraphError: neither tells mean and standard deviation.
     """
-    given = {name: getattr(options, name) for name in (*MEAN_AND_STD, "resize", "decode_scale", "exif_orientation")}
+    given = {name: getattr(options, name) for name in (*MEAN_AND_STD, *FURTHER)}
     file = os.path.join(path, DESCRIPTION_FILE)
     if os.path.isfile(file):
         try:
@@ -76,11 +77,8 @@ def with_metadata(path: str, options: InputOptions) -> InputOptions:
                 description = Description.from_json(text.read())
         except OSError as error:
             raise GraphError(f"Its metadata cannot be read ({error.strerror}).") from error
-        known = {name: getattr(description, name) for name in MEAN_AND_STD} | {
-            "resize": description.input_resize,
-            "decode_scale": description.input_decode_scale,
-            "exif_orientation": description.input_exif_orientation,
-        }
+        known = {name: getattr(description, name) for name in MEAN_AND_STD}
+        known |= {name: getattr(description, f"input_{name}") for name in FURTHER}
         given = {name: known[name] if value is None else value for name, value in given.items()}
     if any(given[name] is None for name in MEAN_AND_STD):
         raise no_scaling("a SavedModel's input")

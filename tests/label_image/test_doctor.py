@@ -1,0 +1,185 @@
+"""The doctor: what it finds for graphs without metadata, what it writes, and who reads that."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import retrain
+from label_image.config import ClassifierOptions
+from label_image.opening import open_classifier
+from label_image.settings import settings_path, write_settings
+from retrain.backbones.published import BUNDLED_FILE
+from retrain.errors import GraphError
+from retrain.input_spec import InputSpec
+from tests.conftest import Label, RunCli
+from tests.support.commands import Outputs, copy_files
+from tests.support.labelling import NO_OPTIONS, without_description
+
+pytestmark = pytest.mark.slow
+
+
+def old_graph(photos: Path, folder: Path, **settings: Any) -> Path:
+    """Train a graph with unusual settings, and drop its metadata."""
+    outputs = Outputs(folder)
+    config = retrain.RetrainConfig(
+        image_dir=str(photos),
+        architecture=str(BUNDLED_FILE),
+        how_many_training_steps=200,
+        random_seed=1,
+        **outputs.settings(),
+        **settings,
+    )
+    retrain.run(config)
+    return without_description(outputs.graph, "old.pb")
+
+
+def spec_of(path: Path, options: ClassifierOptions = NO_OPTIONS) -> InputSpec:
+    return open_classifier(str(path), options).description.input_spec
+
+
+@pytest.mark.parametrize(
+    ("settings", "scaling"),
+    [
+        ({"input_mean": 0.0, "input_std": 255.0}, (0, 255)),
+        ({"input_mean": 0.0, "input_std": 255.0, "channel_order": "bgr"}, (0, 255)),
+        ({"channel_order": "bgr"}, (127.5, 127.5)),
+    ],
+    ids=["0 to 1", "0 to 1, bgr", "bgr"],
+)
+def test_unusual_settings_are_found(
+    flower_photos: Path, tmp_path: Path, label: Label, settings: dict[str, Any], scaling: tuple[float, float], run_cli: RunCli
+) -> None:
+    photos = tmp_path / "photos"
+    for folder in (each for each in sorted(flower_photos.iterdir()) if each.is_dir()):
+        (photos / folder.name).mkdir(parents=True)
+        for photo in sorted(folder.glob("*.jpg"))[:30]:
+            (photos / folder.name / photo.name).symlink_to(photo)
+    path = old_graph(photos, tmp_path, **settings)
+    flags = ["scripts.evaluate", str(path), f"--image_dir={photos}", "--split=all"]
+    before = accuracy_of(run_cli(*flags).stdout)
+    answer = label("--doctor", f"--graph={path}", f"--image_dir={photos}")
+    assert answer.code == 0, answer.err
+    written = json.loads(Path(settings_path(str(path))).read_text())
+    order = settings.get("channel_order", "rgb")
+    assert (written["input_height"], written["input_layer"], written["output_layer"]) == (128, "input", "final_result")
+    # Half a grey level makes no difference that photos could show.
+    assert (written["input_mean"], written["input_std"]) == pytest.approx(scaling, abs=0.5)
+    assert written["channel_order"] == order
+    assert order in answer.out.splitlines()[4]
+    assert (
+        f" were written to {settings_path(str(path))}: label_image and scripts.evaluate use them with this graph." in answer.out
+    )
+    spec = spec_of(path)
+    assert (spec.mean, spec.std, spec.channel_order) == (written["input_mean"], written["input_std"], order)
+    assert accuracy_of(run_cli(*flags).stdout) > before
+
+
+def accuracy_of(text: str) -> float:
+    return float(text.split("Accuracy = ")[1].split("%", maxsplit=1)[0])
+
+
+def test_a_graph_that_needs_no_doctor_keeps_what_is_inferred(small_photos: Path, tmp_path: Path, label: Label) -> None:
+    path = old_graph(small_photos, tmp_path)
+    before = spec_of(path)
+    answer = label("--doctor", f"--graph={path}", f"--image_dir={small_photos}")
+    assert answer.code == 0, answer.err
+    assert spec_of(path) == before
+
+
+def test_turned_photos_tell_the_orientation(small_photos: Path, tmp_path: Path, label: Label) -> None:
+    """Stripes and rings look the same turned, so the photos of the two classes here differ in where they are dark."""
+    from PIL import Image
+
+    rng = np.random.default_rng(1)
+    for name, dark_half in (("top", slice(0, 48)), ("bottom", slice(48, 96))):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(30):
+            levels = rng.integers(120, 256, (96, 96, 3)).astype(np.uint8)
+            levels[dark_half] //= 6
+            image = Image.fromarray(levels)
+            exif = Image.Exif()
+            if number % 2:
+                exif[0x0112] = 3
+                image = image.transpose(Image.Transpose.ROTATE_180)
+            image.save(tmp_path / "photos" / name / f"{number}.png", exif=exif)
+    path = old_graph(tmp_path / "photos", tmp_path, exif_orientation="apply")
+    assert spec_of(path).exif_orientation == "ignore"
+    assert label("--doctor", f"--graph={path}", f"--image_dir={tmp_path / 'photos'}").code == 0
+    assert spec_of(path).exif_orientation == "apply"
+
+
+def test_flags_precede_what_the_doctor_wrote(bundled: Path, tmp_path: Path) -> None:
+    path = tmp_path / "old.pb"
+    path.write_bytes(bundled.read_bytes())
+    write_settings(str(path), {"input_mean": 0.0, "input_std": 255.0})
+    assert spec_of(path, ClassifierOptions(input_mean=5.0)).mean == 5.0
+    assert spec_of(path).mean == 0.0
+
+
+def test_settings_of_another_graph_are_ignored(bundled: Path, tmp_path: Path, logged: list[str]) -> None:
+    path = tmp_path / "old.pb"
+    path.write_bytes(bundled.read_bytes())
+    write_settings(str(path), {"input_mean": 0.0, "input_std": 255.0})
+    assert spec_of(path).mean == 0.0
+    path.write_bytes(bundled.read_bytes() + b"\x12\x00")  # One more field, which is empty: the same graph in another file.
+    assert spec_of(path).mean == 127.5
+    assert logged == [f"WARNING: The settings {settings_path(str(path))} are of another graph than {path} and are ignored."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "no JSON",
+        '{"graph_sha256": "DIGEST", "input_mean": "a"}',
+        '{"graph_sha256": "DIGEST", "input_height": -1}',
+    ],
+)
+def test_damaged_settings_name_the_file(bundled: Path, text: str) -> None:
+    import hashlib
+
+    path = Path(settings_path(str(bundled)))
+    path.write_text(text.replace("DIGEST", hashlib.sha256(bundled.read_bytes()).hexdigest()))
+    try:
+        with pytest.raises(GraphError) as caught:
+            open_classifier(str(bundled), NO_OPTIONS)
+        assert str(caught.value).startswith(f"The settings {path} cannot be used (")
+        assert str(caught.value).endswith("). Delete the file, or run --doctor again.")
+    finally:
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--doctor"], "--doctor needs labelled photos: set --image_dir."),
+        (["--image_dir=photos"], "--image_dir is only for --doctor: name images with --image."),
+        ([], "--image is required: Images to label. A folder stands for all images below it."),
+    ],
+)
+def test_wrong_flags(flags: list[str], problem: str, label: Label) -> None:
+    assert label(*flags)[0::2] == (2, f"error: {problem}\n")
+
+
+def test_folders_that_the_graph_does_not_know(small_photos: Path, tmp_path: Path, bundled: Path, label: Label) -> None:
+    answer = label("--doctor", f"--graph={bundled}", f"--image_dir={small_photos}")
+    assert answer.code == 2
+    assert "has no photos in folders named as the graph's labels: daisy, dandelion, roses, sunflowers, tulips." in answer.err
+
+
+def test_labels_that_do_not_fit_are_told_and_nothing_is_written(small_photos: Path, tmp_path: Path, label: Label) -> None:
+    path = old_graph(small_photos, tmp_path)
+    shuffled = tmp_path / "shuffled"
+    copy_files(small_photos, shuffled)
+    names = sorted(each.name for each in shuffled.iterdir())
+    for number, photo in enumerate(sorted(shuffled.glob("*/*.jpg"))):
+        photo.rename(shuffled / names[number % 3] / f"x{number}.jpg")
+    answer = label("--doctor", f"--graph={path}", f"--image_dir={shuffled}")
+    assert answer.code == 2
+    assert "No settings label these photos clearly better than chance, so none were written." in answer.err
+    assert not Path(settings_path(str(path))).exists()
