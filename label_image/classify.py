@@ -30,7 +30,8 @@ class Classification:
 
     Attributes:
         path: of the image.
-        labels, scores: the best first, `top_k` of them; scores as the graph computes them.
+        labels, scores: the best first, `top_k` of them; scores as the graph computes them. Of a graph for images with several
+            labels only those above their thresholds: there may be none.
         seconds: wall time of the network for the batch, divided by its number of images.
     """
 
@@ -93,9 +94,11 @@ def classify_each(
     """Yield the index in `paths` and the labels of each image as soon as they are known; otherwise like `classify`."""
     for indices, scores, seconds in score_images(classifier, paths, failed):
         for index, row in zip(indices, scores, strict=True):
-            best = np.argsort(-row, kind="stable")[:top_k]
-            labels = tuple(classifier.description.labels[i] for i in best)
-            yield index, Classification(paths[index], labels, tuple(float(row[i]) for i in best), seconds / len(indices))
+            best = np.argsort(-row, kind="stable")
+            if thresholds := classifier.description.thresholds:  # Of images with several labels, or none.
+                best = best[row[best] >= np.array(thresholds)[best]]
+            labels = tuple(classifier.description.labels[i] for i in best[:top_k])
+            yield index, Classification(paths[index], labels, tuple(float(row[i]) for i in best[:top_k]), seconds / len(indices))
 
 
 def score_images(classifier: Classifier, paths: Sequence[str], failed: dict[str, str]) -> Iterator[ScoredBatch]:

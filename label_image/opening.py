@@ -235,4 +235,5 @@ def _describe(
         output_tensor=output_tensor,
         architecture=metadata.architecture if metadata else "",
         note=metadata.note if metadata else "",
+        thresholds=metadata.thresholds if metadata and len(metadata.thresholds) == len(labels) else (),
     )

@@ -43,8 +43,10 @@ def as_csv(answers: Sequence[Classification]) -> str:
     return table.getvalue()
 
 
+NO_LABEL = "no label is above its threshold"
 FORMATS = {"text": as_text, "json": as_json, "csv": as_csv}
 
 
 def _label_lines(answer: Classification) -> list[str]:
-    return [f"{label} (score={score:.5f})" for label, score in zip(answer.labels, answer.scores, strict=True)]
+    lines = [f"{label} (score={score:.5f})" for label, score in zip(answer.labels, answer.scores, strict=True)]
+    return lines or [NO_LABEL]

@@ -66,6 +66,12 @@ class RetrainConfig(
             return None
         return f"--engine {LITERT} runs on the CPU: --device must be cpu or left out. Got {self.device}."
 
+    @cross_check("multi_label", "fine_tune_steps")
+    def _fine_tuning_has_one_label(self) -> str | None:
+        if not self.multi_label or not self.fine_tune_steps:
+            return None
+        return "--fine_tune_steps is for images with one label each: leave it or --multi_label out."
+
     @cross_check("early_stopping", "validation_percentage")
     def _early_stopping_has_validation_images(self) -> str | None:
         if not self.early_stopping or self.validation_percentage:

@@ -14,6 +14,7 @@ from retrain.data.sampling import RandomGenerators
 from retrain.data.splitting import SPLITS
 from retrain.data.turned import to_be_turned
 from retrain.evaluation.metrics import Evaluation
+from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation
 from retrain.evaluation.tensorboard import clear_summaries_dir
 from retrain.export.classifier import classifier_graph, export_classifier, write_intermediate_graph
 from retrain.export.verify import ConversionReport
@@ -23,9 +24,9 @@ from retrain.fine_tuning.loop import fine_tune, trainable_network
 from retrain.head.batches import Batches
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.dataset import make_dataset
-from retrain.head.evaluate import evaluate_head, report_test
+from retrain.head.evaluate import choose_thresholds, evaluate_head, report_test
 from retrain.head.loop import train_head
-from retrain.head.model import SoftmaxHead
+from retrain.head.model import SigmoidHead, SoftmaxHead
 from retrain.head.monitor import Monitor
 from retrain.head.resume import open_checkpointer
 from retrain.head.trainer import Trainer
@@ -68,8 +69,8 @@ class RetrainResult:
     n_bottlenecks_read: int
     train_accuracy: float | None
     validation_accuracy: float | None
-    test: Evaluation | None
-    test_before_fine_tuning: Evaluation | None
+    test: Evaluation | MultiLabelEvaluation | None
+    test_before_fine_tuning: Evaluation | MultiLabelEvaluation | None
     misclassified: tuple[tuple[str, str], ...]
     output_graph: str
     output_labels: str
@@ -135,8 +136,10 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     # ---- Head: trained on the bottlenecks
     data = make_dataset(images, bottlenecks, failed)
     batches = Batches(config, data, rngs.of_split)
-    head = SoftmaxHead(backbone.architecture.bottleneck_size, len(images.labels), rngs.head, config.hidden_units)
-    classifier = TrainedClassifier(backbone, head, images.labels, config.final_tensor_name)
+    head_class = SigmoidHead if images.multi_label else SoftmaxHead
+    head = head_class(backbone.architecture.bottleneck_size, len(images.labels), rngs.head, config.hidden_units)
+    thresholds = (DEFAULT_THRESHOLD,) * len(images.labels) if images.multi_label else ()
+    classifier = TrainedClassifier(backbone, head, images.labels, config.final_tensor_name, thresholds)
     trainer = Trainer(config, images.labels, data.class_counts("training"), head, checkpointer.random_seed)
     first_step = checkpointer.restore(trainer)
     logger.info("Training on %s.", data)
@@ -147,12 +150,13 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
         train_head(trainer, steps, monitor, checkpointer, lambda step: write_intermediate_graph(config, classifier, step))
         phase.count = checkpointer.steps_done - first_step
     train_accuracy, validation_accuracy = monitor.train_accuracy, monitor.validation_accuracy
+    classifier = choose_thresholds(classifier, batches.whole("validation"))
 
     # ---- Fine-tuning: the network's own weights, trained on the images. The checkpoint still holds the head from before.
     tested = batches.testing(config.test_batch_size)
     before = None
     if trainable:
-        before = evaluate_head(head, tested)
+        before = evaluate_head(head, tested.batch)
         if before:
             logger.info("Test accuracy before fine-tuning = %.1f%% (N=%d)", before.accuracy * 100, before.count)
         with timings.phase("fine_tuning", "steps") as phase:
@@ -168,7 +172,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     with timings.phase("evaluation", "images") as phase:
         if trainable:
             tested = new_bottlenecks(images, tested, classifier.backbone)
-        test = evaluate_head(classifier.head, tested)
+        test = evaluate_head(classifier.head, tested.batch, classifier.thresholds)
         misclassified = report_test(config, test, tested, images)
         phase.count += len(tested)  # Besides the validation images during training.
 

@@ -1,12 +1,11 @@
 """Evaluation of a classifier on a folder of photos: `python -m scripts.evaluate GRAPH --image_dir flowers`."""
 
-import math
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -17,12 +16,14 @@ from retrain.data.image_lists import LabelledImage, list_images
 from retrain.data.labels import matching_label
 from retrain.data.splitting import SPLITS
 from retrain.errors import FlagError, ImageError, ImageFolderError, shown
+from retrain.evaluation.tables import labels_table, percent
 from retrain.options.flags import Options, build_parser, flag, from_namespace
 from retrain.options.images import BY_PATH, FOLDER_NAMES, ORIGINAL_NAMES, SPLIT_RULES, ImageOptions
 from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.tensorflow_loading import silence_tensorflow
 
 if TYPE_CHECKING:
+    from retrain.arrays import FloatArray, IndexArray
     from retrain.graphdef.description import Description
 
 IMAGE_DIR = "tf_files/flower_photos"
@@ -73,11 +74,10 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
     from label_image.classify import score_images
     from label_image.config import ClassifierOptions
     from label_image.opening import open_classifier
-    from retrain.evaluation.metrics import evaluate
 
     classifier = open_classifier(graph_path, ClassifierOptions(labels=config.labels))
     labels = classifier.description.labels
-    images, classes = _images_and_classes(config, classifier.description)
+    images, targets = _images_and_targets(config, classifier.description)
     scores = np.full((len(images), len(labels)), np.nan, np.float32)
     failed: dict[str, str] = {}
     for indices, rows, _ in score_images(classifier, [image.path for image in images], failed):
@@ -85,30 +85,50 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
     scored = np.flatnonzero(~np.isnan(scores[:, 0]))
     if not len(scored):
         raise ImageFolderError(f"No image of {_source(config)} could be decoded.")
-    # A score that float32 rounds to 0 would make the cross entropy infinite.
-    logits = np.log(np.maximum(scores[scored], np.finfo(np.float32).tiny))
-    found = evaluate(logits, np.array(classes)[scored])
-    print(f"Accuracy = {found.accuracy:.1%} (N={found.count})\nCross entropy = {found.cross_entropy:.6f}\n")
-    width = max(len(label) for label in labels)
-    print(f"{'':{width}}  images  recall  precision")
-    for label, row, recall, precision in zip(labels, found.confusion, found.recall(), found.precision(), strict=True):
-        print(f"{label:{width}}  {row.sum():6d}  {_percent(recall):>6}  {_percent(precision):>9}")
+    chosen = np.array(targets)[scored]
+    report = _several_labels if classifier.description.thresholds else _one_label
+    print(report(classifier.description, scores[scored], chosen))
     if failed:
         raise ImageError("\n".join(f"{shown(path)} is not counted: {reason}" for path, reason in failed.items()))
     return 0
 
 
-def _percent(share: float) -> str:
-    """Return a percentage; a dash for the share of nothing, such as the recall of a class without images."""
-    return "-" if math.isnan(share) else f"{share:.1%}"
+def _one_label(about: "Description", scores: "FloatArray", classes: "IndexArray") -> str:
+    """Return the measures of classes that exclude each other: scores, float32 [N, C], and classes, int64 [N]."""
+    import numpy as np
+
+    from retrain.evaluation.metrics import evaluate
+
+    # A score that float32 rounds to 0 would make the cross entropy infinite.
+    found = evaluate(np.log(np.maximum(scores, np.finfo(np.float32).tiny)), classes)
+    labels, width = about.labels, max(len(label) for label in about.labels)
+    lines = [f"Accuracy = {found.accuracy:.1%} (N={found.count})", f"Cross entropy = {found.cross_entropy:.6f}", ""]
+    lines.append(f"{'':{width}}  images  recall  precision")
+    for label, row, recall, precision in zip(labels, found.confusion, found.recall(), found.precision(), strict=True):
+        lines.append(f"{label:{width}}  {row.sum():6d}  {percent(recall):>6}  {percent(precision):>9}")
+    return "\n".join(lines)
+
+
+def _several_labels(about: "Description", scores: "FloatArray", targets: "FloatArray") -> str:
+    """Return the measures of images with several labels: scores and targets, both float32 [N, C]."""
+    import numpy as np
+
+    from retrain.evaluation.multi_label import evaluate_labels
+
+    probabilities = np.clip(scores.astype(np.float64), 1e-12, 1 - 1e-12)
+    found = evaluate_labels(np.log(probabilities) - np.log1p(-probabilities), targets, about.thresholds)
+    head = f"mAP = {percent(found.mean_average_precision)} (N={found.count})\nCross entropy = {found.cross_entropy:.6f}\n\n"
+    return head + labels_table(about.labels, found)
 
 
 def _source(config: EvaluateConfig) -> str:
     return config.image_list or config.image_dir or IMAGE_DIR
 
 
-def _images_and_classes(config: EvaluateConfig, about: "Description") -> tuple[list[LabelledImage], list[int]]:
-    """Return the images of the set, and the index of each one's label among the graph's."""
+def _images_and_targets(config: EvaluateConfig, about: "Description") -> "tuple[list[LabelledImage], list[Any]]":
+    """Return the images of the set, and of each the index of its label among the graph's, or a float32 [C] of its labels."""
+    import numpy as np
+
     options = ImageOptions(
         image_dir=None if config.image_list else _source(config),
         image_list=config.image_list,
@@ -116,24 +136,28 @@ def _images_and_classes(config: EvaluateConfig, about: "Description") -> tuple[l
         validation_percentage=config.validation_percentage,
         split_by=config.split_by,
         all_images=config.all_images,
-        label_names=FOLDER_NAMES if config.image_list else ORIGINAL_NAMES,
+        # Folders are matched by their own names: which rule the labels were made with is not known.
+        label_names=FOLDER_NAMES if config.image_list or about.thresholds else ORIGINAL_NAMES,
+        multi_label=bool(about.thresholds),
     )
     lists = list_images(options, is_of_the_original(about.architecture or INCEPTION))
-    # Folders are matched by their own names: which rule the labels were made with is not known.
-    names = [lists.labels[each.class_index] if config.image_list else each.folder for each in lists.images]
-    known = {name: matching_label(name, about.labels) for name in dict.fromkeys(names)}
+    names = lists.labels if config.image_list or about.thresholds else tuple(dict.fromkeys(each.folder for each in lists.images))
+    known = {name: matching_label(name, about.labels) for name in names}
     if unknown := [shown(name) for name, label in known.items() if label is None]:
         flag = "image_list" if config.image_list else "image_dir"
         raise FlagError(f"--{flag} {_source(config)} has classes that the graph does not have: {', '.join(unknown)}.")
-    chosen = [
-        (image, about.labels.index(label))
-        for image, name in zip(lists.images, names, strict=True)
-        if config.split in ("all", image.split) and (label := known[name])
-    ]
-    if not chosen:
+    index = {name: about.labels.index(label) for name, label in known.items() if label}
+    images = [each for each in lists.images if config.split in ("all", each.split)]
+    if not images:
         advice = "" if config.split == "all" else " To use all photos, add --split all."
         raise FlagError(f"--split {config.split} has no image in {_source(config)}.{advice}")
-    return [image for image, _ in chosen], [index for _, index in chosen]
+    if about.thresholds:
+        order = [index[label] for label in lists.labels]
+        targets = np.zeros((len(images), len(about.labels)), np.float32)
+        for row, each in zip(targets, images, strict=True):
+            row[[order[number] for number in each.classes]] = 1
+        return images, list(targets)
+    return images, [index[lists.labels[each.class_index] if config.image_list else each.folder] for each in images]
 
 
 if __name__ == "__main__":

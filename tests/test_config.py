@@ -13,7 +13,7 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.options.flags import flags_of, parse_args
 
-N_RETRAIN_FLAGS = 64
+N_RETRAIN_FLAGS = 65
 N_LABEL_FLAGS = 22
 
 # Name: type and default, from the table of the original's flags.
@@ -50,6 +50,7 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "save_split": (str | None, None),
     "label_names": (str | None, None),
     "all_images": (bool, False),
+    "multi_label": (bool, False),
     "learning_rate": (float | None, None),
     "architecture": (str | None, None),
     "tfhub_module": (str | None, None),
@@ -152,6 +153,7 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "save_split": (TEXT, {"": "''"}),
     "label_names": ("one of original, folder", {"file": "file", "": "''"}),
     "all_images": (SWITCH, {"yes": ""}),
+    "multi_label": (SWITCH, {"yes": ""}),
     "model_dir": (TEXT, {"": "''"}),
     "model_url_base": (TEXT, {"": "''"}),
     "bottleneck_dir": (TEXT, {"": "''"}),

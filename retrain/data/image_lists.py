@@ -8,11 +8,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from retrain.arrays import Targets
 from retrain.data.endings import usable_endings
 from retrain.data.image_folder import read_folder, too_few_classes, warn_of_images_beside
 from retrain.data.image_list import read_list, write_list
 from retrain.data.labels import check_labels
-from retrain.data.photos import Photo
+from retrain.data.photos import Photo, merged
 from retrain.data.splitting import SPLITS, TRAINING, splits_of
 from retrain.errors import ImageFolderError, listing, shown
 from retrain.options.images import FOLDER_NAMES, ORIGINAL_NAMES, ImageOptions
@@ -34,6 +37,7 @@ class LabelledImage:
         class_index: index of the class's label.
         split: `training`, `validation` or `testing`.
         group: the group that a table gives it; else empty.
+        further: indices of its other labels, if it has several.
     """
 
     path: str
@@ -42,6 +46,12 @@ class LabelledImage:
     class_index: int
     split: str
     group: str = ""
+    further: tuple[int, ...] = ()
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Indices of all its labels."""
+        return (self.class_index, *self.further)
 
 
 @dataclass(frozen=True)
@@ -52,16 +62,29 @@ class ImageLists:
         labels: the label of each class, in class order.
         folders: the class folders, in the same order; of a table, the labels.
         images: all images, class by class, sorted by file name.
+        multi_label: True if an image may have several labels.
     """
 
     labels: tuple[str, ...]
     folders: tuple[str, ...]
     images: tuple[LabelledImage, ...]
+    multi_label: bool = False
+
+    @property
+    def targets(self) -> Targets:
+        """Labels of each image, float32 [N, C]: 1 for each label that it has, else 0."""
+        targets = np.zeros((len(self.images), len(self.labels)), np.float32)
+        for row, image in zip(targets, self.images, strict=True):
+            row[list(image.classes)] = 1
+        return targets
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, of the names of all images and their sets, in order."""
-        lines = (f"{image.folder}/{image.file_name}\t{image.split}\n" for image in self.images)
+        """SHA-256, in hexadecimal, of the names of all images and their sets, in order; of several labels, of these too."""
+        lines = (
+            f"{image.folder}/{image.file_name}\t{image.split}{f'{image.classes}' if self.multi_label else ''}\n"
+            for image in self.images
+        )
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
     def indices(self, split: str) -> list[int]:
@@ -81,7 +104,7 @@ def create_image_lists(options: ImageOptions, like_original: bool = True) -> Ima
             label, or a class has no training image.
     """
     lists = list_images(options, like_original)
-    if options.image_dir is not None:
+    if options.image_dir is not None and not options.multi_label:
         labels = {image.folder: lists.labels[image.class_index] for image in lists.images}
         check_labels(labels, _label_names(options, like_original), options.image_dir)
     _check_classes(options, lists)
@@ -96,20 +119,25 @@ def list_images(options: ImageOptions, like_original: bool = True) -> ImageLists
         ImageFolderError: the folder or the table cannot be read.
     """
     photos = _photos(options, _label_names(options, like_original), like_original)
+    if options.multi_label and options.image_dir is not None:
+        photos = merged(photos)
     splits = splits_of(photos, options)
-    labels = tuple(dict.fromkeys(photo.labels[0] for photo in photos))
+    labels = tuple(dict.fromkeys(label for photo in photos for label in photo.labels))
+    labels = tuple(sorted(labels)) if options.multi_label else labels
     folders = tuple(dict.fromkeys(photo.folder for photo in photos)) if options.image_dir else labels
     number = {label: index for index, label in enumerate(labels)}
     images = tuple(
-        LabelledImage(photo.path, photo.folder, photo.file_name, number[photo.labels[0]], split, photo.group)
+        LabelledImage(photo.path, photo.folder, photo.file_name, first, split, photo.group, tuple(further))
         for photo, split in zip(photos, splits, strict=True)
+        for first, *further in [[number[label] for label in photo.labels]]
     )
-    return ImageLists(labels, folders, images)
+    return ImageLists(labels, labels if options.multi_label else folders, images, options.multi_label)
 
 
 def save_split(path: str, lists: ImageLists) -> None:
     """Write the images, their labels and their sets as a table. Raises OutputError if it cannot be written."""
-    write_list(path, [(image.path, [lists.labels[image.class_index]], image.split, image.group) for image in lists.images])
+    rows = [(each.path, [lists.labels[index] for index in each.classes], each.split, each.group) for each in lists.images]
+    write_list(path, rows)
 
 
 def report_failed(images: ImageLists, failed: Mapping[int, str], options: ImageOptions) -> None:
@@ -136,7 +164,7 @@ def _label_names(options: ImageOptions, like_original: bool) -> str:
 
 def _photos(options: ImageOptions, label_names: str, like_original: bool) -> list[Photo]:
     if options.image_list is not None:
-        return read_list(options.image_list, label_names)
+        return read_list(options.image_list, label_names, options.multi_label)
     assert options.image_dir is not None, "the options have one of the two"
     return read_folder(options.image_dir, label_names, usable_endings(options.all_images or not like_original))
 
@@ -152,10 +180,10 @@ def _check_classes(options: ImageOptions, lists: ImageLists) -> None:
         raise ImageFolderError(too_few_classes(options.image_dir, lists.folders))
     else:
         warn_of_images_beside(options.image_dir)
-    counts = Counter(image.class_index for image in lists.images)
+    counts = Counter(index for image in lists.images for index in image.classes)
     small = {folder: counts[index] for index, folder in enumerate(lists.folders) if counts[index] < FEW_IMAGES}
     for folder, count in itertools.islice(small.items(), MOST_WARNINGS):
-        name = folder if options.image_dir is None else os.path.join(options.image_dir, folder)
+        name = folder if options.image_dir is None or options.multi_label else os.path.join(options.image_dir, folder)
         logger.warning("%s has only %d images; with fewer than %d the result may be poor.", name, count, FEW_IMAGES)
     if len(small) > MOST_WARNINGS:
         logger.warning("%d more classes have fewer than %d images.", len(small) - MOST_WARNINGS, FEW_IMAGES)
@@ -163,7 +191,7 @@ def _check_classes(options: ImageOptions, lists: ImageLists) -> None:
 
 def _check_splits(options: ImageOptions, lists: ImageLists) -> None:
     """Raise an error for classes without training images; warn of those without validation or testing images."""
-    members = {split: {i.class_index for i in lists.images if i.split == split} for split in SPLITS}
+    members = {split: {index for i in lists.images if i.split == split for index in i.classes} for split in SPLITS}
     untrained = _missing(lists.folders, members[TRAINING])
     if untrained:
         raise ImageFolderError(

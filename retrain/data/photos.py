@@ -1,9 +1,14 @@
 """One photo, as a folder or a list names it."""
 
-from dataclasses import dataclass
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+from retrain.data.decode import read_image
+from retrain.errors import ImageError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Photo:
     """A photo that is not yet assigned to a class or a set.
 
@@ -24,3 +29,21 @@ class Photo:
     labels: tuple[str, ...]
     split: str = ""
     group: str = ""
+
+
+def content_digest(photo: Photo) -> str:
+    """Return the SHA-256 of a photo's file; its path if it cannot be read."""
+    try:
+        return hashlib.sha256(read_image(photo.path)).hexdigest()
+    except ImageError:
+        return photo.hashed
+
+
+def merged(photos: Sequence[Photo]) -> list[Photo]:
+    """Return the photos with those of equal content as one, which has the labels of all; the first of them names it."""
+    by_content: dict[str, Photo] = {}
+    for photo in photos:
+        digest = content_digest(photo)
+        first = by_content.get(digest, photo)
+        by_content[digest] = dataclasses.replace(first, labels=tuple(dict.fromkeys([*first.labels, *photo.labels])))
+    return list(by_content.values())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrain.arrays import IndexArray
+from retrain.arrays import IndexArray, Targets
 from retrain.data.splitting import SPLITS
 
 
@@ -27,20 +27,26 @@ class RandomGenerators:
 class Sampler:
     """Sampler of one set's images; small classes are drawn as often as large ones."""
 
-    def __init__(self, classes: IndexArray, members: Sequence[int] | IndexArray, rng: np.random.Generator) -> None:
+    def __init__(self, classes: Targets, members: Sequence[int] | IndexArray, rng: np.random.Generator) -> None:
         """Make a sampler.
 
         Args:
-            classes: int64 [N], the class of each image.
+            classes: int64 [N], the class of each image; or float32 [N, C], 1 for each label that an image has.
             members: indices of the set's images. Classes without any are never drawn.
             rng: the source of randomness.
         """
-        self._by_class = in_class_order(classes, members)
-        _, self._starts, self._counts = np.unique(classes[self._by_class], return_index=True, return_counts=True)
+        if classes.ndim == 2:  # An image is among those of each of its labels.
+            self._members = np.asarray(members, dtype=np.int64)
+            drawn, rows = np.nonzero(classes[self._members].T)
+            self._by_class = self._members[rows]
+        else:
+            self._members = self._by_class = in_class_order(classes, members)
+            drawn = classes[self._by_class]
+        _, self._starts, self._counts = np.unique(drawn, return_index=True, return_counts=True)
         self._rng = rng
 
     def __len__(self) -> int:
-        return len(self._by_class)
+        return len(self._members)
 
     def draw(self, batch_size: int) -> IndexArray:
         """Return the indices of `batch_size` independent draws, int64 [B]; -1 returns every image of the set once, by class.
@@ -48,13 +54,13 @@ class Sampler:
         A set without images returns an empty array.
         """
         if batch_size == -1 or len(self) == 0:
-            return self._by_class
+            return self._members
         classes = self._rng.integers(len(self._counts), size=batch_size)
         offsets = (self._rng.random(batch_size) * self._counts[classes]).astype(np.int64)
         return self._by_class[self._starts[classes] + offsets]
 
 
-def in_class_order(classes: IndexArray, members: Sequence[int] | IndexArray) -> IndexArray:
+def in_class_order(classes: Targets, members: Sequence[int] | IndexArray) -> IndexArray:
     """Return the indices `members`, int64 [n], class by class; `classes` is int64 [N]. The order within a class is kept."""
     chosen = np.asarray(members, dtype=np.int64)
     return chosen[np.argsort(classes[chosen], kind="stable")]

@@ -4,9 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from retrain.data.decode import read_image
-from retrain.data.photos import Photo
-from retrain.errors import ImageError
+from retrain.data.photos import Photo, content_digest
 from retrain.options.images import BY_CONTENT, BY_PATH, ImageOptions
 
 SPLITS = TRAINING, VALIDATION, TESTING = ("training", "validation", "testing")
@@ -37,7 +35,7 @@ def splits_of(photos: Sequence[Photo], options: ImageOptions) -> list[str]:
     percentages = options.testing_percentage, options.validation_percentage
     if options.split_by == BY_PATH:
         return [photo.split or which_split(photo.hashed, *percentages) for photo in photos]
-    keys = [_content(photo) if options.split_by == BY_CONTENT else _group(photo) for photo in photos]
+    keys = [content_digest(photo) if options.split_by == BY_CONTENT else _group(photo) for photo in photos]
     given = {key: photo.split for key, photo in zip(keys, photos, strict=True) if photo.split}
     splits = given | {key: which_split(key, *percentages) for key in keys if key not in given}
     wanted = [TRAINING, *([VALIDATION] if percentages[1] else []), *([TESTING] if percentages[0] else [])]
@@ -46,14 +44,6 @@ def splits_of(photos: Sequence[Photo], options: ImageOptions) -> list[str]:
         labels[key].update(photo.labels)
     _fill_empty_sets(splits, labels, wanted, frozenset(given))
     return [photo.split or splits[key] for key, photo in zip(keys, photos, strict=True)]
-
-
-def _content(photo: Photo) -> str:
-    """Return the SHA-256 of a photo's file; its path if it cannot be read."""
-    try:
-        return hashlib.sha256(read_image(photo.path)).hexdigest()
-    except ImageError:
-        return photo.hashed
 
 
 def _group(photo: Photo) -> str:

@@ -9,6 +9,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
 from retrain.arrays import BatchFunction, FloatArray
+from retrain.evaluation.metrics import sigmoid, softmax
 from retrain.graphdef.nodes import FLOAT, array, node_name
 
 PASSING = ("Identity", "PlaceholderWithDefault")  # The second: where other programs feed bottlenecks.
@@ -22,10 +23,12 @@ class DenseHead:
     Attributes:
         bottleneck_tensor: what the first layer is computed from, [N, D].
         layers: weights, float32 [inputs, outputs], and biases, float32 [outputs], of each layer in turn.
+        several_labels: True if a sigmoid is at the end, False for a softmax.
     """
 
     bottleneck_tensor: str
     layers: Sequence[tuple[FloatArray, FloatArray]]
+    several_labels: bool = False
 
     def after(self, network: BatchFunction) -> BatchFunction:
         """Return the function from images to probabilities, float32 [N, C], for one from images to bottlenecks."""
@@ -34,18 +37,17 @@ class DenseHead:
             values = network(images)
             for number, (weights, biases) in enumerate(self.layers):
                 values = (np.maximum(values, 0) if number else values) @ weights + biases
-            powers = np.exp(values - values.max(axis=1, keepdims=True))
-            return powers / powers.sum(axis=1, keepdims=True)
+            return sigmoid(values) if self.several_labels else softmax(values)
 
         scores.one_by_one = getattr(network, "one_by_one", False)  # type: ignore[attr-defined]
         return scores
 
 
 def find_head(graph_def: GraphDef, output_tensor: str) -> DenseHead | None:
-    """Return the dense layers that end in a softmax named `output_tensor`, as `retrain` exports them; None if there are none."""
+    """Return the dense layers that end in a softmax or a sigmoid named `output_tensor`; None if there are none."""
     reader = _Reader(graph_def)
     node = reader.node(output_tensor)
-    if node is None or node.op != "Softmax" or not node.input:
+    if node is None or node.op not in ("Softmax", "Sigmoid") or not node.input:
         return None
     layers: list[tuple[FloatArray, FloatArray]] = []
     tensor = node.input[0]
@@ -58,7 +60,7 @@ def find_head(graph_def: GraphDef, output_tensor: str) -> DenseHead | None:
         tensor = before.input[0]
     if not layers or any(a[0].shape[1] != b[0].shape[0] for a, b in itertools.pairwise(layers)):
         return None
-    return DenseHead(reader.passed(tensor), layers)
+    return DenseHead(reader.passed(tensor), layers, node.op == "Sigmoid")
 
 
 class _Reader:

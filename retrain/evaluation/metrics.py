@@ -1,11 +1,14 @@
-"""Measures of a classifier: accuracy, cross entropy, confusion matrix, recall and precision."""
+"""Measures of a classifier whose classes exclude each other: accuracy, cross entropy, confusion matrix, recall and precision.
+
+Accuracy and cross entropy also take images with several labels: targets, float32 [N, C], in place of classes, int64 [N].
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from retrain.arrays import FloatArray, IndexArray
+from retrain.arrays import FloatArray, IndexArray, Targets
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,24 @@ def evaluate(logits: FloatArray, classes: IndexArray) -> Evaluation:
     return Evaluation(accuracy(logits, classes), cross_entropy(logits, classes), len(classes), confusion, predicted)
 
 
-def accuracy(logits: FloatArray, classes: IndexArray) -> float:
-    """Return the share of the rows of float32 [N, C] whose largest value is that of the class, int64 [N]."""
+def accuracy(logits: FloatArray, classes: Targets) -> float:
+    """Return the share of the rows of float32 [N, C] whose largest value is that of the class, int64 [N].
+
+    Of targets, float32 [N, C], it is the share of all labels of all images that are predicted correctly: present if the logit is
+    above 0, which is a probability of 0.5.
+    """
+    if classes.ndim == 2:
+        return float(((logits > 0) == (classes > 0)).mean())
     return float((logits.argmax(axis=1) == classes).mean())
 
 
-def cross_entropy(logits: FloatArray, classes: IndexArray) -> float:
-    """Return the mean of `log(sum(exp(row))) - row[class]`, in nats; float32 [N, C] and int64 [N]."""
+def cross_entropy(logits: FloatArray, classes: Targets) -> float:
+    """Return the mean of `log(sum(exp(row))) - row[class]`, in nats; float32 [N, C] and int64 [N].
+
+    Of targets, float32 [N, C], it is the binary cross entropy, the mean over images and labels.
+    """
+    if classes.ndim == 2:
+        return float(binary_cross_entropies(logits, classes).mean())
     return float((log_sum_exp(logits) - logits[np.arange(len(classes)), classes]).mean())
 
 
@@ -57,6 +71,23 @@ def log_sum_exp(logits: FloatArray) -> FloatArray:
     """Return `log(sum(exp(row)))` of each row, float32 [N, C] → float32 [N]."""
     largest = logits.max(axis=1)
     return largest + np.log(np.exp(logits - largest[:, np.newaxis]).sum(axis=1))
+
+
+def binary_cross_entropies(logits: FloatArray, targets: Targets) -> FloatArray:
+    """Return `-t · log(p) - (1 - t) · log(1 - p)` of each logit, p its sigmoid, in nats; float32 [N, C].
+
+    The form `max(x, 0) - x · t + log(1 + exp(-|x|))` is that of TensorFlow's `sigmoid_cross_entropy_with_logits`: it cannot
+    overflow.
+    """
+    values: FloatArray = np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))
+    return values
+
+
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """Return `1 / (1 + exp(-x))` of each value, of any shape, without overflow."""
+    powers = np.exp(-np.abs(logits))
+    values: FloatArray = np.where(logits >= 0, 1, powers) / (1 + powers)
+    return values
 
 
 def _ratio(part: IndexArray, whole: IndexArray) -> npt.NDArray[np.float64]:

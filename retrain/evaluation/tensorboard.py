@@ -17,7 +17,6 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import OutputError
-from retrain.evaluation.metrics import softmax
 
 HISTOGRAM_BUCKETS = 30  # As TensorFlow 2's own histogram summaries.
 EDGE_NUMBERS = np.arange(HISTOGRAM_BUCKETS + 1, dtype=np.float64)
@@ -68,20 +67,8 @@ class SummaryWriter:
         graph = without_large_constants(graph_def).SerializeToString()
         self._add(Event(graph_def=graph))
 
-    def add_step(self, step: int, measures: Mapping[str, float], head: Mapping[str, HistogramProto], logits: FloatArray) -> None:
-        """Write one step.
-
-        Args:
-            step: the training step.
-            measures: scalars by tag.
-            head: histograms of the head's variables, as `head_histograms` makes them.
-            logits: float32 [N, C] of the batch.
-        """
-        histograms = {
-            **head,
-            "final_training_ops/Wx_plus_b/pre_activations": histogram(logits),
-            "activations": histogram(softmax(logits)),
-        }
+    def add_step(self, step: int, measures: Mapping[str, float], histograms: Mapping[str, HistogramProto]) -> None:
+        """Write one step: scalars and histograms by tag."""
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in measures.items()]
         values += [Summary.Value(tag=tag, histo=value) for tag, value in histograms.items()]
         self._add(Event(step=step, summary=Summary(value=values)))
@@ -156,6 +143,11 @@ def histogram(values: FloatArray) -> HistogramProto:
         bucket_limit=edges[1:].tolist(),
         bucket=counts.tolist(),
     )
+
+
+def activation_histograms(logits: FloatArray, probabilities: FloatArray) -> dict[str, HistogramProto]:
+    """Return histograms of a batch's logits and probabilities, both float32 [N, C], under the original's tags."""
+    return {"final_training_ops/Wx_plus_b/pre_activations": histogram(logits), "activations": histogram(probabilities)}
 
 
 def _equal_width(values: FloatArray64, low: float, high: float) -> tuple[IndexArray, FloatArray64]:

@@ -52,7 +52,7 @@ def retrained_graph(
         network: the backbone's graph; not changed.
         bottleneck_tensor: name of the bottleneck's tensor.
         layers: the head's weights, float32 [inputs, outputs], and biases, float32 [outputs], layer by layer.
-        final_tensor_name: the name of the softmax.
+        final_tensor_name: the name of the softmax, or of the sigmoid for images with several labels.
         description: metadata; written into the graph as JSON.
     """
     graph = portable(subgraph(network, [node_name(bottleneck_tensor)]))
@@ -80,7 +80,7 @@ def retrained_graph(
             plain_node("MatMul", f"{ops}/Wx_plus_b/MatMul", values, f"{ops}/weights/final_weights/read", T=FLOAT),
             # Add, not AddV2: readers older than TensorFlow 1.12 know only the former.
             plain_node("Add", f"{ops}/Wx_plus_b/add", f"{ops}/Wx_plus_b/MatMul", f"{ops}/biases/final_biases/read", T=FLOAT),
-            plain_node("Softmax", final_tensor_name, f"{ops}/Wx_plus_b/add", T=FLOAT),
+            plain_node("Sigmoid" if description.thresholds else "Softmax", final_tensor_name, f"{ops}/Wx_plus_b/add", T=FLOAT),
             constant(NODE_NAME, np.array(description.to_json().encode(), dtype=object)),
         ]
     )

@@ -6,8 +6,8 @@ import math
 import os
 
 from retrain.arrays import FloatArray, IndexArray
-from retrain.evaluation.metrics import accuracy, cross_entropy
-from retrain.evaluation.tensorboard import SummaryWriter, clear_summaries_dir
+from retrain.evaluation.metrics import accuracy, cross_entropy, softmax
+from retrain.evaluation.tensorboard import SummaryWriter, activation_histograms, clear_summaries_dir
 from retrain.fine_tuning.session import FineTuningSession, Weights
 from retrain.head.model import SoftmaxHead
 from retrain.options.fine_tuning import FineTuningOptions
@@ -87,7 +87,8 @@ class FineTuningMonitor:
 
     def _measure(self, name: str, step: int, logits: FloatArray, classes: IndexArray) -> tuple[float, float]:
         share, entropy = accuracy(logits, classes), cross_entropy(logits, classes)
-        self._writers[name].add_step(step, {"accuracy_1": share, "cross_entropy_1": entropy}, {}, logits)
+        histograms = activation_histograms(logits, softmax(logits))
+        self._writers[name].add_step(step, {"accuracy_1": share, "cross_entropy_1": entropy}, histograms)
         return share, entropy
 
 

@@ -46,6 +46,8 @@ class Description:
         input_decode_scale: how large photos are decoded, as in `InputSpec`; left out of the JSON if it is `full`.
         input_exif_orientation: what is done with photos that are stored turned, as in `InputSpec`; left out of the JSON if it is
             `ignore`.
+        thresholds: of a classifier of images with several labels: the probability from which each label counts; empty, and left
+            out of the JSON, where the classes exclude each other.
         input_channel_order: of the colours, as in `InputSpec`; left out of the JSON if it is `rgb`.
         note: a remark for readers, such as that another network was asked for; often empty.
         format_version: of this description.
@@ -65,6 +67,7 @@ class Description:
     input_decode_scale: str = FULL
     input_exif_orientation: str = IGNORE
     input_channel_order: str = RGB
+    thresholds: tuple[float, ...] = ()
 
     @property
     def input_spec(self) -> InputSpec:
@@ -84,6 +87,8 @@ class Description:
             del values["input_exif_orientation"]
         if self.input_channel_order == RGB:
             del values["input_channel_order"]
+        if not self.thresholds:
+            del values["thresholds"]
         return json.dumps(values)
 
     @classmethod
@@ -96,7 +101,8 @@ class Description:
         try:
             values = json.loads(text)
             known = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
-            description = cls(**{**known, "labels": tuple(str(label) for label in values["labels"])})
+            lists = {"labels": tuple(map(str, values["labels"])), "thresholds": tuple(values.get("thresholds", ()))}
+            description = cls(**{**known, **lists})
             sizes = description.input_height, description.input_width
             levels = description.input_mean, description.input_std
             if not all(type(size) is int and 0 < size <= LARGEST_INPUT_SIDE for size in sizes):
@@ -113,6 +119,11 @@ class Description:
                 raise ValueError(f"the EXIF orientation is none of {', '.join(EXIF_ORIENTATIONS)}")
             if description.input_channel_order not in CHANNEL_ORDERS:
                 raise ValueError(f"the order of the colours is none of {', '.join(CHANNEL_ORDERS)}")
+            if description.thresholds and not (
+                len(description.thresholds) == len(description.labels)
+                and all(type(each) in (int, float) and 0 <= each <= 1 for each in description.thresholds)
+            ):
+                raise ValueError("the thresholds are not a number from 0 to 1 for each label")
             if not isinstance(values["labels"], list):
                 raise ValueError("the labels are not a list")
             if any(unicodedata.category(each) in ("Cc", "Cs") for label in description.labels for each in label):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from retrain.arrays import BatchFunction, FloatArray, IndexArray
+from retrain.arrays import BatchFunction, FloatArray, Targets
 from retrain.data.loader import rebatch
 from retrain.data.sampling import Sampler
 from retrain.head.dataset import Dataset, Examples
@@ -16,7 +16,7 @@ from retrain.process.interruption import raise_if_interrupted
 if TYPE_CHECKING:  # It loads TensorFlow, which a sweep's workers do without.
     from retrain.data.augment import DistortedLoader
 
-Batch: TypeAlias = tuple[FloatArray, IndexArray]  # Bottlenecks, float32 [B, D], and classes, int64 [B].
+Batch: TypeAlias = tuple[FloatArray, Targets]  # Bottlenecks, float32 [B, D], and classes, int64 [B], or float32 [B, C].
 
 
 class Batches:

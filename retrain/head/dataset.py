@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from retrain.arrays import FloatArray, IndexArray
+from retrain.arrays import FloatArray, IndexArray, Targets
 from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_lists import ImageLists
 from retrain.data.sampling import in_class_order
@@ -20,14 +20,14 @@ class Dataset:
 
     Attributes:
         values: float32 [N, D].
-        classes: int64 [N].
+        classes: int64 [N]; of images with several labels their targets, float32 [N, C]: 1 for each label, else 0.
         members: indices of each set's images, int64 [n], class by class, by `training`, `validation`, `testing`. Images that
             cannot be decoded are in none.
         n_classes: C.
     """
 
     values: FloatArray
-    classes: IndexArray
+    classes: Targets
     members: Mapping[str, IndexArray]
     n_classes: int
 
@@ -37,7 +37,8 @@ class Dataset:
 
     def class_counts(self, split: str) -> IndexArray:
         """Return the number of images of each class in a set, int64 [C]."""
-        return np.bincount(self.classes[self.members[split]], minlength=self.n_classes)
+        classes = self.classes[self.members[split]]
+        return classes.sum(axis=0).astype(np.int64) if classes.ndim == 2 else np.bincount(classes, minlength=self.n_classes)
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,20 @@ class Examples:
     Attributes:
         indices: int64 [n].
         bottlenecks: float32 [n, D].
-        classes: int64 [n].
+        classes: int64 [n], or float32 [n, C], as in `Dataset`.
     """
 
     indices: IndexArray
     bottlenecks: FloatArray
-    classes: IndexArray
+    classes: Targets
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def batch(self) -> tuple[FloatArray, Targets]:
+        """Bottlenecks and classes."""
+        return self.bottlenecks, self.classes
 
 
 def make_dataset(images: ImageLists, bottlenecks: Bottlenecks, failed: Mapping[int, str]) -> Dataset:
@@ -69,14 +75,16 @@ def make_dataset(images: ImageLists, bottlenecks: Bottlenecks, failed: Mapping[i
     Raises:
         ImageFolderError: a class has no training image that can be decoded.
     """
-    classes = np.array([image.class_index for image in images.images], dtype=np.int64)
+    first = np.array([image.class_index for image in images.images], dtype=np.int64)
+    classes = images.targets if images.multi_label else first
     members = {
-        split: in_class_order(classes, [index for index in images.indices(split) if index not in failed]) for split in SPLITS
+        split: in_class_order(first, [index for index in images.indices(split) if index not in failed]) for split in SPLITS
     }
     for array in (classes, *members.values()):
         array.flags.writeable = False
-    trained = set(classes[members["training"]].tolist())
-    for index, folder in enumerate(images.folders):
-        if index not in trained:
-            raise ImageFolderError(f"No image of the class {folder} is left to train on: none could be decoded.")
-    return Dataset(bottlenecks.values, classes, MappingProxyType(members), len(images.labels))
+    data = Dataset(bottlenecks.values, classes, MappingProxyType(members), len(images.labels))
+    counts = data.class_counts("training")
+    for name, count in zip(images.labels if images.multi_label else images.folders, counts.tolist(), strict=True):
+        if not count:
+            raise ImageFolderError(f"No image of the class {name} is left to train on: none could be decoded.")
+    return data

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from retrain.arrays import FloatArray, IndexArray
+from retrain.arrays import FloatArray, Targets
 from retrain.head.batches import Batch
 from retrain.head.monitor import Monitor
 from retrain.head.resume import Checkpointer
@@ -37,7 +37,7 @@ def train_head(
     """
     options, first_step = trainer.options, checkpointer.steps_done
 
-    def finish_step(step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
+    def finish_step(step: int, bottlenecks: FloatArray, classes: Targets) -> None:
         checkpointer.count(step)
         if options.is_evaluated(step):
             monitor.evaluate(step, bottlenecks, classes)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrain.arrays import FloatArray, IndexArray
-from retrain.evaluation.metrics import log_sum_exp, softmax
+from retrain.arrays import FloatArray, Targets
+from retrain.evaluation.metrics import binary_cross_entropies, log_sum_exp, sigmoid, softmax
 
 INITIAL_STDDEV = 0.001
 
@@ -80,34 +80,24 @@ class SoftmaxHead:
             values = np.maximum(values @ weights + biases, 0)
         return values @ self.weights + self.biases
 
-    def loss(self, bottlenecks: FloatArray, classes: IndexArray, settings: LossSettings) -> float:
+    def loss(self, bottlenecks: FloatArray, classes: Targets, settings: LossSettings) -> float:
         """Return the loss on float32 [N, D] and int64 [N], without dropout."""
-        logits = self.logits(bottlenecks)
-        smoothing = settings.label_smoothing
-        target_logits = (1 - smoothing) * logits[np.arange(len(classes)), classes] + smoothing * logits.mean(axis=1)
-        weights_of = 1 if settings.class_weights is None else settings.class_weights[classes]
         penalty = settings.l2 * sum(float(np.vdot(weights, weights)) for weights, _ in self.layers)
-        return float((weights_of * (log_sum_exp(logits) - target_logits)).mean()) + penalty
+        return self._mean_loss(self.logits(bottlenecks), classes, settings) + penalty
 
     def gradients(
-        self, bottlenecks: FloatArray, classes: IndexArray, settings: LossSettings, rng: np.random.Generator | None = None
+        self, bottlenecks: FloatArray, classes: Targets, settings: LossSettings, rng: np.random.Generator | None = None
     ) -> list[FloatArray]:
         """Return the gradient of the loss on a batch with respect to each of `variables`.
 
         Args:
             bottlenecks: float32 [B, D].
             classes: int64 [B].
-            settings: of the loss function. With respect to the logits its gradient is `class weight · (softmax - target) / B`.
+            settings: of the loss function.
             rng: needed for dropout alone.
         """
         inputs = self._inputs(bottlenecks, settings.dropout, rng)
-        dlogits = softmax(inputs[-1] @ self.weights + self.biases)
-        if settings.label_smoothing:
-            dlogits -= np.float32(settings.label_smoothing / len(self.biases))
-        dlogits[np.arange(len(classes)), classes] -= np.float32(1 - settings.label_smoothing)
-        if settings.class_weights is not None:
-            dlogits *= settings.class_weights[classes][:, np.newaxis]
-        dlogits *= np.float32(1 / len(classes))
+        dlogits = self._gradient_of_logits(inputs[-1] @ self.weights + self.biases, classes, settings)
         gradients: list[FloatArray] = []
         doutputs = dlogits
         for (weights, _), values in zip(reversed(self.layers), reversed(inputs), strict=True):
@@ -120,6 +110,28 @@ class SoftmaxHead:
                 doutputs = (doutputs @ weights.T) * (values > 0) * np.float32(1 / (1 - settings.dropout))
         return gradients
 
+    @staticmethod
+    def probabilities(logits: FloatArray) -> FloatArray:
+        """Return the probabilities of logits, float32 [N, C] → float32 [N, C]."""
+        return softmax(logits)
+
+    def _mean_loss(self, logits: FloatArray, classes: Targets, settings: LossSettings) -> float:
+        smoothing = settings.label_smoothing
+        target_logits = (1 - smoothing) * logits[np.arange(len(classes)), classes] + smoothing * logits.mean(axis=1)
+        weights_of = 1 if settings.class_weights is None else settings.class_weights[classes]
+        return float((weights_of * (log_sum_exp(logits) - target_logits)).mean())
+
+    def _gradient_of_logits(self, logits: FloatArray, classes: Targets, settings: LossSettings) -> FloatArray:
+        """Return `class weight · (softmax - target) / B`, float32 [B, C]."""
+        dlogits = softmax(logits)
+        if settings.label_smoothing:
+            dlogits -= np.float32(settings.label_smoothing / len(self.biases))
+        dlogits[np.arange(len(classes)), classes] -= np.float32(1 - settings.label_smoothing)
+        if settings.class_weights is not None:
+            dlogits *= settings.class_weights[classes][:, np.newaxis]
+        dlogits *= np.float32(1 / len(classes))
+        return dlogits
+
     def _inputs(self, bottlenecks: FloatArray, dropout: float, rng: np.random.Generator | None) -> list[FloatArray]:
         """Return the input of each layer during training."""
         if len(self.layers) == 1:
@@ -128,6 +140,36 @@ class SoftmaxHead:
         for weights, biases in self.layers[:-1]:
             inputs.append(_dropped(np.maximum(inputs[-1] @ weights + biases, 0), dropout, rng))
         return inputs
+
+
+class SigmoidHead(SoftmaxHead):
+    """The same layers for images with several labels: a sigmoid of each logit, and binary cross entropy.
+
+    In place of classes it takes targets, float32 [N, C]. The loss is the mean over images and labels of `class weight · binary
+    cross entropy`; label smoothing moves targets towards 0.5, as Keras' `BinaryCrossentropy` defines it.
+    """
+
+    @staticmethod
+    def probabilities(logits: FloatArray) -> FloatArray:
+        """Return the probability of each label, float32 [N, C] → float32 [N, C]."""
+        return sigmoid(logits)
+
+    def _mean_loss(self, logits: FloatArray, classes: Targets, settings: LossSettings) -> float:
+        losses = binary_cross_entropies(logits, _smoothed(classes, settings))
+        return float((losses if settings.class_weights is None else losses * settings.class_weights).mean())
+
+    def _gradient_of_logits(self, logits: FloatArray, classes: Targets, settings: LossSettings) -> FloatArray:
+        """Return `class weight · (sigmoid - target) / (B · C)`, float32 [B, C]."""
+        dlogits = sigmoid(logits) - _smoothed(classes, settings)
+        if settings.class_weights is not None:
+            dlogits *= settings.class_weights
+        dlogits *= np.float32(1 / dlogits.size)
+        return dlogits.astype(np.float32)
+
+
+def _smoothed(targets: Targets, settings: LossSettings) -> FloatArray:
+    smoothing = np.float32(settings.label_smoothing)
+    return targets * (1 - smoothing) + smoothing / 2
 
 
 def _dropped(values: FloatArray, dropout: float, rng: np.random.Generator | None) -> FloatArray:

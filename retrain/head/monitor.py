@@ -10,9 +10,9 @@ from types import TracebackType
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import HistogramProto
 
-from retrain.arrays import FloatArray, IndexArray
+from retrain.arrays import FloatArray, Targets
 from retrain.evaluation.metrics import accuracy, cross_entropy
-from retrain.evaluation.tensorboard import SummaryWriter, histogram
+from retrain.evaluation.tensorboard import SummaryWriter, activation_histograms, histogram
 from retrain.head.model import SoftmaxHead
 from retrain.process.timing import Timings
 
@@ -30,7 +30,7 @@ class Monitor:
     def __init__(
         self,
         head: SoftmaxHead,
-        validation_batch: Callable[[], tuple[FloatArray, IndexArray]],
+        validation_batch: Callable[[], tuple[FloatArray, Targets]],
         summaries_dir: str,
         timings: Timings,
         first_step: int = 0,
@@ -63,12 +63,12 @@ class Monitor:
         """Show the graph in TensorBoard."""
         self._train.add_graph(graph_def)
 
-    def evaluate(self, step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
+    def evaluate(self, step: int, bottlenecks: FloatArray, classes: Targets) -> None:
         """Evaluate, log and write summaries; the batch, float32 [B, D] and int64 [B], is the one just trained on."""
         with self._timings.phase("evaluation", "images") as phase:
             phase.count += self._evaluate(step, bottlenecks, classes)
 
-    def _evaluate(self, step: int, bottlenecks: FloatArray, classes: IndexArray) -> int:
+    def _evaluate(self, step: int, bottlenecks: FloatArray, classes: Targets) -> int:
         """Return the number of images."""
         n_images = len(classes)
         measures, histograms = head_measures(self._head), head_histograms(self._head)
@@ -76,7 +76,8 @@ class Monitor:
         def measure(writer: SummaryWriter) -> tuple[float, float]:
             logits = self._head.logits(bottlenecks)
             share, loss = accuracy(logits, classes), cross_entropy(logits, classes)
-            writer.add_step(step, {"accuracy_1": share, "cross_entropy_1": loss, **measures}, histograms, logits)
+            activations = activation_histograms(logits, self._head.probabilities(logits))
+            writer.add_step(step, {"accuracy_1": share, "cross_entropy_1": loss, **measures}, {**histograms, **activations})
             return share, loss
 
         self.train_accuracy, loss = measure(self._train)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from retrain.arrays import FloatArray, IndexArray
+from retrain.arrays import FloatArray, IndexArray, Targets
 from retrain.errors import FlagError
 from retrain.head.model import LossSettings, SoftmaxHead
 from retrain.head.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
@@ -22,7 +22,7 @@ LARGE_HEAD = 2**18  # Heads with at least this many weights are faster with seve
 DROPOUT_STREAM = 0xD409
 
 Array = npt.NDArray[Any]
-AfterStep = Callable[[int, FloatArray, IndexArray], None]
+AfterStep = Callable[[int, FloatArray, Targets], None]
 
 
 class EarlyStopping:
@@ -115,7 +115,7 @@ class Trainer:
         stopping.best_loss, stopping.n_worse = float(state["early_stopping"][0]), int(state["early_stopping"][1])
         stopping.best = [state[f"best/{index}"].copy() for index in range(len(variables)) if f"best/{index}" in state]
 
-    def step(self, step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
+    def step(self, step: int, bottlenecks: FloatArray, classes: Targets) -> None:
         """Train one step on a batch, float32 [B, D] and int64 [B]."""
         rng = np.random.default_rng([self.random_seed, DROPOUT_STREAM, step]) if self.loss_settings.dropout else None
         rate = self._learning_rate * self._factor(step / self.options.how_many_training_steps)
@@ -125,7 +125,7 @@ class Trainer:
         """Finish the training: with early stopping, restore the head of the best evaluation."""
         self.early_stopping.restore_best()
 
-    def minimize(self, bottlenecks: FloatArray, classes: IndexArray, after_step: AfterStep, first_step: int = 0) -> int:
+    def minimize(self, bottlenecks: FloatArray, classes: Targets, after_step: AfterStep, first_step: int = 0) -> int:
         """Minimize the loss by L-BFGS on all training images, until it no longer falls or the steps are done.
 
         Args:
@@ -171,7 +171,7 @@ class Trainer:
 
 
 def train(
-    trainers: Sequence[Trainer], batches: Iterable[tuple[FloatArray, IndexArray]], after_step: AfterStep, first_step: int = 0
+    trainers: Sequence[Trainer], batches: Iterable[tuple[FloatArray, Targets]], after_step: AfterStep, first_step: int = 0
 ) -> None:
     """Train each head one step per batch, float32 [B, D] and int64 [B]; call `after_step(step, bottlenecks, classes)`.
 

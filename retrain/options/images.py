@@ -48,6 +48,10 @@ class ImageOptions(Options):
         "mobilenets always do.",
         False,
     )
+    multi_label: bool = flag(
+        "Train for images with several labels: joined by | in the table, or the same image in the folders of several classes.",
+        False,
+    )
     strict: bool = flag(
         "Stop with an error before training if an image cannot be decoded. Without it, the image is skipped.", False
     )

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrain.arrays import FloatArray, IndexArray
+from retrain.arrays import FloatArray, Targets
 from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_lists import ImageLists
 from retrain.data.sampling import RandomGenerators
-from retrain.evaluation.metrics import Evaluation, cross_entropy, evaluate
+from retrain.evaluation.metrics import Evaluation, cross_entropy
+from retrain.evaluation.multi_label import MultiLabelEvaluation
 from retrain.head.batches import Batches
 from retrain.head.dataset import make_dataset
-from retrain.head.model import SoftmaxHead
+from retrain.head.evaluate import evaluate_head
+from retrain.head.model import SigmoidHead, SoftmaxHead
 from retrain.head.trainer import Trainer, train
 from retrain.options.head import LBFGS, HeadOptions
 
@@ -48,8 +50,8 @@ class TrainedHead:
         variables: weights and biases of each layer in turn.
     """
 
-    test: Evaluation | None
-    validation: Evaluation | None
+    test: Evaluation | MultiLabelEvaluation | None
+    validation: Evaluation | MultiLabelEvaluation | None
     n_steps: int
     size: int
     seconds: float
@@ -77,11 +79,11 @@ def train_side_by_side(saved: SavedBottlenecks, random_seed: int, all_options: S
     trainers = []
     for options in all_options:
         rng = RandomGenerators(random_seed).head
-        head = SoftmaxHead(values.shape[1], len(labels), rng, options.hidden_units)
+        head = (SigmoidHead if saved.images.multi_label else SoftmaxHead)(values.shape[1], len(labels), rng, options.hidden_units)
         trainers.append(Trainer(options, labels, counts, head, random_seed))
     n_steps = [0] * len(trainers)
 
-    def after_step(step: int, bottlenecks: FloatArray, classes: IndexArray) -> None:
+    def after_step(step: int, bottlenecks: FloatArray, classes: Targets) -> None:
         active = [index for index, trainer in enumerate(trainers) if not trainer.early_stopping.should_stop]
         for index in active:
             n_steps[index] = step + 1
@@ -104,7 +106,6 @@ def _result(trainer: Trainer, batches: Batches, n_steps: int, seconds: float) ->
     trainer.finish()
     found = {}
     for split in ("testing", "validation"):
-        bottlenecks, classes = batches.whole(split)
-        found[split] = evaluate(trainer.head.logits(bottlenecks), classes) if len(classes) else None
+        found[split] = evaluate_head(trainer.head, batches.whole(split))
     head = trainer.head
     return TrainedHead(found["testing"], found["validation"], n_steps, head.size, seconds, head.variables)

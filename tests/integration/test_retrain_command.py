@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import retrain
 from retrain.data.decode import image_from_file
+from retrain.evaluation.metrics import Evaluation
 from retrain.input_spec import InputSpec
 from tests.conftest import MOBILENET_ARCHIVE, SMALL_CLASSES, SMALL_SPLIT, RunCli
 from tests.support.commands import (
@@ -163,7 +164,7 @@ class TestLog:
         assert count == 60
         assert len(wrong) == round(60 * (1 - percentage / 100))
         result = seeded_results[1]  # The same training: same seed, same bottlenecks.
-        assert result.test is not None
+        assert isinstance(result.test, Evaluation)
         assert len(wrong) == 60 - result.test.confusion.trace()
         assert tuple(wrong) == result.misclassified
 
@@ -228,7 +229,7 @@ class TestResult:
         with open(reference_dir / "split.tsv", encoding="utf-8") as file:
             testing = Counter(row["label"] for row in csv.DictReader(file, delimiter="\t") if row["set"] == "testing")
         for result in seeded_results.values():
-            assert result.test is not None
+            assert isinstance(result.test, Evaluation)
             assert result.test.confusion.sum() == result.test.count == 60
             assert dict(zip(LABELS, result.test.confusion.sum(axis=1).tolist(), strict=True)) == testing
             assert result.test.accuracy == pytest.approx(result.test.confusion.trace() / 60)
