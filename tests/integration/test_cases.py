@@ -97,10 +97,8 @@ def test_class_names_that_are_not_ascii(run_case: Case) -> None:
 
 def test_opencv_reads_the_bundled_network(run_case: Case) -> None:
     lines = run_case("opencv-bundled-network", CV=sys.executable)
-    assert [re.sub(r"\d+", "N", line) for line in lines if line.startswith(("mobile", "tiny"))] == [
-        "mobile N layers",
-        "tiny N layers",
-    ]
+    for graph in ("mobile", "tiny"):
+        assert any(re.fullmatch(rf"{graph} \d+ layers", line) for line in lines)
     assert not any("Cast" in line or "AddV2" in line for line in lines)
 
 

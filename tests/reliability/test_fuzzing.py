@@ -6,8 +6,10 @@ really says, or with an error of our own. Whatever else it does is a failure, wh
 
 import dataclasses
 import gzip
+import io
 import json
 import re
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,20 +24,24 @@ from label_image.__main__ import TEXTS as LABEL_TEXTS
 from label_image.classify import classify
 from label_image.config import ClassifierOptions, LabelConfig
 from label_image.opening import open_classifier
+from label_image.settings import with_settings, write_settings
 from retrain.__main__ import TEXTS as RETRAIN_TEXTS
 from retrain.arrays import FloatArray
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.bottlenecks.cache import BottleneckCache, Stale, parse_values
 from retrain.config import RetrainConfig
-from retrain.data.decode import image_from_file
+from retrain.data.decode import image_from_bytes, image_from_file
+from retrain.data.image_list import read_list
 from retrain.data.image_lists import LabelledImage
-from retrain.errors import CheckpointError, FlagError, GraphError, ImageError, ModelError, RetrainError
+from retrain.data.orientation import orientation_of
+from retrain.errors import CheckpointError, FlagError, GraphError, ImageError, ImageFolderError, ModelError, RetrainError
 from retrain.graphdef.description import Description
 from retrain.graphdef.nodes import node_name
 from retrain.head.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from retrain.input_spec import InputSpec
 from retrain.options.flags import build_parser, check, flags_of, from_namespace, kind_of
+from retrain.runtimes.tflite_metadata import metadata_bytes, read_metadata, with_labels
 from scripts.evaluate import EvaluateConfig
 from scripts.make_flowers import FlowersConfig
 from tests.reliability import fuzz as make
@@ -79,10 +85,12 @@ def test_labels(fuzz: Fuzz, tmp_path: Path) -> None:
     def read(content: bytes) -> str:
         labels.write_bytes(content)
         found = open_classifier(str(graph), ClassifierOptions(labels=str(labels))).description.labels
-        lines = re.split("\r\n|\r|\n", content.decode("utf-8"))
+        is_utf_16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        lines = re.split("\r\n|\r|\n", content.decode("utf-16" if is_utf_16 else "utf-8").removeprefix("\ufeff"))
         while lines and not lines[-1]:
             lines.pop()
-        assert found == tuple(lines)
+        are_numbered = all(line.startswith(f"{number} ") for number, line in enumerate(lines))
+        assert found == tuple(line.split(" ", 1)[1] if are_numbered else line for line in lines)
         return ACCEPTED
 
     samples = [b"daisy\nroses\n", "Gänseblümchen\r\n雛菊\r\n".encode()]
@@ -358,3 +366,80 @@ def test_checkpoints(fuzz: Fuzz, tmp_path: Path) -> None:
     indices, values = make.damaged(whole[:1]), make.damaged(whole[1:])
     either = st.one_of(st.tuples(indices, st.just(whole[1])), st.tuples(st.just(whole[0]), values))
     fuzz("a damaged checkpoint, read by --resume", either, read, CheckpointError, often=2_000, known=[whole])
+
+
+# Tables of images, EXIF, the standard metadata of TensorFlow Lite, settings beside graphs
+
+
+def test_tables(fuzz: Fuzz, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    path = tmp_path / "photos.csv"
+
+    def read(content: bytes) -> str:
+        path.write_bytes(content)
+        photos = read_list(str(path), "folder", multi_label=True)
+        assert photos and all(photo.labels and photo.hashed and ".." not in photo.folder.split("/") for photo in photos)
+        return ACCEPTED
+
+    samples = [
+        b"path,label,set,group\na.jpg,cat|dog,training,1\n",
+        "path\tlabel\na.jpg\tGänseblümchen\n".encode("utf-16"),
+        b"a.jpg;x\n",
+    ]
+    tokens = [b"\n", b"\r", b"\0", b",", b"|", b'"', b"..", b"/", b"\xff\xfe", b"\xed\xa0\x80", b"testing"]
+    fuzz("a damaged table of images", make.damaged(samples, tokens), read, ImageFolderError, often=10_000)
+
+
+def test_exif(fuzz: Fuzz) -> None:
+    spec = InputSpec(8, 8, 0.0, 1.0, exif_orientation="apply")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    samples = []
+    for kind in ("JPEG", "PNG", "WEBP"):
+        file = io.BytesIO()
+        Image.new("RGB", (9, 7), (200, 90, 10)).save(file, kind, exif=exif)
+        samples.append(file.getvalue())
+
+    def read(content: bytes) -> str:
+        assert 1 <= orientation_of(content) <= 8
+        assert image_from_bytes(content, spec).shape == (8, 8, 3)
+        return ACCEPTED
+
+    fuzz(
+        "a photo with damaged EXIF", make.damaged(samples, [b"Exif\0\0", b"\x01\x12", b"\0" * 9]), read, ImageError, often=10_000
+    )
+
+
+def test_metadata_of_tensorflow_lite(fuzz: Fuzz) -> None:
+    about = Description(("daisy", "roses"), "input:0", 8, 8, 127.5, 127.5, "final_result:0", "a network")
+    model = with_labels(b"a model", about.labels)
+
+    def read(content: bytes) -> str:
+        try:
+            found = read_metadata(content, model)
+        except (ValueError, struct.error, IndexError, TypeError, OverflowError) as error:  # Which the reader of models expects.
+            raise GraphError(str(error)) from error
+        assert found.labels in (None, about.labels) and (found.levels is None or np.isfinite(found.levels).all())
+        return ACCEPTED
+
+    fuzz(
+        "damaged metadata of TensorFlow Lite",
+        make.damaged([metadata_bytes(about)], [b"\0\0\0\0"]),
+        read,
+        GraphError,
+        often=10_000,
+    )
+
+
+def test_settings(fuzz: Fuzz, tmp_path: Path) -> None:
+    graph = tmp_path / "graph.pb"
+    graph.write_bytes(make.tiny_graph(make.described({})))
+    path = Path(write_settings(str(graph), {"input_mean": 1.0, "resize": "crop", "input_layer": "input"}))
+
+    def read(content: bytes) -> str:
+        path.write_bytes(content)
+        with_settings(str(graph), ClassifierOptions())
+        return ACCEPTED
+
+    samples, tokens = [path.read_bytes()], [b"null", b"-1", b"1e999", b"[", b"{", b'"']
+    fuzz("damaged settings beside a graph", make.damaged(samples, tokens), read, GraphError, often=10_000)
