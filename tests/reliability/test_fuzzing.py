@@ -86,7 +86,7 @@ def test_labels(fuzz: Fuzz, tmp_path: Path) -> None:
         labels.write_bytes(content)
         found = open_classifier(str(graph), ClassifierOptions(labels=str(labels))).description.labels
         is_utf_16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-        lines = re.split("\r\n|\r|\n", content.decode("utf-16" if is_utf_16 else "utf-8").removeprefix("\ufeff"))
+        lines = re.split("\r\n|\r|\n", content.decode("utf-16" if is_utf_16 else "utf-8-sig"))
         while lines and not lines[-1]:
             lines.pop()
         are_numbered = all(line.startswith(f"{number} ") for number, line in enumerate(lines))
