@@ -16,7 +16,6 @@ from retrain.data.image_lists import LabelledImage, list_images
 from retrain.data.labels import matching_label
 from retrain.data.splitting import SPLITS
 from retrain.errors import FlagError, ImageError, ImageFolderError, shown
-from retrain.evaluation.tables import labels_table, percent
 from retrain.options.flags import Options, build_parser, flag, from_namespace
 from retrain.options.images import BY_PATH, FOLDER_NAMES, ORIGINAL_NAMES, SPLIT_RULES, ImageOptions
 from retrain.process.command import end, log_to_stderr, run_command
@@ -98,6 +97,7 @@ def _one_label(about: "Description", scores: "FloatArray", classes: "IndexArray"
     import numpy as np
 
     from retrain.evaluation.metrics import evaluate
+    from retrain.evaluation.multi_label import percent
 
     # A score that float32 rounds to 0 would make the cross entropy infinite.
     found = evaluate(np.log(np.maximum(scores, np.finfo(np.float32).tiny)), classes)
@@ -113,7 +113,7 @@ def _several_labels(about: "Description", scores: "FloatArray", targets: "FloatA
     """Return the measures of images with several labels: scores and targets, both float32 [N, C]."""
     import numpy as np
 
-    from retrain.evaluation.multi_label import evaluate_labels
+    from retrain.evaluation.multi_label import evaluate_labels, labels_table, percent
 
     probabilities = np.clip(scores.astype(np.float64), 1e-12, 1 - 1e-12)
     found = evaluate_labels(np.log(probabilities) - np.log1p(-probabilities), targets, about.thresholds)

@@ -9,7 +9,6 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
 from retrain.arrays import BatchFunction, FloatArray
-from retrain.evaluation.metrics import sigmoid, softmax
 from retrain.graphdef.nodes import FLOAT, array, node_name
 
 PASSING = ("Identity", "PlaceholderWithDefault")  # The second: where other programs feed bottlenecks.
@@ -37,7 +36,11 @@ class DenseHead:
             values = network(images)
             for number, (weights, biases) in enumerate(self.layers):
                 values = (np.maximum(values, 0) if number else values) @ weights + biases
-            return sigmoid(values) if self.several_labels else softmax(values)
+            if self.several_labels:
+                powers = np.exp(-np.abs(values))  # Which cannot overflow.
+                return np.where(values >= 0, 1, powers) / (1 + powers)
+            powers = np.exp(values - values.max(axis=1, keepdims=True))
+            return powers / powers.sum(axis=1, keepdims=True)
 
         scores.one_by_one = getattr(network, "one_by_one", False)  # type: ignore[attr-defined]
         return scores

@@ -1,5 +1,6 @@
 """Measures of a classifier of images with several labels: precision, recall, F1, average precision of each; and thresholds."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -113,3 +114,19 @@ def _scores(logits: FloatArray) -> Floats:
 
 def _ratio(part: IndexArray, whole: IndexArray) -> Floats:
     return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+def percent(share: float) -> str:
+    """Return a percentage; a dash for the share of nothing, such as the recall of a class without images."""
+    return "-" if math.isnan(share) else f"{share:.1%}"
+
+
+def labels_table(labels: Sequence[str], found: MultiLabelEvaluation) -> str:
+    """Return a line for each label: its number of images, precision, recall, F1 and average precision."""
+    measures = (found.precision, found.recall, found.f1, found.average_precision)
+    width = max(len(label) for label in labels)
+    lines = [f"{'':{width}}  images  precision  recall      F1  average precision"]
+    for index, label in enumerate(labels):
+        precision, recall, f1, average = (percent(measure[index]) for measure in measures)
+        lines.append(f"{label:{width}}  {found.n_images[index]:6d}  {precision:>9}  {recall:>6}  {f1:>6}  {average:>17}")
+    return "\n".join(lines)

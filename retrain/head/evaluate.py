@@ -9,8 +9,7 @@ import numpy as np
 from retrain.data.image_lists import ImageLists
 from retrain.errors import shown
 from retrain.evaluation.metrics import Evaluation, evaluate
-from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation, best_thresholds, evaluate_labels
-from retrain.evaluation.tables import labels_table
+from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation, best_thresholds, evaluate_labels, labels_table
 from retrain.head.batches import Batch
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.dataset import Examples
