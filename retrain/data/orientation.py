@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from retrain.data.pillow import Contents, open_image
+from retrain.data.pillow import Contents, is_heif, open_image
 from retrain.data.resize import PixelArray
 
 UPRIGHT = 1
@@ -63,7 +63,7 @@ def _may_tell(contents: Contents) -> bool:
             return any(kind in (b"EXIF", b"XMP ") for kind in _webp_chunks(contents))
     except struct.error:  # The file ends too early.
         return False
-    return start[4:8] in (b"ftyp", b"jP  ")  # AVIF and JPEG 2000.
+    return start[4:8] in (b"ftyp", b"jP  ") and not is_heif(contents)  # AVIF and JPEG 2000; HEIF is turned while it is decoded.
 
 
 def _jpeg_may_tell(contents: Contents) -> bool:
