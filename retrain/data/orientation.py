@@ -17,7 +17,8 @@ ORIENTATION = 0x0112  # The tag, in the EXIF standard (CIPA DC-008), with the va
 TRANSPOSED = range(5, 9)  # The values whose height and width are exchanged.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "JPEG2000")  # Those that can hold the tag.
 JPEG_START, EXIF_MARK, XMP_MARK = b"\xff\xd8", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
-PNG_START, PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+PNG_START, PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
+PNG_KEYS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")  # Of texts that hold EXIF or XMP.
 SEGMENT, APP1, START_OF_SCAN, RESTARTS = 0xFF, 0xE1, 0xDA, (0xD0, 0xD9)  # Marks; those of `RESTARTS` have no length.
 
 
@@ -58,7 +59,9 @@ def _may_tell(contents: Contents) -> bool:
         if start.startswith(JPEG_START):
             return _jpeg_may_tell(contents)
         if start.startswith(PNG_START):
-            return any(kind in PNG_TEXTS for kind in _png_chunks(contents))
+            return any(
+                kind == b"eXIf" or (kind in PNG_TEXTS and text.startswith(PNG_KEYS)) for kind, text in _png_chunks(contents)
+            )
         if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
             return any(kind in (b"EXIF", b"XMP ") for kind in _webp_chunks(contents))
     except struct.error:  # The file ends too early.
@@ -79,11 +82,12 @@ def _jpeg_may_tell(contents: Contents) -> bool:
         position += 1 if kind == SEGMENT else 2 if kind == 1 or RESTARTS[0] <= kind <= RESTARTS[1] else 2 + length
 
 
-def _png_chunks(contents: Contents) -> Iterator[bytes]:
+def _png_chunks(contents: Contents) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kind of each chunk, and its first bytes: of a text, its key."""
     position = len(PNG_START)
     while position < len(contents):
         length, kind = struct.unpack_from(">I4s", contents, position)
-        yield kind
+        yield kind, contents[position + 8 : position + 40]
         position += length + 12
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
+import PIL.PngImagePlugin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -201,3 +202,21 @@ def test_a_heic_photo_names_the_package_that_reads_it(monkeypatch: pytest.Monkey
     monkeypatch.setattr("retrain.data.pillow.HEIF_PACKAGE", "a_package_that_is_not_installed")
     with pytest.raises(ImageError, match=r"^HEIC images need the package pillow-heif: pip install '\.\[heif\]'$"):
         decode(b"\0\0\0\x18ftypheic" + bytes(100))
+
+
+def test_other_texts_of_a_png_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow would decode all pixels to find a tag behind them."""
+    about = PIL.PngImagePlugin.PngInfo()
+    about.add_text("Software", "a screenshot")
+    file = io.BytesIO()
+    photo().save(file, "PNG", pnginfo=about)
+    monkeypatch.setattr("retrain.data.orientation.open_image", lambda *_: pytest.fail("opened"))
+    assert orientation_of(file.getvalue()) == 1
+
+
+def test_a_png_with_xmp_is_turned() -> None:
+    about = PIL.PngImagePlugin.PngInfo()
+    about.add_itxt("XML:com.adobe.xmp", '<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>')
+    file = io.BytesIO()
+    photo().save(file, "PNG", pnginfo=about)
+    assert orientation_of(file.getvalue()) == 6

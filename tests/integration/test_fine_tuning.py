@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from retrain.backbones.published import BUNDLED_FILE
+from retrain.graphdef.portable import portable
 from retrain.graphdef.subgraph import subgraph
 from retrain.graphdef.tensorflow_form import from_tensorflow
 from tests.conftest import RunCli
@@ -62,7 +63,7 @@ def test_label_image_finds_the_accuracy_that_was_logged(fine_tuned_run: Training
 
 def test_the_graph_is_the_networks_with_other_numbers(fine_tuned_run: TrainingRun) -> None:
     """The same nodes in the same order, of the same types and shapes."""
-    before = subgraph(from_tensorflow(read_graph(BUNDLED_FILE)), ["TinyResnet/bottleneck"])
+    before = portable(subgraph(from_tensorflow(read_graph(BUNDLED_FILE)), ["TinyResnet/bottleneck"]))
     after = list(read_graph(fine_tuned_run.outputs.graph).node)[: len(before.node)]
     changed = 0
     for old, new in zip(before.node, after, strict=True):

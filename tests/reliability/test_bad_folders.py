@@ -98,7 +98,8 @@ ERRORS: dict[str, tuple[Callable[[], None], str]] = {
     ),
     "two folders that give one label": (
         lambda: write_classes("Grey cats", "dogs", "grey_cats"),
-        "The folders 'Grey cats' and 'grey_cats' in photos both give the label \"grey cats\". Rename one, or merge them.",
+        "The folders 'Grey cats' and 'grey_cats' in photos both give the label \"grey cats\". Rename one, or merge them, or add "
+        "--label_names folder.",
     ),
 }
 
@@ -117,7 +118,7 @@ def test_is_an_error_before_the_first_bottleneck(run_cli: RunCli, note: Note, fa
     make_folder()
     OUTPUTS.folder.mkdir()
     OUTPUTS.graph.write_bytes(b"an earlier graph")
-    process = train(run_cli)
+    process = train(run_cli, "--label_names=original")
     assert process.returncode == 2
     *before, last = process.stderr.splitlines()
     assert last == f"error: {message}"

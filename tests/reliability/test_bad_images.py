@@ -53,7 +53,9 @@ pytestmark = pytest.mark.slow
 
 # All paths are relative to the current folder: the split depends on them, and so comes out the same in each run.
 PHOTOS, OUTPUTS = Path("photos"), Outputs(Path("out"))
-FLAGS = [f"--image_dir={PHOTOS}", "--architecture=tiny_resnet_128", "--random_seed=1", *OUTPUTS.flags()]
+# One engine: TensorFlow, which `auto` may choose on a busy machine, takes a gigabyte of memory.
+ENGINE = "--engine=litert"
+FLAGS = [f"--image_dir={PHOTOS}", "--architecture=tiny_resnet_128", "--random_seed=1", ENGINE, *OUTPUTS.flags()]
 TRAINING_PREFIX = "bad_nohash_"  # Files that differ only after `_nohash_` are in one set.
 TIMEOUT = 300  # Seconds after which a command counts as hung; it takes a few.
 # A process between, since what counts as a program's peak includes the memory of the process that started it. Its limit is
@@ -152,7 +154,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     assert training.code == 0, training.stderr
     graph = (folder / OUTPUTS.graph).read_bytes()
     strict = run(folder, "retrain", *FLAGS, "--strict")
-    labelling = run(folder, "label_image", f"--graph={OUTPUTS.graph}", f"--image={PHOTOS}", "--output_format=json")
+    labelling = run(folder, "label_image", f"--graph={OUTPUTS.graph}", f"--image={PHOTOS}", "--output_format=json", ENGINE)
     return Ran(folder, n_usable, training, strict, labelling, graph)
 
 
