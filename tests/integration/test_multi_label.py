@@ -24,22 +24,23 @@ from retrain.graphdef.description import read_description
 from retrain.graphdef.run import read_graph
 from tests.conftest import Label, RunCli
 from tests.support.commands import Outputs, assert_succeeded
-from tests.support.exported import FORMATS
+from tests.support.exported import HAS_ONNX
 from tests.support.shared import made_once
 
 pytestmark = pytest.mark.slow
 FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 SIDE = 160
+FORMATS = ("tflite", "tflite:int8", *(("onnx",) if HAS_ONNX else ()))
 
 
 @pytest.fixture(scope="session")
 def pairs(flower_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Paste 300 pairs of photos of two kinds; return the table of them."""
+    """Paste 200 pairs of photos of two kinds; return the table of them."""
 
     def paste(folder: Path) -> Path:
         photos = {name: itertools.cycle(sorted((flower_photos / name).glob("*.jpg"))) for name in FLOWERS}
         rows = []
-        for number in range(300):
+        for number in range(200):
             kinds = list(itertools.combinations(FLOWERS, 2))[number % 10]
             picture = Image.new("RGB", (2 * SIDE, SIDE))
             for place, kind in enumerate(kinds if number % 20 < 10 else reversed(kinds)):

@@ -23,7 +23,10 @@ from tests.support.shared import made_once
 
 pytestmark = pytest.mark.slow
 PROGRAM = ROOT / "tests" / "integration" / "reader_program.py"
+# All formats are written of the first; the conversions to 8 bits take longest.
 NETWORKS = ("tiny_resnet_128", "mobilenet_0.25_128", "efficientnet_lite0")
+FORMATS = ("tflite", "onnx", "tflite:float16", "tflite:dynamic", "tflite:int8")
+PHOTOS_OF_A_CLASS = 24
 # Reader, the variable that names its Python (none: this one), and the endings of the files that it reads.
 READERS = [
     ("tensorflow_1", "RETRAIN_TF113_PYTHON", (".pb",)),
@@ -46,13 +49,19 @@ def graph(request: pytest.FixtureRequest, flower_photos: Path, tmp_path_factory:
     models = request.getfixturevalue("mobilenet_model_dir") if request.param.startswith("mobilenet") else None
 
     def export(folder: Path) -> Path:
+        for kind in (each for each in sorted(flower_photos.iterdir()) if each.is_dir()):
+            (folder / "photos" / kind.name).mkdir(parents=True)
+            for photo in sorted(kind.glob("*.jpg"))[:PHOTOS_OF_A_CLASS]:
+                (folder / "photos" / kind.name / photo.name).symlink_to(photo)
         config = retrain.RetrainConfig(
-            image_dir=str(flower_photos),
+            image_dir=str(folder / "photos"),
+            split_by="content",  # The folder has another name each time.
+            testing_percentage=40,
             architecture=request.param,
             model_dir=str(models or folder / "models"),
             how_many_training_steps=500,
             random_seed=1,
-            export=("tflite", "tflite:float16", "tflite:dynamic", "tflite:int8", "onnx"),
+            export=FORMATS if request.param == NETWORKS[0] else FORMATS[:2],
             output_graph=str(folder / "graph.pb"),
             output_labels=str(folder / "labels.txt"),
             summaries_dir=str(folder / "summaries"),
@@ -64,7 +73,7 @@ def graph(request: pytest.FixtureRequest, flower_photos: Path, tmp_path_factory:
         about = read_description(graph_def)
         assert about is not None
         lists = create_image_lists(config, config.like_original)
-        photos = [lists.images[index].path for index in lists.indices("testing")][:60]
+        photos = [lists.images[index].path for index in lists.indices("testing")]
         pixels = np.stack([image_from_file(photo, about.input_spec) for photo in photos])
         np.save(folder / "pixels.npy", pixels)
         np.save(folder / "expected.npy", batch_function(graph_def, about.input_tensor, about.output_tensor)(pixels))
@@ -88,6 +97,8 @@ def scores_of(reader: str, variable: str, model: Path, folder: Path) -> FloatArr
 @pytest.mark.parametrize(("reader", "variable", "ending"), CASES)
 def test_a_reader_gives_the_graphs_scores(graph: Path, reader: str, variable: str, ending: str, tmp_path: Path) -> None:
     model = graph.with_suffix(ending) if ending.count(".") == 1 else graph.with_name(f"graph{ending}")
+    if not model.exists():
+        pytest.skip(f"this format is only written of {NETWORKS[0]}")
     found, expected = scores_of(reader, variable, model, tmp_path), np.load(graph.parent / "expected.npy")
     assert found.shape == expected.shape
     same = int((found.argmax(axis=1) == expected.argmax(axis=1)).sum())

@@ -36,31 +36,38 @@ def old_graph(photos: Path, folder: Path, **settings: Any) -> Path:
     return without_description(outputs.graph, "old.pb")
 
 
+@pytest.fixture(scope="module")
+def plain(small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a graph without metadata whose settings are those that are inferred."""
+    return old_graph(small_photos, tmp_path_factory.mktemp("plain"))
+
+
+def some_of(photos: Path, folder: Path, count: int) -> Path:
+    """Return a folder of a few photos of each class: the doctor runs the network on each again and again."""
+    for kind in (each for each in sorted(photos.iterdir()) if each.is_dir()):
+        (folder / kind.name).mkdir(parents=True)
+        for photo in sorted(kind.iterdir())[:count]:
+            (folder / kind.name / photo.name).symlink_to(photo)
+    return folder
+
+
 def spec_of(path: Path, options: ClassifierOptions = NO_OPTIONS) -> InputSpec:
     return open_classifier(str(path), options).description.input_spec
 
 
 @pytest.mark.parametrize(
     ("settings", "scaling"),
-    [
-        ({"input_mean": 0.0, "input_std": 255.0}, (0, 255)),
-        ({"input_mean": 0.0, "input_std": 255.0, "channel_order": "bgr"}, (0, 255)),
-        ({"channel_order": "bgr"}, (127.5, 127.5)),
-    ],
-    ids=["0 to 1", "0 to 1, bgr", "bgr"],
+    [({"input_mean": 0.0, "input_std": 255.0, "channel_order": "bgr"}, (0, 255)), ({"channel_order": "bgr"}, (127.5, 127.5))],
+    ids=["0 to 1, bgr", "bgr"],
 )
 def test_unusual_settings_are_found(
     flower_photos: Path, tmp_path: Path, label: Label, settings: dict[str, Any], scaling: tuple[float, float], run_cli: RunCli
 ) -> None:
-    photos = tmp_path / "photos"
-    for folder in (each for each in sorted(flower_photos.iterdir()) if each.is_dir()):
-        (photos / folder.name).mkdir(parents=True)
-        for photo in sorted(folder.glob("*.jpg"))[:30]:
-            (photos / folder.name / photo.name).symlink_to(photo)
+    photos, few = some_of(flower_photos, tmp_path / "photos", 20), some_of(flower_photos, tmp_path / "few", 5)
     path = old_graph(photos, tmp_path, **settings)
     flags = ["scripts.evaluate", str(path), f"--image_dir={photos}", "--split=all"]
     before = accuracy_of(run_cli(*flags).stdout)
-    answer = label("--doctor", f"--graph={path}", f"--image_dir={photos}")
+    answer = label("--doctor", f"--graph={path}", f"--image_dir={few}")
     assert answer.code == 0, answer.err
     written = json.loads(Path(settings_path(str(path))).read_text())
     order = settings.get("channel_order", "rgb")
@@ -81,12 +88,14 @@ def accuracy_of(text: str) -> float:
     return float(text.split("Accuracy = ")[1].split("%", maxsplit=1)[0])
 
 
-def test_a_graph_that_needs_no_doctor_keeps_what_is_inferred(small_photos: Path, tmp_path: Path, label: Label) -> None:
-    path = old_graph(small_photos, tmp_path)
-    before = spec_of(path)
-    answer = label("--doctor", f"--graph={path}", f"--image_dir={small_photos}")
+def test_a_graph_that_needs_no_doctor_keeps_what_is_inferred(
+    small_photos: Path, tmp_path: Path, plain: Path, label: Label
+) -> None:
+    path, before = plain, spec_of(plain)
+    answer = label("--doctor", f"--graph={path}", f"--image_dir={some_of(small_photos, tmp_path / 'few', 5)}")
     assert answer.code == 0, answer.err
     assert spec_of(path) == before
+    Path(settings_path(str(path))).unlink()
 
 
 def test_turned_photos_tell_the_orientation(small_photos: Path, tmp_path: Path, label: Label) -> None:
@@ -96,7 +105,7 @@ def test_turned_photos_tell_the_orientation(small_photos: Path, tmp_path: Path, 
     rng = np.random.default_rng(1)
     for name, dark_half in (("top", slice(0, 48)), ("bottom", slice(48, 96))):
         (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(30):
+        for number in range(20):
             levels = rng.integers(120, 256, (96, 96, 3)).astype(np.uint8)
             levels[dark_half] //= 6
             image = Image.fromarray(levels)
@@ -172,10 +181,11 @@ def test_folders_that_the_graph_does_not_know(small_photos: Path, tmp_path: Path
     assert "has no photos in folders named as the graph's labels: daisy, dandelion, roses, sunflowers, tulips." in answer.err
 
 
-def test_labels_that_do_not_fit_are_told_and_nothing_is_written(small_photos: Path, tmp_path: Path, label: Label) -> None:
-    path = old_graph(small_photos, tmp_path)
-    shuffled = tmp_path / "shuffled"
-    copy_files(small_photos, shuffled)
+def test_labels_that_do_not_fit_are_told_and_nothing_is_written(
+    small_photos: Path, tmp_path: Path, plain: Path, label: Label
+) -> None:
+    path, shuffled = plain, tmp_path / "shuffled"
+    copy_files(some_of(small_photos, tmp_path / "few", 8), shuffled)
     names = sorted(each.name for each in shuffled.iterdir())
     for number, photo in enumerate(sorted(shuffled.glob("*/*.jpg"))):
         photo.rename(shuffled / names[number % 3] / f"x{number}.jpg")
