@@ -131,8 +131,9 @@ def _photo(table: str, line: int, cells: dict[str, str], label_names: str, multi
     listed = cells[PATH]
     if not listed or "\0" in listed:
         raise _wrong(table, line, "it has no path" if not listed else "its path has a character that no path can have")
-    names = [part.strip() for part in cells[LABEL].split(ALTERNATIVES)] if multi_label else [cells[LABEL]]
-    if not all(names):
+    parts = cells[LABEL].split(ALTERNATIVES) if multi_label else [cells[LABEL]]
+    names = [part.strip() for part in parts if part.strip()]
+    if not names:
         raise _wrong(table, line, f"{shown(listed)} has no label")
     split = cells.get(SPLIT, "").lower()
     if split and split not in SET_NAMES:
@@ -141,8 +142,11 @@ def _photo(table: str, line: int, cells: dict[str, str], label_names: str, multi
         labels = tuple(dict.fromkeys(label_of(name) if label_names == ORIGINAL_NAMES else plain_label(name) for name in names))
     except ImageFolderError as error:
         raise _wrong(table, line, str(error).rstrip(".")) from error
+    beside = os.path.dirname(table)
+    if "\\" in listed and not os.path.lexists(os.path.join(beside, listed)):
+        listed = listed.replace("\\", "/")  # As Windows writes paths.
     folder = os.path.dirname(listed)
-    path = os.path.join(os.path.dirname(table), listed)
+    path = os.path.join(beside, listed)
     return Photo(path, listed, folder, os.path.basename(listed), labels, SET_NAMES.get(split, ""), cells.get(GROUP, ""))
 
 

@@ -19,15 +19,15 @@ def label_of(folder: str) -> str:
 
 
 def plain_label(name: str) -> str:
-    """Return a name in Unicode's composed form (NFC), so that names that look the same are the same.
+    """Return a name in Unicode's composed form (NFC), without blanks at its ends: names that look the same are the same.
 
     Raises:
-        ImageFolderError: it has characters that cannot be printed, or bytes that are no text.
+        ImageFolderError: it is blank, or has characters that cannot be printed, or bytes that are no text.
     """
-    label = unicodedata.normalize("NFC", name)
-    if any(unicodedata.category(each) in UNPRINTABLE for each in label):
+    label = unicodedata.normalize("NFC", name).strip()
+    if not label or any(unicodedata.category(each) in UNPRINTABLE for each in label):
         raise ImageFolderError(
-            f"The name {shown(name)} cannot be a label, since not all of its characters can be printed. Rename it, or add "
+            f"The name {shown(name)} cannot be a label, since it is blank or not all of its characters can be printed. Rename it, or add "
             f"--label_names {ORIGINAL_NAMES}."
         )
     return label
@@ -71,5 +71,5 @@ def _is_lost(character: str) -> bool:
 def matching_label(name: str, labels: Collection[str]) -> str | None:
     """Return the label of a trained graph that a class folder means, whatever rule and whatever spelling it was made with."""
     spellings = [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
-    candidates = (name, *spellings, label_of(name), *map(label_of, spellings))
+    candidates = (name, *spellings, *(each.strip() for each in spellings), label_of(name), *map(label_of, spellings))
     return next((each for each in candidates if each in labels), None)

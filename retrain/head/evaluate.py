@@ -56,11 +56,12 @@ def report_test(
     logger.info("Final test accuracy = %.1f%% (N=%d)", test.accuracy * 100, test.count)
     if isinstance(test, MultiLabelEvaluation):
         logger.info("Final test mAP = %.1f%%\n%s", test.mean_average_precision * 100, labels_table(images.labels, test))
-        return _wrong_labels(test, tested, images)
-    misclassified = tuple(
-        (images.images[tested.indices[row]].path, images.labels[test.predicted[row]])
-        for row in np.flatnonzero(test.predicted != tested.classes)
-    )
+        misclassified = _wrong_labels(test, tested, images)
+    else:
+        misclassified = tuple(
+            (images.images[tested.indices[row]].path, images.labels[test.predicted[row]])
+            for row in np.flatnonzero(test.predicted != tested.classes)
+        )
     if options.print_misclassified_test_images:
         logger.info("=== MISCLASSIFIED TEST IMAGES ===")
         for path, label in misclassified:

@@ -63,8 +63,8 @@ def test_a_name_that_cannot_be_printed(tmp_path: Path) -> None:
     with pytest.raises(ImageFolderError) as caught:
         lists_of(tmp_path, "a\nb", "c", label_names="folder")
     assert str(caught.value) == (
-        "The name a\\nb cannot be a label, since not all of its characters can be printed. Rename it, or add "
-        "--label_names original."
+        "The name a\\nb cannot be a label, since it is blank or not all of its characters can be printed. Rename it, "
+        "or add --label_names original."
     )
     options = ImageOptions(image_dir=str(tmp_path), label_names="original")
     assert create_image_lists(options).labels == ("a b", "c")

@@ -59,6 +59,17 @@ def test_quoted_names_and_names_in_any_script(tmp_path: Path) -> None:
     assert found(table(tmp_path, text, "a, b.jpg")) == [("Кошка/1.jpg", "Café", "", ""), ("a, b.jpg", 'cats, "big"', "", "")]
 
 
+def test_paths_as_windows_writes_them(tmp_path: Path) -> None:
+    assert found(table(tmp_path, "path,label\nin\\a.jpg,cat\n", "in/a.jpg")) == [("in/a.jpg", "cat", "", "")]
+    assert found(table(tmp_path, "path,label\nx\\y.jpg,cat\n", "x\\y.jpg")) == [("x\\y.jpg", "cat", "", "")]
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    path = table(tmp_path, "path,label\na.jpg,cat | dog|cat|\nb.jpg,cat\n", "a.jpg", "b.jpg")
+    assert [photo.labels for photo in read_list(path, "folder", multi_label=True)] == [("cat",), ("cat", "dog")]
+    assert [photo.labels for photo in read_list(path, "folder")] == [("cat",), ("cat | dog|cat|",)]
+
+
 def test_paths_are_relative_to_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     path = table(tmp_path / "here", f"path,label\nin/a.jpg,cat\n{tmp_path}/b.jpg,dog\n", "in/a.jpg", "../b.jpg")
@@ -95,8 +106,8 @@ def test_the_folder_in_the_cache_is_that_of_an_image_folder_where_it_is_enough(t
         ("path,label\na.jpg,cat\nb.jpg,cat\na.jpg,dog\n", ", line 4: a.jpg stands in line 2 too, with other values."),
         (
             "path,label\na.jpg,ca\x07t\n",
-            ", line 2: The name ca\\x07t cannot be a label, since not all of its characters can be printed. Rename it, or add "
-            "--label_names original.",
+            ", line 2: The name ca\\x07t cannot be a label, since it is blank or not all of its characters can be printed. Rename "
+            "it, or add --label_names original.",
         ),
         ("", " names no image. Give a table with the columns path and label."),
         ("path,label\n", " names no image. Give a table with the columns path and label."),
