@@ -20,7 +20,12 @@ def usable_endings(all_images: bool) -> tuple[str, ...]:
     """Return the endings of the images that training uses: the original's, or those of all formats that can be decoded here."""
     if not all_images:
         return ORIGINAL_ENDINGS
-    return ENDINGS if importlib.util.find_spec(HEIF_PACKAGE) else tuple(each for each in ENDINGS if each not in HEIF_ENDINGS)
+    return ENDINGS if reads_heif() else tuple(each for each in ENDINGS if each not in HEIF_ENDINGS)
+
+
+def reads_heif() -> bool:
+    """Return True if the package that reads the photos of iPhones is installed."""
+    return importlib.util.find_spec(HEIF_PACKAGE) is not None
 
 
 def is_image_name(name: str, endings: tuple[str, ...] = ENDINGS) -> bool:

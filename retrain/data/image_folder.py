@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from retrain.data.endings import ENDINGS, HEIF_ENDINGS, ORIGINAL_ENDINGS, is_image_name, is_unnamed_image
+from retrain.data.endings import ENDINGS, HEIF_ENDINGS, ORIGINAL_ENDINGS, is_image_name, is_unnamed_image, reads_heif
 from retrain.data.labels import folder_label
 from retrain.data.photos import Photo
 from retrain.errors import ImageFolderError, listing
@@ -176,7 +176,8 @@ def _warn_of_left_out(left_out: _LeftOut) -> None:
     if left_out.deeper:
         text = "%d images lie further down than in their class's folder and are not used: those in %s."
         logger.warning(text, sum(left_out.deeper.values()), listing(list(left_out.deeper)))
-    heif = Counter({ending: count for ending, count in left_out.other_endings.items() if ending in HEIF_ENDINGS})
+    unread = () if reads_heif() else HEIF_ENDINGS
+    heif = Counter({ending: count for ending, count in left_out.other_endings.items() if ending in unread})
     if other := left_out.other_endings - heif:
         text = "Images that are not used, as the original would not use them: %s. Add --all_images to use them."
         logger.warning(text, _counts(other))

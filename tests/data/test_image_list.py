@@ -106,8 +106,8 @@ def test_the_folder_in_the_cache_is_that_of_an_image_folder_where_it_is_enough(t
         ("path,label\na.jpg,cat\nb.jpg,cat\na.jpg,dog\n", ", line 4: a.jpg stands in line 2 too, with other values."),
         (
             "path,label\na.jpg,ca\x07t\n",
-            ", line 2: The name ca\\x07t cannot be a label, since it is blank or not all of its characters can be printed. Rename "
-            "it, or add --label_names original.",
+            ", line 2: The name ca\\x07t cannot be a label, since it is blank or not all of its characters can be printed. "
+            "Rename it, or add --label_names original.",
         ),
         ("", " names no image. Give a table with the columns path and label."),
         ("path,label\n", " names no image. Give a table with the columns path and label."),
