@@ -27,8 +27,8 @@ def plain_label(name: str) -> str:
     label = unicodedata.normalize("NFC", name).strip()
     if not label or any(unicodedata.category(each) in UNPRINTABLE for each in label):
         raise ImageFolderError(
-            f"The name {shown(name)} cannot be a label, since it is blank or not all of its characters can be printed. Rename it, "
-            f"or add --label_names {ORIGINAL_NAMES}."
+            f"The name {shown(name)} cannot be a label, since it is blank or not all of its characters can be printed. Rename "
+            f"it, or add --label_names {ORIGINAL_NAMES}."
         )
     return label
 
