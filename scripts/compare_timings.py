@@ -4,6 +4,7 @@ python -m scripts.compare_timings cpu.json gpu.json
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         parser = Parser(prog="python -m scripts.compare_timings", description="Compare the times of two runs.")
-        parser.add_argument("first", help="File that --timing_report wrote in the first run.")
-        parser.add_argument("second", help="File that --timing_report wrote in the second run.")
+        parser.add_argument("first", type=os.path.expanduser, help="File that --timing_report wrote in the first run.")
+        parser.add_argument("second", type=os.path.expanduser, help="File that --timing_report wrote in the second run.")
         args = parser.parse_args(argv)
         print(compared(read_report(args.first), read_report(args.second)))
         return 0

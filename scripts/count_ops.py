@@ -1,5 +1,6 @@
 """Operations of a graph, counted by kind, or listed for one kind: `python -m scripts.count_ops GRAPH [OP]`."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         parser = Parser(prog="python -m scripts.count_ops", description="Count the operations of a graph by kind.")
-        parser.add_argument("graph", help="The graph file (.pb).")
+        parser.add_argument("graph", type=os.path.expanduser, help="The graph file (.pb).")
         parser.add_argument("op", nargs="?", help="List the names of the operations of this kind only, such as Conv2D.")
         args = parser.parse_args(argv)
         from retrain.graphdef.run import read_graph

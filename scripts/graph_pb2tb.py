@@ -1,5 +1,6 @@
 """Graph file for TensorBoard: `python -m scripts.graph_pb2tb LOGDIR GRAPH`, then `tensorboard --logdir LOGDIR`."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         parser = Parser(prog="python -m scripts.graph_pb2tb", description="Convert a graph file for TensorBoard.")
-        parser.add_argument("logdir", help="Folder for TensorBoard's file.")
-        parser.add_argument("graph", help="The graph file (.pb).")
+        parser.add_argument("logdir", type=os.path.expanduser, help="Folder for TensorBoard's file.")
+        parser.add_argument("graph", type=os.path.expanduser, help="The graph file (.pb).")
         args = parser.parse_args(argv)
         from retrain.evaluation.tensorboard import SummaryWriter
         from retrain.graphdef.run import read_graph

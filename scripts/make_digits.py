@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         parser = Parser(prog="python -m scripts.make_digits", description="Write scikit-learn's handwritten digits as images.")
-        parser.add_argument("folder", metavar="FOLDER", help="Where to write a folder for each digit.")
+        parser.add_argument("folder", type=os.path.expanduser, metavar="FOLDER", help="Where to write a folder for each digit.")
         folder = parser.parse_args(argv).folder
         print(f"{make_digits(folder)} pictures in 10 classes: {folder}")
         return 0

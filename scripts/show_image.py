@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         parser = Parser(prog="python -m scripts.show_image", description="Show a photo and its credit.")
-        parser.add_argument("photo", type=Path, help="The image file.")
+        parser.add_argument("photo", type=lambda text: Path(text).expanduser(), help="The image file.")
         parser.add_argument("--print_only", action="store_true", help="Open no window.")
         args = parser.parse_args(argv)
         try:
