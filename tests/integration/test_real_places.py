@@ -30,6 +30,13 @@ def test_a_tilde_is_the_home_folder(small_photos: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "here").iterdir()) == []
 
 
+@pytest.mark.parametrize("program", ["count_ops", "evaluate"])
+def test_a_tilde_in_a_path_of_a_script(program: str, tmp_path: Path, run_cli: RunCli) -> None:
+    process = run_cli(f"scripts.{program}", "~/none.pb", env={"HOME": str(tmp_path)})
+    assert process.returncode == 2
+    assert process.stderr == f"error: The graph {tmp_path}/none.pb cannot be read (No such file or directory).\n"
+
+
 def test_nothing_is_made_if_the_images_are_missing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
