@@ -12,6 +12,7 @@ if not __package__:  # Run as a file: this folder comes first then, and has file
 
 from retrain.backbones.catalog import is_of_the_original
 from retrain.backbones.published import INCEPTION
+from retrain.data.image_folder import warn_of_images_beside
 from retrain.data.image_lists import LabelledImage, list_images
 from retrain.data.labels import matching_label
 from retrain.data.splitting import SPLITS
@@ -141,6 +142,8 @@ def _images_and_targets(config: EvaluateConfig, about: "Description") -> "tuple[
         multi_label=bool(about.thresholds),
     )
     lists = list_images(options, is_of_the_original(about.architecture or INCEPTION))
+    if options.image_dir is not None:
+        warn_of_images_beside(options.image_dir)
     names = lists.labels if config.image_list or about.thresholds else tuple(dict.fromkeys(each.folder for each in lists.images))
     known = {name: matching_label(name, about.labels) for name in names}
     if unknown := [shown(name) for name, label in known.items() if label is None]:

@@ -55,8 +55,10 @@ def test_one_photo_of_one_class(graph: Path, small_photos: Path, tmp_path: Path,
 def test_a_class_is_missing(graph: Path, small_photos: Path, tmp_path: Path, run_cli: RunCli) -> None:
     for name in ("red dots", "green rings"):
         copy_photos(small_photos / name, tmp_path / "test" / name, 4)
+    shutil.copyfile(next((small_photos / "red dots").iterdir()), tmp_path / "test" / "beside.jpg")
     process = run_cli("scripts.evaluate", graph, f"--image_dir={tmp_path / 'test'}", "--split=all")
     assert_succeeded(process)
+    assert process.stderr == f"WARNING: 1 images lie directly in {tmp_path / 'test'}, in no class folder: they are not used.\n"
     assert table_of(process.stdout)["blue stripes"][:2] == ["0", "-"]
     assert "nan" not in process.stdout
 
