@@ -30,6 +30,8 @@ from tests.support.shared import made_once
 pytestmark = pytest.mark.slow
 FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 SIDE = 160
+# Of ten pictures each, which are one of every pair: the same sets wherever the tables lie.
+SETS = (*["training"] * 6, "validation", *["testing"] * 3)
 FORMATS = ("tflite", "tflite:int8", *(("onnx",) if HAS_ONNX else ()))
 
 
@@ -47,8 +49,8 @@ def pairs(flower_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
                 with Image.open(next(photos[kind])) as photo:
                     picture.paste(photo.convert("RGB").resize((SIDE, SIDE)), (place * SIDE, 0))
             picture.save(folder / f"{number}.jpg", quality=92)
-            rows.append(f"{number}.jpg,{'|'.join(kinds)}\n")
-        (folder / "pairs.csv").write_text("path,label\n" + "".join(rows))
+            rows.append(f"{number}.jpg,{'|'.join(kinds)},{SETS[number // 10 % 10]}\n")
+        (folder / "pairs.csv").write_text("path,label,set\n" + "".join(rows))
         return folder
 
     return made_once(tmp_path_factory, "pairs", paste) / "pairs.csv"
@@ -77,27 +79,32 @@ def scores_of(graph: Path, paths: list[str]) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def trained(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[retrain.RetrainResult, Outputs]:
-    outputs = Outputs(tmp_path_factory.mktemp("multi_label"))
-    return retrain.run(config_of(pairs, outputs, export=FORMATS)), outputs
+    def train(folder: Path) -> tuple[retrain.RetrainResult, Outputs]:
+        return retrain.run(config_of(pairs, Outputs(folder), export=FORMATS)), Outputs(folder)
+
+    return made_once(tmp_path_factory, "multi_label", train)
 
 
-def test_the_mean_average_precision_is_scikit_learns_and_far_above_that_of_shuffled_labels(
-    pairs: Path, trained: tuple[retrain.RetrainResult, Outputs], tmp_path: Path
-) -> None:
-    result, outputs = trained
-    assert isinstance(result.test, MultiLabelEvaluation)
-    paths, targets = targets_of(config_of(pairs, outputs))
-    expected = sklearn.metrics.average_precision_score(targets, scores_of(outputs.graph, paths), average="macro")
-    assert result.test.mean_average_precision == pytest.approx(expected, abs=1e-6)
+def test_the_mean_average_precision_is_scikit_learns_and_far_above_that_of_shuffled_labels(pairs: Path, tmp_path: Path) -> None:
     with open(pairs, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     shuffled = np.random.default_rng(3).permutation([row["label"] for row in rows])
     other = tmp_path / "shuffled.csv"
-    lines = (f"{pairs.parent / row['path']},{label}\n" for row, label in zip(rows, shuffled, strict=True))
-    other.write_text("path,label\n" + "".join(lines))
-    by_chance = retrain.run(config_of(other, Outputs(tmp_path / "shuffled"), bottleneck_dir=str(outputs.bottlenecks)))
-    assert isinstance(by_chance.test, MultiLabelEvaluation)
-    assert result.test.mean_average_precision > by_chance.test.mean_average_precision + 0.2
+    lines = (f"{pairs.parent / row['path']},{label},{row['set']}\n" for row, label in zip(rows, shuffled, strict=True))
+    other.write_text("path,label,set\n" + "".join(lines))
+    shared: dict[str, Any] = {"architecture": "efficientnet_lite0", "model_dir": str(tmp_path / "models"), "learning_rate": None}
+    found = []
+    for table in (pairs, other):
+        outputs = Outputs(tmp_path / table.stem)
+        config = config_of(table, outputs, how_many_training_steps=500, bottleneck_dir=str(tmp_path / "cache"), **shared)
+        result = retrain.run(config)
+        assert isinstance(result.test, MultiLabelEvaluation)
+        paths, targets = targets_of(config)
+        expected = sklearn.metrics.average_precision_score(targets, scores_of(outputs.graph, paths), average="macro")
+        assert result.test.mean_average_precision == pytest.approx(expected, abs=1e-6)
+        found.append(result.test.mean_average_precision)
+    # Measured: 0.83 and 0.42, which is the share of pictures that have a label.
+    assert found[0] > found[1] + 0.25
 
 
 def test_thresholds_are_in_the_graph_and_label_image_prints_what_is_above(

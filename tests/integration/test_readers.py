@@ -23,7 +23,8 @@ from tests.support.shared import made_once
 
 pytestmark = pytest.mark.slow
 PROGRAM = ROOT / "tests" / "integration" / "reader_program.py"
-# All formats are written of the first; the conversions to 8 bits take longest.
+# All formats are written of the first; the conversions to 8 bits take longest. The last one, which test_efficientnet_lite.py
+# runs in OpenCV, ONNX Runtime, LiteRT and TensorFlow 1.15 too, is tried with --long alone.
 NETWORKS = ("tiny_resnet_128", "mobilenet_0.25_128", "efficientnet_lite0")
 FORMATS = ("tflite", "onnx", "tflite:float16", "tflite:dynamic", "tflite:int8")
 PHOTOS_OF_A_CLASS = 24
@@ -46,6 +47,8 @@ EIGHT_BITS = (".dynamic.tflite", ".int8.tflite")
 @pytest.fixture(scope="session", params=NETWORKS)
 def graph(request: pytest.FixtureRequest, flower_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train and export, and keep the pixels and the scores of the 60 test photos beside the graph."""
+    if request.param == NETWORKS[-1] and not request.config.getoption("--long"):
+        pytest.skip("takes long: only with --long")
     models = request.getfixturevalue("mobilenet_model_dir") if request.param.startswith("mobilenet") else None
 
     def export(folder: Path) -> Path:
