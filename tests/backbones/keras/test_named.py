@@ -30,7 +30,9 @@ from tests.support.stand_ins import FolderServer, serve_folder
 
 SMALL = "keras_mobilenet_v2"  # Of the preprocessing to -1..1; the smallest whose features Keras gives with `pooling="avg"`.
 OTHER_KINDS = {"keras_efficientnet_v2_b0": "built_in", "keras_resnet50": "caffe", "keras_densenet121": "torch"}
-TOLERANCE = 1e-4  # Of the largest value.
+# Of the largest value. On other processors random weights alone, with the same preprocessing, gave differences up to 1.2e-4;
+# a preprocessing whose mean is wrong by one grey level gives 0.01 and more.
+TOLERANCE = 1e-3
 
 
 class Published(NamedTuple):
