@@ -235,5 +235,7 @@ def _describe(
         output_tensor=output_tensor,
         architecture=metadata.architecture if metadata else "",
         note=metadata.note if metadata else "",
+        split_digest=metadata.split_digest if metadata else "",
+        training_photos=metadata.training_photos if metadata else None,
         thresholds=metadata.thresholds if metadata and len(metadata.thresholds) == len(labels) else (),
     )

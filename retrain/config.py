@@ -1,6 +1,7 @@
 """The configuration of a run: all options of all stages. Its fields are the flags of `python -m retrain`."""
 
 import dataclasses
+import os
 from dataclasses import dataclass
 
 from retrain.backbones.catalog import is_of_the_original
@@ -14,7 +15,7 @@ from retrain.options.export import ExportOptions
 from retrain.options.fine_tuning import FineTuningOptions
 from retrain.options.flags import cross_check
 from retrain.options.head import LBFGS, HeadOptions
-from retrain.options.images import ImageOptions
+from retrain.options.images import BY_CONTENT, ImageOptions
 from retrain.options.network import NetworkOptions
 from retrain.options.process import ProcessOptions
 
@@ -52,6 +53,16 @@ class RetrainConfig(
         return self.tfhub_module is None and is_of_the_original(self.architecture or INCEPTION)
 
     @property
+    def images_root(self) -> str:
+        """The folder that the paths of images are relative to: the image folder, or the folder of the table."""
+        return self.image_dir or os.path.dirname(self.image_list or "") or "."
+
+    @property
+    def splits_by_spelling(self) -> bool:
+        """True if the split depends on how the path of the image folder is typed, as the original's does."""
+        return self.like_original and self.image_dir is not None and self.split_by != BY_CONTENT
+
+    @property
     def trains_on_bottlenecks_alone(self) -> bool:
         """True if the bottlenecks are all that training needs: no step decodes images."""
         return not self.distorts and not self.fine_tune_steps
@@ -71,6 +82,12 @@ class RetrainConfig(
         if not self.multi_label or not self.fine_tune_steps:
             return None
         return "--fine_tune_steps is for images with one label each: leave it or --multi_label out."
+
+    @cross_check("output_graph", "save_split")
+    def _saved_split_is_a_file_of_its_own(self) -> str | None:
+        if self.save_split is None or os.path.abspath(self.save_split) != os.path.abspath(self.output_split):
+            return None
+        return f"--save_split must be another file than {self.output_split}, where every run writes the record of its split."
 
     @cross_check("early_stopping", "validation_percentage")
     def _early_stopping_has_validation_images(self) -> str | None:

@@ -11,6 +11,7 @@ from retrain.config import RetrainConfig
 from retrain.data.augment import DistortedLoader
 from retrain.data.image_lists import create_image_lists, report_failed, save_split
 from retrain.data.sampling import RandomGenerators
+from retrain.data.split_record import record_split
 from retrain.data.splitting import SPLITS
 from retrain.data.turned import to_be_turned
 from retrain.evaluation.metrics import Evaluation
@@ -51,7 +52,7 @@ class RetrainResult:
         test: accuracy, cross entropy and confusion matrix on the testing set; None if it has no image.
         test_before_fine_tuning: the same before fine-tuning; None without fine-tuning or without test images.
         misclassified: path and predicted label of each misclassified test image.
-        output_graph, output_labels: the files written.
+        output_graph, output_labels, output_split: the files written; the last has the set of each image.
         saved_model_dir: the SavedModel's folder, if one was asked for.
         conversions: reports of the files of `--export` and of the SavedModel, each compared with the graph on some photos.
         checkpoint_path: prefix of the checkpoint's files.
@@ -74,6 +75,7 @@ class RetrainResult:
     misclassified: tuple[tuple[str, str], ...]
     output_graph: str
     output_labels: str
+    output_split: str
     saved_model_dir: str | None
     conversions: tuple[ConversionReport, ...]
     checkpoint_path: str
@@ -135,11 +137,12 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
 
     # ---- Head: trained on the bottlenecks
     data = make_dataset(images, bottlenecks, failed)
+    split = record_split(images, config.images_root, set(range(len(images.images))).difference(failed), bottlenecks.digests)
     batches = Batches(config, data, rngs.of_split)
     head_class = SigmoidHead if images.multi_label else SoftmaxHead
     head = head_class(backbone.architecture.bottleneck_size, len(images.labels), rngs.head, config.hidden_units)
     thresholds = (DEFAULT_THRESHOLD,) * len(images.labels) if images.multi_label else ()
-    classifier = TrainedClassifier(backbone, head, images.labels, config.final_tensor_name, thresholds)
+    classifier = TrainedClassifier(backbone, head, images.labels, config.final_tensor_name, thresholds, split)
     trainer = Trainer(config, images.labels, data.class_counts("training"), head, checkpointer.random_seed)
     first_step = checkpointer.restore(trainer)
     logger.info("Training on %s.", data)
@@ -197,6 +200,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
         misclassified=misclassified,
         output_graph=config.output_graph,
         output_labels=config.output_labels,
+        output_split=config.output_split,
         saved_model_dir=config.saved_model_dir,
         conversions=conversions,
         checkpoint_path=config.checkpoint_path,

@@ -1,5 +1,6 @@
 """Evaluation of a classifier on a folder of photos: `python -m scripts.evaluate GRAPH --image_dir flowers`."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from retrain.arrays import FloatArray, IndexArray
     from retrain.graphdef.description import Description
 
+logger = logging.getLogger("retrain")
+
 IMAGE_DIR = "tf_files/flower_photos"
 
 
@@ -38,7 +41,8 @@ class EvaluateConfig(Options):
         "Table of photos in place of --image_dir, as in training.", None, shown_default="--image_dir is used"
     )
     split: str = flag(
-        "Set of images. The sets are those of training if --image_dir and the percentages are the same as there.",
+        "Set of images: that of the model's training, by its record. A model without one has the same sets as in training "
+        "only if --image_dir and the percentages are typed as there.",
         "testing",
         choices=(*SPLITS, "all"),
     )
@@ -46,6 +50,7 @@ class EvaluateConfig(Options):
     validation_percentage: int = flag("Percentage of validation images, as in training.", 10, low=0, high=100, high_open=True)
     split_by: str = flag("Rule of the split, as in training.", BY_PATH, choices=SPLIT_RULES)
     all_images: bool = flag("Use the photos of all formats, as in training.", False)
+    trained_images: bool = flag("Evaluate images that the model was trained on too.", False)
     labels: str | None = flag("File of the labels, one per line.", None, shown_default="as label_image finds them")
 
 
@@ -61,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         args = parser.parse_args(argv)
         config = from_namespace(EvaluateConfig, args)
-        log_to_stderr("WARNING")
+        log_to_stderr("INFO")
         silence_tensorflow()
         return _evaluate(args.graph, config)
 
@@ -77,7 +82,7 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
 
     classifier = open_classifier(graph_path, ClassifierOptions(labels=config.labels))
     labels = classifier.description.labels
-    images, targets = _images_and_targets(config, classifier.description)
+    images, targets = _images_and_targets(graph_path, config, classifier.description)
     scores = np.full((len(images), len(labels)), np.nan, np.float32)
     failed: dict[str, str] = {}
     for indices, rows, _ in score_images(classifier, [image.path for image in images], failed):
@@ -97,11 +102,14 @@ def _one_label(about: "Description", scores: "FloatArray", classes: "IndexArray"
     """Return the measures of classes that exclude each other: scores, float32 [N, C], and classes, int64 [N]."""
     import numpy as np
 
+    from retrain.evaluation.intervals import few_images_warning
     from retrain.evaluation.metrics import evaluate
     from retrain.evaluation.multi_label import percent
 
     # A score that float32 rounds to 0 would make the cross entropy infinite.
     found = evaluate(np.log(np.maximum(scores, np.finfo(np.float32).tiny)), classes)
+    if text := few_images_warning(about.labels, found.confusion.sum(axis=1), round(found.accuracy * found.count), found.count):
+        logger.warning("%s", text)
     labels, width = about.labels, max(len(label) for label in about.labels)
     lines = [f"Accuracy = {found.accuracy:.1%} (N={found.count})", f"Cross entropy = {found.cross_entropy:.6f}", ""]
     lines.append(f"{'':{width}}  images  recall  precision")
@@ -126,9 +134,11 @@ def _source(config: EvaluateConfig) -> str:
     return config.image_list or config.image_dir or IMAGE_DIR
 
 
-def _images_and_targets(config: EvaluateConfig, about: "Description") -> "tuple[list[LabelledImage], list[Any]]":
+def _images_and_targets(graph_path: str, config: EvaluateConfig, about: "Description") -> "tuple[list[LabelledImage], list[Any]]":
     """Return the images of the set, and of each the index of its label among the graph's, or a float32 [C] of its labels."""
     import numpy as np
+
+    from retrain.evaluation.chosen_images import choose_images, known_sets
 
     options = ImageOptions(
         image_dir=None if config.image_list else _source(config),
@@ -150,7 +160,7 @@ def _images_and_targets(config: EvaluateConfig, about: "Description") -> "tuple[
         flag = "image_list" if config.image_list else "image_dir"
         raise FlagError(f"--{flag} {_source(config)} has classes that the graph does not have: {', '.join(unknown)}.")
     index = {name: about.labels.index(label) for name, label in known.items() if label}
-    images = [each for each in lists.images if config.split in ("all", each.split)]
+    images = choose_images(lists, config.split, known_sets(graph_path, about, lists.images), config.trained_images)
     if not images:
         advice = "" if config.split == "all" else " To use all photos, add --split all."
         raise FlagError(f"--split {config.split} has no image in {_source(config)}.{advice}")

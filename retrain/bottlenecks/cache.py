@@ -11,13 +11,14 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 import orjson
 
 from retrain.arrays import FloatArray
-from retrain.bottlenecks.index import Record, index_path, json_name, read_index
+from retrain.bottlenecks.index import Record, index_path, is_same_file, json_name, read_index
 from retrain.data.image_lists import LabelledImage
 from retrain.errors import OutputError
 from retrain.files import append, locked, remove_orphans, write_atomically
@@ -46,12 +47,14 @@ class Bottlenecks:
         values: float32 [N, D], read-only; rows that were not asked for, or failed, are undefined.
         n_made, n_read: how many were made, and how many came from the cache.
         failed: reason for each image that could not be decoded, by index.
+        digests: SHA-256 of the images' contents, in hexadecimal, by index, as far as the cache knows them.
     """
 
     values: FloatArray
     n_made: int = 0
     n_read: int = 0
     failed: Mapping[int, str] = field(default_factory=dict)
+    digests: Mapping[int, str] = field(default_factory=dict)
 
 
 class BottleneckCache:
@@ -168,6 +171,24 @@ class BottleneckCache:
         records = ((image, self._record(image, lambda path: "")) for image in images)
         with contextlib.suppress(OSError):  # A cache that cannot be written to only loses these records.
             self._remember((image, record) for image, record in records if record)
+
+    def digests(self, images: Mapping[int, LabelledImage]) -> dict[int, str]:
+        """Return the SHA-256 of the contents that bottlenecks were made of, by the key of their image, where it is known.
+
+        Those of adopted bottlenecks are found by reading the images, once: then the index has them.
+        """
+        records = {key: record for key, image in images.items() if (record := self._current_record(image))}
+        unread = {key: images[key] for key, record in records.items() if not record.sha256}
+        with ThreadPoolExecutor() as pool:
+            read = zip(unread, pool.map(lambda image: self._record(image, sha256_of), unread.values()), strict=True)
+            filled = {key: found for key, found in read if found and is_same_file(found, records[key])}
+        with contextlib.suppress(OSError):  # A cache that cannot be written to only loses these.
+            self._remember((images[key], record) for key, record in filled.items())
+        return {key: record.sha256 for key, record in (records | filled).items() if record.sha256}
+
+    def _current_record(self, image: LabelledImage) -> Record | None:
+        record = self._index(image.folder).get(json_name(image.file_name))
+        return record if record and record.network == self._fingerprint else None
 
     def check_record(self, image: LabelledImage) -> Stale | None:
         """Return why an existing bottleneck must not be used, by its record: its image or its network has changed; else None."""

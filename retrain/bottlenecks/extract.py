@@ -56,7 +56,8 @@ def load_bottlenecks(
         values[chosen] = also.values[chosen]
         values.flags.writeable = False
         made, read = found.n_made + also.n_made, found.n_read + also.n_read
-        found = Bottlenecks(values, made, read, MappingProxyType({**found.failed, **also.failed}))
+        failed, digests = {**found.failed, **also.failed}, {**found.digests, **also.digests}
+        found = Bottlenecks(values, made, read, MappingProxyType(failed), MappingProxyType(digests))
     return found
 
 
@@ -131,7 +132,9 @@ class Extractor:
                 if stale:
                     self._make(sorted(stale))
         self._values.flags.writeable = False
-        return Bottlenecks(self._values, self._n_made, len(indices) - len(stale), MappingProxyType(self._failed))
+        digests = self._cache.digests({index: self._images[index] for index in indices if index not in self._failed})
+        n_read, failed = len(indices) - len(stale), MappingProxyType(self._failed)
+        return Bottlenecks(self._values, self._n_made, n_read, failed, MappingProxyType(digests))
 
     def _read(self, indices: Sequence[int]) -> dict[int, Stale]:
         """Fill in the rows that are in the cache; return why the others are not."""

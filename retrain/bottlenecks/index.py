@@ -23,6 +23,11 @@ class Record:
     network: str
 
 
+def is_same_file(record: Record, other: Record) -> bool:
+    """Return True if two records are of an image file of the same size and time."""
+    return (record.size, record.mtime_ns) == (other.size, other.mtime_ns)
+
+
 def index_path(folder: str, name: str) -> str:
     """Return the path of the index of the bottlenecks in `folder` that are cached under `name`."""
     return os.path.join(folder, f".index_{name}.jsonl")

@@ -1,5 +1,6 @@
 """The classes and images of a run, and the set of each image, from a folder or a table. Loads no TensorFlow."""
 
+import dataclasses
 import hashlib
 import itertools
 import logging
@@ -63,12 +64,14 @@ class ImageLists:
         folders: the class folders, in the same order; of a table, the labels.
         images: all images, class by class, sorted by file name.
         multi_label: True if an image may have several labels.
+        has_sets: True if a table names the set of some image.
     """
 
     labels: tuple[str, ...]
     folders: tuple[str, ...]
     images: tuple[LabelledImage, ...]
     multi_label: bool = False
+    has_sets: bool = False
 
     @property
     def targets(self) -> Targets:
@@ -97,7 +100,8 @@ def create_image_lists(options: ImageOptions, like_original: bool = True) -> Ima
 
     Args:
         options: the folder or the table, and the rules.
-        like_original: True uses the original's rules for endings and labels, where the options name none.
+        like_original: True uses the original's rules for endings and labels, where the options name none, and splits by the path
+            as it was typed, not relative to the image folder.
 
     Raises:
         ImageFolderError: the folder or the table cannot be read; there are fewer than two classes, two folders have the same
@@ -131,7 +135,8 @@ def list_images(options: ImageOptions, like_original: bool = True) -> ImageLists
         for photo, split in zip(photos, splits, strict=True)
         for first, *further in [[number[label] for label in photo.labels]]
     )
-    return ImageLists(labels, labels if options.multi_label else folders, images, options.multi_label)
+    has_sets = any(photo.split for photo in photos)
+    return ImageLists(labels, labels if options.multi_label else folders, images, options.multi_label, has_sets)
 
 
 def save_split(path: str, lists: ImageLists) -> None:
@@ -166,7 +171,10 @@ def _photos(options: ImageOptions, label_names: str, like_original: bool) -> lis
     if options.image_list is not None:
         return read_list(options.image_list, label_names, options.multi_label)
     assert options.image_dir is not None, "the options have one of the two"
-    return read_folder(options.image_dir, label_names, usable_endings(options.all_images or not like_original))
+    photos = read_folder(options.image_dir, label_names, usable_endings(options.all_images or not like_original))
+    if like_original:
+        return photos
+    return [dataclasses.replace(photo, hashed=f"{photo.folder}/{photo.file_name}") for photo in photos]
 
 
 def _check_classes(options: ImageOptions, lists: ImageLists) -> None:

@@ -14,7 +14,7 @@ class Photo:
 
     Attributes:
         path: of its file.
-        hashed: the text that the original's split depends on: the path as it was typed.
+        hashed: the text that the split depends on: the path as it was typed, or relative to the image folder.
         folder: the folder of its bottleneck in the cache.
         file_name: the file's name in it.
         labels: its labels; one, unless photos may have several.
@@ -33,10 +33,15 @@ class Photo:
 
 def content_digest(photo: Photo) -> str:
     """Return the SHA-256 of a photo's file; its path if it cannot be read."""
+    return file_digest(photo.path) or photo.hashed
+
+
+def file_digest(path: str) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal; empty if it cannot be read."""
     try:
-        return hashlib.sha256(read_image(photo.path)).hexdigest()
+        return hashlib.sha256(read_image(path)).hexdigest()
     except ImageError:
-        return photo.hashed
+        return ""
 
 
 def merged(photos: Sequence[Photo]) -> list[Photo]:

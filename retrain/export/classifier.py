@@ -39,6 +39,8 @@ def export_classifier(
         functools.partial(write_graph, classifier, options.output_graph),
         functools.partial(write_labels, classifier.labels, options.output_labels),
     ]
+    if classifier.split:
+        writers.append(functools.partial(write_atomically, options.output_split, classifier.split.table(), durable=True))
     writers.extend(functools.partial(conversions.write, format, options.output_graph) for format in options.export)
     if options.saved_model_dir:
         writers.append(functools.partial(conversions.write_saved_model, options.saved_model_dir))

@@ -8,6 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from retrain.errors import GraphError
+from retrain.graphdef.photo_filter import PhotoFilter
 from retrain.input_spec import (
     CHANNEL_ORDERS,
     DECODE_SCALES,
@@ -49,6 +50,9 @@ class Description:
         thresholds: of a classifier of images with several labels: the probability from which each label counts; empty, and left
             out of the JSON, where the classes exclude each other.
         input_channel_order: of the colours, as in `InputSpec`; left out of the JSON if it is `rgb`.
+        split_digest: digest of the record of the run's split, as in `data.split_record`; empty, and left out of the JSON, if
+            there is none.
+        training_photos: the contents of the photos it was trained on, in compact form; None, and left out of the JSON, likewise.
         note: a remark for readers, such as that another network was asked for; often empty.
         format_version: of this description.
     """
@@ -68,6 +72,8 @@ class Description:
     input_exif_orientation: str = IGNORE
     input_channel_order: str = RGB
     thresholds: tuple[float, ...] = ()
+    split_digest: str = ""
+    training_photos: PhotoFilter | None = None
 
     @property
     def input_spec(self) -> InputSpec:
@@ -89,6 +95,11 @@ class Description:
             del values["input_channel_order"]
         if not self.thresholds:
             del values["thresholds"]
+        if not self.split_digest:
+            del values["split_digest"]
+        del values["training_photos"]
+        if self.training_photos is not None:
+            values["training_photos"] = self.training_photos.to_values()
         return json.dumps(values)
 
     @classmethod
@@ -102,28 +113,17 @@ class Description:
             values = json.loads(text)
             known = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
             lists = {"labels": tuple(map(str, values["labels"])), "thresholds": tuple(values.get("thresholds", ()))}
+            if known.get("training_photos") is not None:
+                known["training_photos"] = PhotoFilter.from_values(known["training_photos"])
             description = cls(**{**known, **lists})
-            sizes = description.input_height, description.input_width
-            levels = description.input_mean, description.input_std
-            if not all(type(size) is int and 0 < size <= LARGEST_INPUT_SIDE for size in sizes):
-                raise ValueError("the height or the width is not a number of pixels")
-            if not all(isinstance(level, int | float) and abs(level) < LARGEST_LEVEL for level in levels):
-                raise ValueError("the mean or the standard deviation is not a usable number")
-            if abs(description.input_std) < 1 / LARGEST_LEVEL:
-                raise ValueError("the standard deviation is not a usable number")
-            if description.input_resize not in RESIZES:
-                raise ValueError(f"the resizing is none of {', '.join(RESIZES)}")
-            if description.input_decode_scale not in DECODE_SCALES:
-                raise ValueError(f"the scale of decoding is none of {', '.join(DECODE_SCALES)}")
-            if description.input_exif_orientation not in EXIF_ORIENTATIONS:
-                raise ValueError(f"the EXIF orientation is none of {', '.join(EXIF_ORIENTATIONS)}")
-            if description.input_channel_order not in CHANNEL_ORDERS:
-                raise ValueError(f"the order of the colours is none of {', '.join(CHANNEL_ORDERS)}")
+            _check_input(description)
             if description.thresholds and not (
                 len(description.thresholds) == len(description.labels)
                 and all(type(each) in (int, float) and 0 <= each <= 1 for each in description.thresholds)
             ):
                 raise ValueError("the thresholds are not a number from 0 to 1 for each label")
+            if not isinstance(description.split_digest, str):
+                raise ValueError("the digest of the split is no text")
             if not isinstance(values["labels"], list):
                 raise ValueError("the labels are not a list")
             if any(unicodedata.category(each) in ("Cc", "Cs") for label in description.labels for each in label):
@@ -133,6 +133,25 @@ class Description:
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise GraphError(f"The model's metadata cannot be read ({error}).") from error
         return description
+
+
+def _check_input(about: Description) -> None:
+    """Raise ValueError if the input settings are not usable."""
+    sizes, levels = (about.input_height, about.input_width), (about.input_mean, about.input_std)
+    if not all(type(size) is int and 0 < size <= LARGEST_INPUT_SIDE for size in sizes):
+        raise ValueError("the height or the width is not a number of pixels")
+    if not all(isinstance(level, int | float) and abs(level) < LARGEST_LEVEL for level in levels):
+        raise ValueError("the mean or the standard deviation is not a usable number")
+    if abs(about.input_std) < 1 / LARGEST_LEVEL:
+        raise ValueError("the standard deviation is not a usable number")
+    if about.input_resize not in RESIZES:
+        raise ValueError(f"the resizing is none of {', '.join(RESIZES)}")
+    if about.input_decode_scale not in DECODE_SCALES:
+        raise ValueError(f"the scale of decoding is none of {', '.join(DECODE_SCALES)}")
+    if about.input_exif_orientation not in EXIF_ORIENTATIONS:
+        raise ValueError(f"the EXIF orientation is none of {', '.join(EXIF_ORIENTATIONS)}")
+    if about.input_channel_order not in CHANNEL_ORDERS:
+        raise ValueError(f"the order of the colours is none of {', '.join(CHANNEL_ORDERS)}")
 
 
 def input_fields(spec: InputSpec) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from retrain.backbones.backbone import Backbone
+from retrain.data.split_record import SplitRecord
 from retrain.graphdef.description import Description
 from retrain.head.model import SoftmaxHead
 
@@ -18,6 +19,7 @@ class TrainedClassifier:
         labels: the label of each class, in class order.
         final_tensor_name: name of the output in the exported graph.
         thresholds: for images with several labels, the probability from which each label counts; else empty.
+        split: the photos it is trained on, and those it is tested on; None if they are not known.
     """
 
     backbone: Backbone
@@ -25,9 +27,13 @@ class TrainedClassifier:
     labels: tuple[str, ...]
     final_tensor_name: str
     thresholds: tuple[float, ...] = ()
+    split: SplitRecord | None = None
 
     @property
     def description(self) -> Description:
         """Metadata of the exported graph."""
         about = self.backbone.architecture.describe(self.labels, f"{self.final_tensor_name}:0", self.backbone.note)
-        return dataclasses.replace(about, thresholds=self.thresholds)
+        about = dataclasses.replace(about, thresholds=self.thresholds)
+        if self.split is None:
+            return about
+        return dataclasses.replace(about, split_digest=self.split.digest, training_photos=self.split.training_photos)

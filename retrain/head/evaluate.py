@@ -8,6 +8,7 @@ import numpy as np
 
 from retrain.data.image_lists import ImageLists
 from retrain.errors import shown
+from retrain.evaluation.intervals import few_images_warning
 from retrain.evaluation.metrics import Evaluation, evaluate
 from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation, best_thresholds, evaluate_labels, labels_table
 from retrain.head.batches import Batch
@@ -54,6 +55,10 @@ def report_test(
         logger.warning("There are no test images: the accuracy is not measured.")
         return ()
     logger.info("Final test accuracy = %.1f%% (N=%d)", test.accuracy * 100, test.count)
+    if isinstance(test, Evaluation):
+        hits = int(test.confusion.diagonal().sum())
+        if text := few_images_warning(images.labels, test.confusion.sum(axis=1), hits, test.count):
+            logger.warning("%s More images, or a higher --testing_percentage, say more.", text)
     if isinstance(test, MultiLabelEvaluation):
         logger.info("Final test mAP = %.1f%%\n%s", test.mean_average_precision * 100, labels_table(images.labels, test))
         misclassified = _wrong_labels(test, tested, images)

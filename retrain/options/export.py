@@ -1,5 +1,6 @@
 """Options of the files that a run writes."""
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -32,6 +33,11 @@ class ExportOptions(Options):
         shown_default="none",
     )
 
+    @property
+    def output_split(self) -> str:
+        """Where the record of the split is written: beside the graph, as `retrained_split.csv` of `retrained_graph.pb`."""
+        return f"{os.path.splitext(self.output_graph)[0].removesuffix('_graph')}_split.csv"
+
     @cross_check("final_tensor_name")
     def _final_tensor_name_is_a_node_name(self) -> str | None:
         if NODE_NAME_PATTERN.fullmatch(self.final_tensor_name):
@@ -46,6 +52,12 @@ class ExportOptions(Options):
         if self.output_graph != self.output_labels:
             return None
         return f"--output_graph and --output_labels must be different files. Got {self.output_graph} for both."
+
+    @cross_check("output_graph", "output_labels")
+    def _split_and_labels_are_two_files(self) -> str | None:
+        if self.output_split != self.output_labels:
+            return None
+        return f"--output_labels must be another file than {self.output_split}, where the split is written beside --output_graph."
 
     @cross_check("export", "output_graph", "output_labels")
     def _exports_overwrite_nothing(self) -> str | None:
