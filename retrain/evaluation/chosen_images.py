@@ -4,8 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.data.split_record import file_digests, find_split
 from retrain.data.splitting import TRAINING
@@ -43,7 +41,7 @@ def known_sets(model_path: str, about: Description, images: Sequence[LabelledIma
         return KnownSets(tuple(sets.get(digest, "") for digest in digests), is_complete=True)
     nobody = "0" * 64
     trained_on = about.training_photos.contains([digest or nobody for digest in digests])
-    return KnownSets(tuple(np.where(trained_on, TRAINING, "").tolist()), is_complete=False)
+    return KnownSets(tuple(TRAINING if each else "" for each in trained_on), is_complete=False)
 
 
 def choose_images(lists: ImageLists, split: str, known: KnownSets | None, with_trained: bool) -> list[LabelledImage]:

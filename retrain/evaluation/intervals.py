@@ -1,4 +1,4 @@
-"""How far an accuracy that was measured on few images can be trusted."""
+"""Intervals of an accuracy that was measured on few images."""
 
 import math
 from collections.abc import Sequence

@@ -8,12 +8,13 @@ import binascii
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    from retrain.arrays import IndexArray
 
 FALSE_POSITIVE_RATE = 1e-4
+LEAST_BYTES = 256  # In fewer bits the positions of different photos are too often alike.
 MOST_BYTES = 2**20  # Enough for 437,000 photos at that rate; with more photos the rate grows.
 LARGEST_COUNT = 10**12
 
@@ -38,9 +39,11 @@ class PhotoFilter:
     @classmethod
     def of(cls, digests: Iterable[str]) -> "PhotoFilter":
         """Return the filter of SHA-256 digests in hexadecimal, each counted once."""
+        import numpy as np
+
         distinct = sorted(set(digests))
         wanted = math.ceil(len(distinct) * math.log(1 / FALSE_POSITIVE_RATE) / math.log(2) ** 2 / 8)
-        found = cls(len(distinct), bytes(min(max(wanted, 1), MOST_BYTES)))
+        found = cls(len(distinct), bytes(min(max(wanted, LEAST_BYTES), MOST_BYTES)))
         marks = np.zeros(len(found.bits) * 8, bool)
         marks[found._positions(distinct)] = True
         return cls(found.count, np.packbits(marks).tobytes())
@@ -50,12 +53,14 @@ class PhotoFilter:
         """Probability that another photo seems to be in it, 0 to 1: `(1 - exp(-k · count / m)) ** k`."""
         return (1 - math.exp(-self._n_hashes * self.count / (8 * len(self.bits)))) ** self._n_hashes
 
-    def contains(self, digests: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Return for each of n SHA-256 digests in hexadecimal if it seems to be in the filter, bool [n]."""
+    def contains(self, digests: Sequence[str]) -> list[bool]:
+        """Return for each of n SHA-256 digests in hexadecimal if it seems to be in the filter."""
+        import numpy as np
+
         marks = np.unpackbits(np.frombuffer(self.bits, np.uint8)).astype(bool)
         if not self.count:
-            return np.zeros(len(digests), bool)
-        return np.all(marks[self._positions(digests)], axis=1)
+            return [False] * len(digests)
+        return [bool(each.all()) for each in marks[self._positions(digests)]]
 
     def to_values(self) -> dict[str, Any]:
         """Return values for JSON."""
@@ -77,8 +82,10 @@ class PhotoFilter:
     def _n_hashes(self) -> int:
         return min(max(round(8 * len(self.bits) / max(self.count, 1) * math.log(2)), 1), 64)
 
-    def _positions(self, digests: Sequence[str]) -> npt.NDArray[np.int64]:
+    def _positions(self, digests: Sequence[str]) -> "IndexArray":
         """Return the positions of the bits of each of n digests, int64 [n, k]."""
+        import numpy as np
+
         words = np.frombuffer(b"".join(bytes.fromhex(each)[:16] for each in digests), ">u8").astype(np.uint64).reshape(-1, 2)
         steps = np.arange(self._n_hashes, dtype=np.uint64)
         # Reduced first, so that no product overflows: m is at most 2 ** 23, k at most 64.

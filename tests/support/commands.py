@@ -50,6 +50,10 @@ class Outputs:
         return self.folder / "retrained_labels.txt"
 
     @property
+    def split(self) -> Path:
+        return self.folder / "retrained_split.csv"
+
+    @property
     def summaries(self) -> Path:
         return self.folder / "summaries"
 
