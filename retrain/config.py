@@ -14,7 +14,7 @@ from retrain.options.evaluation import EvaluationOptions
 from retrain.options.export import ExportOptions
 from retrain.options.fine_tuning import FineTuningOptions
 from retrain.options.flags import cross_check
-from retrain.options.head import LBFGS, HeadOptions
+from retrain.options.head import DRAWN_VALIDATION_IMAGES, LBFGS, HeadOptions
 from retrain.options.images import BY_CONTENT, ImageOptions
 from retrain.options.network import NetworkOptions
 from retrain.options.process import ProcessOptions
@@ -39,8 +39,13 @@ class RetrainConfig(
     """
 
     def suited_to(self, learning_rate_scale: float) -> "RetrainConfig":
-        """Return a copy with the learning rate that suits a network, from the `learning_rate_scale` of its record."""
-        return dataclasses.replace(self, learning_rate=self.learning_rate_for(learning_rate_scale))
+        """Return a copy in which the network determines what was not given.
+
+        The learning rate follows from the `learning_rate_scale` of the network's record. Evaluations are on the whole validation
+        set, but for the original's networks on images drawn from it, as there.
+        """
+        size = self.validation_batch_size or (DRAWN_VALIDATION_IMAGES if self.like_original else -1)
+        return dataclasses.replace(self, learning_rate=self.learning_rate_for(learning_rate_scale), validation_batch_size=size)
 
     def n_images_run(self, n_images: int) -> int:
         """Return how many images the network runs on, of a data set of `n_images`: each once, or distorted ones at each step."""

@@ -153,6 +153,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
         train_head(trainer, steps, monitor, checkpointer, lambda step: write_intermediate_graph(config, classifier, step))
         phase.count = checkpointer.steps_done - first_step
     train_accuracy, validation_accuracy = monitor.train_accuracy, monitor.validation_accuracy
+    monitor.warn_of_overfitting(len(data.members["validation"]), config.early_stopping > 0)
     classifier = choose_thresholds(classifier, batches.whole("validation"))
 
     # ---- Fine-tuning: the network's own weights, trained on the images. The checkpoint still holds the head from before.

@@ -14,8 +14,11 @@ UNPRINTABLE = ("Cc", "Cs")  # Unicode's categories of control characters, and of
 
 
 def label_of(folder: str) -> str:
-    """Return the original's label of a class folder: lower case, each run of characters outside `[a-z0-9]` one space."""
-    return re.sub(r"[^a-z0-9]+", " ", folder.lower())
+    """Return the original's label of a class folder: lower case, each run of characters outside `[a-z0-9]` one space.
+
+    Unlike the original's, it has no blank at its ends, unless there is nothing else.
+    """
+    return re.sub(r"[^a-z0-9]+", " ", folder.lower()).strip() or " "
 
 
 def plain_label(name: str) -> str:
@@ -72,4 +75,5 @@ def matching_label(name: str, labels: Collection[str]) -> str | None:
     """Return the label of a trained graph that a class folder means, whatever rule and whatever spelling it was made with."""
     spellings = [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
     candidates = (name, *spellings, *(each.strip() for each in spellings), label_of(name), *map(label_of, spellings))
-    return next((each for each in candidates if each in labels), None)
+    known = {label.strip() or label: label for label in labels}  # The original's labels may end with a blank.
+    return next((known[each] for each in candidates if each in known), None)

@@ -33,6 +33,7 @@ class Batches:
         self._options, self._data = options, data
         self._samplers = {split: Sampler(data.classes, data.members[split], rng) for split, rng in rngs.items()}
         self._buffers: dict[str, FloatArray] = {}
+        self._n_validation = options.validation_batch_size or -1
 
     def training(self, first_step: int = 0) -> Iterator[Batch]:
         """Yield a batch for each training step from `first_step` on; for L-BFGS one batch of all training images.
@@ -68,7 +69,7 @@ class Batches:
 
     def validation(self) -> Batch:
         """Draw a validation batch; it is empty if there are no validation images."""
-        return self._draw("validation", self._options.validation_batch_size)
+        return self._draw("validation", self._n_validation)
 
     def whole(self, split: str) -> Batch:
         """Return all images of a set, each once, class by class."""
@@ -84,7 +85,7 @@ class Batches:
         raise_if_interrupted()
         n_drawn = len(self._samplers["training"].draw(self._options.train_batch_size))
         if self._options.is_evaluated(step):
-            self._samplers["validation"].draw(self._options.validation_batch_size)
+            self._samplers["validation"].draw(self._n_validation)
         return n_drawn
 
     def _draw(self, split: str, batch_size: int) -> Batch:

@@ -14,6 +14,7 @@ from retrain.arrays import FloatArray, Targets
 from retrain.evaluation.metrics import accuracy, cross_entropy
 from retrain.evaluation.tensorboard import SummaryWriter, activation_histograms, histogram
 from retrain.head.model import SoftmaxHead
+from retrain.head.overfitting import Measured, gap_warning, rise_warning
 from retrain.process.timing import Timings
 
 logger = logging.getLogger("retrain")
@@ -25,6 +26,7 @@ class Monitor:
     Attributes:
         train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None before the first, or without images.
         validation_cross_entropy: of the last evaluation, in nats; infinite before the first, or without images.
+        history: all evaluations so far, without those that have no validation images.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Monitor:
         self.train_accuracy: float | None = None
         self.validation_accuracy: float | None = None
         self.validation_cross_entropy = math.inf
+        self.history: list[Measured] = []
 
     def __enter__(self) -> "Monitor":
         return self
@@ -62,6 +65,12 @@ class Monitor:
     def add_graph(self, graph_def: GraphDef) -> None:
         """Show the graph in TensorBoard."""
         self._train.add_graph(graph_def)
+
+    def warn_of_overfitting(self, n_validation: int, stops_early: bool) -> None:
+        """Warn if the evaluations show overfitting; `n_validation` is the number of images in the validation set."""
+        warnings = [gap_warning(self.history, n_validation), "" if stops_early else rise_warning(self.history)]
+        for text in filter(None, warnings):
+            logger.warning("%s", text)
 
     def evaluate(self, step: int, bottlenecks: FloatArray, classes: Targets) -> None:
         """Evaluate, log and write summaries; the batch, float32 [B, D] and int64 [B], is the one just trained on."""
@@ -86,6 +95,8 @@ class Monitor:
         bottlenecks, classes = self._validation_batch()
         if len(classes):
             self.validation_accuracy, self.validation_cross_entropy = measure(self._validation)
+            measured = Measured(step, self.train_accuracy, self.validation_accuracy, self.validation_cross_entropy)
+            self.history.append(measured)
             _log(f"Step {step}: Validation accuracy = {self.validation_accuracy:.1%} (N={len(classes)})")
         return n_images + len(classes)
 

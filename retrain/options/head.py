@@ -14,10 +14,11 @@ GRADIENT_DESCENT, MOMENTUM, ADAM, LBFGS = "gradient_descent", "momentum", "adam"
 CONSTANT, LINEAR, COSINE, EXPONENTIAL = "constant", "linear", "cosine", "exponential"
 BALANCED = "balanced"
 DEFAULT_LEARNING_RATE = 0.01  # The original's.
+DRAWN_VALIDATION_IMAGES = 100  # The original's.
 
 
-def _batch_size(help_text: str, default: int) -> Any:
-    return flag(help_text, default, low=1, high=LARGEST_BATCH, also=-1)
+def _batch_size(help_text: str, default: int | None, shown_default: str = "") -> Any:
+    return flag(help_text, default, low=1, high=LARGEST_BATCH, also=-1, shown_default=shown_default)
 
 
 def parse_hidden_units(text: str) -> tuple[int, ...]:
@@ -108,7 +109,11 @@ class HeadOptions(MonitorOptions):
         low=0,
     )
     train_batch_size: int = _batch_size("Number of images in the batch of a training step; -1 uses the whole set.", 100)
-    validation_batch_size: int = _batch_size("Number of images in an evaluation; -1 uses the whole set, each image once.", 100)
+    validation_batch_size: int | None = _batch_size(
+        "Number of validation images drawn at random for each evaluation; -1 uses the whole set, each image once.",
+        None,
+        f"{DRAWN_VALIDATION_IMAGES} for inception_v3, mobilenets and without --architecture; else -1",
+    )
 
     def learning_rate_for(self, scale: float) -> float:
         """Return the learning rate on bottlenecks of a network whose record has this `learning_rate_scale`.

@@ -1,0 +1,67 @@
+"""Signs of overfitting in a training's evaluations, and the advice that follows from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retrain.evaluation.intervals import wilson_interval
+
+RECENT = 10  # Evaluations that are averaged: each is on one batch.
+SMOOTHED = 5  # Evaluations of the validation cross entropy that are averaged, since they may be drawn at random.
+LARGE_GAP = 0.1  # Between the accuracies.
+LONG_SHARE = 0.25  # Of the evaluations.
+LONG = 20  # Evaluations.
+LARGE_RISE, LARGE_RATIO = 0.05, 1.1  # Of the validation cross entropy: in nats, and relative to its lowest value.
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An evaluation during training.
+
+    Attributes:
+        step: number of the training step before it.
+        train_accuracy, validation_accuracy: 0 to 1.
+        validation_cross_entropy: in nats.
+    """
+
+    step: int
+    train_accuracy: float
+    validation_accuracy: float
+    validation_cross_entropy: float
+
+
+def gap_warning(history: Sequence[Measured], n_validation: int) -> str:
+    """Return a warning if accuracy on training images is far above that on validation images, and not by chance; else empty.
+
+    Args:
+        history: all evaluations, in order.
+        n_validation: number of images in the validation set.
+    """
+    recent = history[-RECENT:]
+    if not recent or not n_validation:
+        return ""
+    train = sum(each.train_accuracy for each in recent) / len(recent)
+    validation = sum(each.validation_accuracy for each in recent) / len(recent)
+    _, highest = wilson_interval(round(validation * n_validation), n_validation)
+    if train - validation < LARGE_GAP or train <= highest:
+        return ""
+    return (
+        f"The head fits its training images ({train:.1%} correct) far better than the {n_validation} validation images "
+        f"({validation:.1%}). More images help most; fewer training steps, --l2 0.001 or --dropout 0.2 may help too."
+    )
+
+
+def rise_warning(history: Sequence[Measured]) -> str:
+    """Return a warning if the validation cross entropy has risen for long; else an empty text."""
+    losses = [each.validation_cross_entropy for each in history]
+    smooth = [sum(losses[end - SMOOTHED : end]) / SMOOTHED for end in range(SMOOTHED, len(losses) + 1)]
+    if not smooth:
+        return ""
+    lowest = min(range(len(smooth)), key=lambda index: (smooth[index], -index))
+    since = len(smooth) - 1 - lowest
+    rise = smooth[-1] - smooth[lowest]
+    if since < max(LONG, LONG_SHARE * len(history)) or rise < LARGE_RISE or smooth[-1] < LARGE_RATIO * smooth[lowest]:
+        return ""
+    return (
+        f"The validation cross entropy was lowest near step {history[lowest + SMOOTHED // 2].step} ({smooth[lowest]:.3f}) and "
+        f"has risen to {smooth[-1]:.3f} since. Add --early_stopping 20 --validation_batch_size=-1, which keeps the best head."
+    )
