@@ -14,6 +14,7 @@ from retrain.data.sampling import RandomGenerators
 from retrain.data.split_record import record_split
 from retrain.data.splitting import SPLITS
 from retrain.data.turned import to_be_turned
+from retrain.evaluation.answers import Report
 from retrain.evaluation.metrics import Evaluation
 from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation
 from retrain.evaluation.tensorboard import clear_summaries_dir
@@ -49,9 +50,8 @@ class RetrainResult:
         skipped: reason for each image that could not be decoded, by path.
         n_bottlenecks_made, n_bottlenecks_read: how many bottlenecks were made, and how many were in the cache.
         train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None if there was none.
-        test: accuracy, cross entropy and confusion matrix on the testing set; None if it has no image.
+        report: the measures on the testing set, and the answer to each of its images; None if it has none.
         test_before_fine_tuning: the same before fine-tuning; None without fine-tuning or without test images.
-        misclassified: path and predicted label of each misclassified test image.
         output_graph, output_labels, output_split: the files written; the last has the set of each image.
         saved_model_dir: the SavedModel's folder, if one was asked for.
         conversions: reports of the files of `--export` and of the SavedModel, each compared with the graph on some photos.
@@ -70,9 +70,8 @@ class RetrainResult:
     n_bottlenecks_read: int
     train_accuracy: float | None
     validation_accuracy: float | None
-    test: Evaluation | MultiLabelEvaluation | None
+    report: Report | None
     test_before_fine_tuning: Evaluation | MultiLabelEvaluation | None
-    misclassified: tuple[tuple[str, str], ...]
     output_graph: str
     output_labels: str
     output_split: str
@@ -83,6 +82,16 @@ class RetrainResult:
     summaries_dir: str
     bottleneck_dir: str
     seconds: dict[str, float]
+
+    @property
+    def test(self) -> Evaluation | MultiLabelEvaluation | None:
+        """Accuracy, cross entropy and confusion matrix on the testing set; None if it has no image."""
+        return self.report.measures if self.report else None
+
+    @property
+    def misclassified(self) -> tuple[tuple[str, str], ...]:
+        """Path and predicted label of each misclassified test image."""
+        return tuple((each.path, each.prediction) for each in self.report.answers if not each.is_correct) if self.report else ()
 
     @property
     def test_accuracy(self) -> float | None:
@@ -176,8 +185,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     with timings.phase("evaluation", "images") as phase:
         if trainable:
             tested = new_bottlenecks(images, tested, classifier.backbone)
-        test = evaluate_head(classifier.head, tested.batch, classifier.thresholds)
-        misclassified = report_test(config, test, tested, images)
+        report = report_test(config, classifier, tested, images)
         phase.count += len(tested)  # Besides the validation images during training.
 
     # ---- Export: the graph, the labels, and the conversions for other runtimes
@@ -196,9 +204,8 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
         n_bottlenecks_read=bottlenecks.n_read,
         train_accuracy=train_accuracy,
         validation_accuracy=validation_accuracy,
-        test=test,
+        report=report,
         test_before_fine_tuning=before,
-        misclassified=misclassified,
         output_graph=config.output_graph,
         output_labels=config.output_labels,
         output_split=config.output_split,

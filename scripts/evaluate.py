@@ -1,5 +1,7 @@
 """Evaluation of a classifier on a folder of photos: `python -m scripts.evaluate GRAPH --image_dir flowers`."""
 
+import io
+import json
 import logging
 import os
 import sys
@@ -24,7 +26,8 @@ from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.tensorflow_loading import silence_tensorflow
 
 if TYPE_CHECKING:
-    from retrain.arrays import FloatArray, IndexArray
+    from retrain.arrays import FloatArray, Targets
+    from retrain.evaluation.answers import Report
     from retrain.graphdef.description import Description
 
 logger = logging.getLogger("retrain")
@@ -51,11 +54,12 @@ class EvaluateConfig(Options):
     split_by: str = flag("Rule of the split, as in training.", BY_PATH, choices=SPLIT_RULES)
     all_images: bool = flag("Use the photos of all formats, as in training.", False)
     trained_images: bool = flag("Evaluate images that the model was trained on too.", False)
+    output_format: str = flag("Output format; csv has a line for each image.", "text", choices=("text", "json", "csv"))
     labels: str | None = flag("File of the labels, one per line.", None, shown_default="as label_image finds them")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print accuracy, cross entropy, and recall and precision of each class; return the exit code."""
+    """Print accuracy, recall and precision of each class, the confusion matrix and the mistakes; return the exit code."""
 
     def command() -> int:
         parser = build_parser(EvaluateConfig, prog="python -m scripts.evaluate", description="Evaluate a trained graph.")
@@ -91,43 +95,36 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
     if not len(scored):
         raise ImageFolderError(f"No image of {_source(config)} could be decoded.")
     chosen = np.array(targets)[scored]
-    report = _several_labels if classifier.description.thresholds else _one_label
-    print(report(classifier.description, scores[scored], chosen))
+    report = _measured(classifier.description, [images[index].path for index in scored], scores[scored], chosen)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # The name of a file need not be Unicode.
+    texts = {"text": report.to_text, "json": lambda: json.dumps(report.to_dict(), indent=2), "csv": report.to_csv}
+    print(texts[config.output_format]().rstrip("\n"))
     if failed:
         raise ImageError("\n".join(f"{shown(path)} is not counted: {reason}" for path, reason in failed.items()))
     return 0
 
 
-def _one_label(about: "Description", scores: "FloatArray", classes: "IndexArray") -> str:
-    """Return the measures of classes that exclude each other: scores, float32 [N, C], and classes, int64 [N]."""
+def _measured(about: "Description", paths: "list[str]", scores: "FloatArray", targets: "Targets") -> "Report":
+    """Return the report on N images: scores, float32 [N, C], and classes, int64 [N], or targets, float32 [N, C]."""
     import numpy as np
 
+    from retrain.evaluation.answers import make_report
     from retrain.evaluation.intervals import few_images_warning
-    from retrain.evaluation.metrics import evaluate
-    from retrain.evaluation.multi_label import percent
+    from retrain.evaluation.metrics import Evaluation, evaluate
+    from retrain.evaluation.multi_label import MultiLabelEvaluation, evaluate_labels
 
-    # A score that float32 rounds to 0 would make the cross entropy infinite.
-    found = evaluate(np.log(np.maximum(scores, np.finfo(np.float32).tiny)), classes)
-    if text := few_images_warning(about.labels, found.confusion.sum(axis=1), round(found.accuracy * found.count), found.count):
-        logger.warning("%s", text)
-    labels, width = about.labels, max(len(label) for label in about.labels)
-    lines = [f"Accuracy = {found.accuracy:.1%} (N={found.count})", f"Cross entropy = {found.cross_entropy:.6f}", ""]
-    lines.append(f"{'':{width}}  images  recall  precision")
-    for label, row, recall, precision in zip(labels, found.confusion, found.recall(), found.precision(), strict=True):
-        lines.append(f"{label:{width}}  {row.sum():6d}  {percent(recall):>6}  {percent(precision):>9}")
-    return "\n".join(lines)
-
-
-def _several_labels(about: "Description", scores: "FloatArray", targets: "FloatArray") -> str:
-    """Return the measures of images with several labels: scores and targets, both float32 [N, C]."""
-    import numpy as np
-
-    from retrain.evaluation.multi_label import evaluate_labels, labels_table, percent
-
-    probabilities = np.clip(scores.astype(np.float64), 1e-12, 1 - 1e-12)
-    found = evaluate_labels(np.log(probabilities) - np.log1p(-probabilities), targets, about.thresholds)
-    head = f"mAP = {percent(found.mean_average_precision)} (N={found.count})\nCross entropy = {found.cross_entropy:.6f}\n\n"
-    return head + labels_table(about.labels, found)
+    found: Evaluation | MultiLabelEvaluation
+    if about.thresholds:
+        probabilities = np.clip(scores.astype(np.float64), 1e-12, 1 - 1e-12)
+        found = evaluate_labels(np.log(probabilities) - np.log1p(-probabilities), targets, about.thresholds)
+    else:
+        # A score that float32 rounds to 0 would make the cross entropy infinite.
+        found = evaluate(np.log(np.maximum(scores, np.finfo(np.float32).tiny)), targets)
+        hits = int(found.confusion.diagonal().sum())
+        if text := few_images_warning(about.labels, found.confusion.sum(axis=1), hits, found.count):
+            logger.warning("%s", text)
+    return make_report(about.labels, paths, found, scores, targets)
 
 
 def _source(config: EvaluateConfig) -> str:

@@ -4,13 +4,12 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 
-import numpy as np
-
 from retrain.data.image_lists import ImageLists
 from retrain.errors import shown
+from retrain.evaluation.answers import Report, make_report, mistakes_text
 from retrain.evaluation.intervals import few_images_warning
 from retrain.evaluation.metrics import Evaluation, evaluate
-from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation, best_thresholds, evaluate_labels, labels_table
+from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation, best_thresholds, evaluate_labels
 from retrain.head.batches import Batch
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.dataset import Examples
@@ -18,6 +17,8 @@ from retrain.head.model import SoftmaxHead
 from retrain.options.evaluation import EvaluationOptions
 
 logger = logging.getLogger("retrain")
+
+MOST_MISTAKES = 5  # That the log names.
 
 
 def evaluate_head(head: SoftmaxHead, batch: Batch, thresholds: Sequence[float] = ()) -> Evaluation | MultiLabelEvaluation | None:
@@ -43,41 +44,34 @@ def choose_thresholds(classifier: TrainedClassifier, validation: Batch) -> Train
     return dataclasses.replace(classifier, thresholds=best_thresholds(classifier.head.logits(bottlenecks), targets))
 
 
-def report_test(
-    options: EvaluationOptions, test: Evaluation | MultiLabelEvaluation | None, tested: Examples, images: ImageLists
-) -> tuple[tuple[str, str], ...]:
-    """Log the final test accuracy, and with `print_misclassified_test_images` the misclassified images.
+def report_test(options: EvaluationOptions, classifier: TrainedClassifier, tested: Examples, images: ImageLists) -> Report | None:
+    """Test the classifier; log its accuracy, what it says of each class, and its worst mistakes. None without test images.
 
-    Returns:
-        The path and the predicted label of each misclassified image.
+    `print_misclassified_test_images` lists all misclassified images, as the original does.
     """
+    test = evaluate_head(classifier.head, tested.batch, classifier.thresholds)
     if test is None:
         logger.warning("There are no test images: the accuracy is not measured.")
-        return ()
+        return None
+    paths = [images.images[index].path for index in tested.indices]
+    scores = classifier.head.probabilities(classifier.head.logits(tested.bottlenecks))
+    report = make_report(images.labels, paths, test, scores, tested.classes)
     logger.info("Final test accuracy = %.1f%% (N=%d)", test.accuracy * 100, test.count)
     if isinstance(test, Evaluation):
         hits = int(test.confusion.diagonal().sum())
         if text := few_images_warning(images.labels, test.confusion.sum(axis=1), hits, test.count):
             logger.warning("%s More images, or a higher --testing_percentage, say more.", text)
-    if isinstance(test, MultiLabelEvaluation):
-        logger.info("Final test mAP = %.1f%%\n%s", test.mean_average_precision * 100, labels_table(images.labels, test))
-        misclassified = _wrong_labels(test, tested, images)
     else:
-        misclassified = tuple(
-            (images.images[tested.indices[row]].path, images.labels[test.predicted[row]])
-            for row in np.flatnonzero(test.predicted != tested.classes)
-        )
+        logger.info("Final test mAP = %.1f%%", test.mean_average_precision * 100)
+    logger.info("%s", report.class_table())
+    mistakes = report.mistakes
     if options.print_misclassified_test_images:
         logger.info("=== MISCLASSIFIED TEST IMAGES ===")
-        for path, label in misclassified:
-            logger.info("%70s  %s", shown(path), label)
-    return misclassified
-
-
-def _wrong_labels(test: MultiLabelEvaluation, tested: Examples, images: ImageLists) -> tuple[tuple[str, str], ...]:
-    """Return the path and the predicted labels, joined by `|`, of each image that does not get exactly its labels."""
-    wrong = np.flatnonzero((test.predicted != (tested.classes > 0)).any(axis=1))
-    return tuple(
-        (images.images[tested.indices[row]].path, "|".join(images.labels[label] for label in np.flatnonzero(test.predicted[row])))
-        for row in wrong.tolist()
-    )
+        for answer in report.answers:
+            if not answer.is_correct:
+                logger.info("%70s  %s", shown(answer.path), answer.prediction)
+    elif mistakes:
+        logger.info("%s", mistakes_text(mistakes, MOST_MISTAKES))
+        if len(mistakes) > MOST_MISTAKES:
+            logger.info("and %d more; --print_misclassified_test_images lists all.", len(mistakes) - MOST_MISTAKES)
+    return report

@@ -35,7 +35,7 @@ def copy_photos(source: Path, target: Path, count: int) -> None:
 
 def table_of(text: str) -> dict[str, list[str]]:
     """Return images, recall and precision by label."""
-    rows = (re.fullmatch(r"(\S.*\S)\s+(\d+)\s+(\S+)\s+(\S+)", line) for line in text.splitlines()[3:])
+    rows = (re.fullmatch(r"(\S.*\S)\s+(\d+)\s+(\S+)\s+(\S+)", line) for line in text.split("\n\n")[1].splitlines()[1:])
     return {row[1].strip(): [row[2], row[3], row[4]] for row in rows if row}
 
 

@@ -1,0 +1,198 @@
+"""The answers of a classifier, image by image: its mistakes, the worst first, and what it confuses."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retrain.arrays import FloatArray, Targets
+from retrain.errors import shown
+from retrain.evaluation.intervals import wilson_interval
+from retrain.evaluation.metrics import Evaluation
+from retrain.evaluation.multi_label import MultiLabelEvaluation, labels_table, percent
+
+BETWEEN_LABELS = "|"
+WIDEST_MATRIX = 20  # Classes; of more, the pairs that are confused are listed.
+MOST_PAIRS = 20
+COLUMNS = ("path", "label", "prediction", "score", "correct")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one image.
+
+    Attributes:
+        path: of the image.
+        label: the true label; several are joined by `|`.
+        prediction: the predicted label; several are joined by `|`, and there may be none.
+        score: the probability of the predicted label; of several labels, of the one that is most wrong.
+        wrongness: the score of the prediction above that of the truth, 0 to 1; of several labels, the largest difference between
+            a probability and the truth, which is 0 or 1.
+    """
+
+    path: str
+    label: str
+    prediction: str
+    score: float
+    wrongness: float
+
+    @property
+    def is_correct(self) -> bool:
+        """True if exactly the true labels are predicted."""
+        return self.label == self.prediction
+
+
+@dataclass(frozen=True)
+class Report:
+    """The measures of a classifier on some images, and its answers.
+
+    Attributes:
+        labels: C labels.
+        measures: accuracy and the like.
+        answers: one for each image.
+    """
+
+    labels: tuple[str, ...]
+    measures: Evaluation | MultiLabelEvaluation
+    answers: tuple[Answer, ...]
+
+    @property
+    def mistakes(self) -> tuple[Answer, ...]:
+        """The wrong answers, the worst first."""
+        return tuple(sorted((each for each in self.answers if not each.is_correct), key=lambda each: -each.wrongness))
+
+    def to_text(self) -> str:
+        """Return all of it as text, without a line break at the end."""
+        parts = [f"{self._head()}\nCross entropy = {self.measures.cross_entropy:.6f}", self.class_table()]
+        if isinstance(self.measures, Evaluation):
+            parts.append(_confusion_text(self.labels, self.measures))
+        if mistakes := mistakes_text(self.mistakes):
+            parts.append(mistakes)
+        return "\n\n".join(parts)
+
+    def class_table(self) -> str:
+        """Return a line for each class: its number of images, recall and precision; of several labels, F1 and AP too."""
+        if isinstance(self.measures, MultiLabelEvaluation):
+            return labels_table(self.labels, self.measures)
+        width, found = max(map(len, self.labels)), self.measures
+        columns = found.confusion.sum(axis=1).tolist(), found.recall().tolist(), found.precision().tolist()
+        lines = [
+            f"{label:{width}}  {count:6d}  {percent(recall):>6}  {percent(precision):>9}"
+            for label, count, recall, precision in zip(self.labels, *columns, strict=True)
+        ]
+        return "\n".join([f"{'':{width}}  images  recall  precision", *lines])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as values for JSON. A share of nothing, such as the recall of a class without images, is None."""
+        found = self.measures
+        values: dict[str, Any] = {"accuracy": found.accuracy, "cross_entropy": found.cross_entropy, "count": found.count}
+        if isinstance(found, Evaluation):
+            values["accuracy_interval"] = list(wilson_interval(int(found.confusion.diagonal().sum()), found.count))
+            columns = {"images": found.confusion.sum(axis=1), "recall": found.recall(), "precision": found.precision()}
+        else:
+            values["mean_average_precision"] = _number(found.mean_average_precision)
+            columns = {"images": found.n_images, "recall": found.recall, "precision": found.precision, "f1": found.f1}
+            columns["average_precision"] = found.average_precision
+        table = {name: column.tolist() for name, column in columns.items()}
+        values["classes"] = [
+            {"label": label, **{name: _number(column[index]) for name, column in table.items()}}
+            for index, label in enumerate(self.labels)
+        ]
+        if isinstance(found, Evaluation):
+            values["confusion"] = found.confusion.tolist()
+        values["images"] = [_values(each) for each in self.answers]
+        values["mistakes"] = [_values(each) for each in self.mistakes]
+        return values
+
+    def to_csv(self) -> str:
+        """Return a line for each image: path, label, prediction, score, correct; the mistakes first, the worst of them first."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for each in (*self.mistakes, *(answer for answer in self.answers if answer.is_correct)):
+            writer.writerow([each.path, each.label, each.prediction, f"{each.score:.5f}", str(each.is_correct).lower()])
+        return text.getvalue()
+
+    def _head(self) -> str:
+        if isinstance(self.measures, MultiLabelEvaluation):
+            return f"mAP = {percent(self.measures.mean_average_precision)} (N={self.measures.count})"
+        return f"Accuracy = {self.measures.accuracy:.1%} (N={self.measures.count})"
+
+
+def make_report(
+    labels: Sequence[str], paths: Sequence[str], measures: Evaluation | MultiLabelEvaluation, scores: FloatArray, targets: Targets
+) -> Report:
+    """Return the report on N images.
+
+    Args:
+        labels: C labels.
+        paths: of the images.
+        measures: of the same images, in the same order.
+        scores: probabilities, float32 [N, C].
+        targets: the classes, int64 [N]; of several labels float32 [N, C], 1 for each label that an image has.
+    """
+    if isinstance(measures, MultiLabelEvaluation):
+        wrong = np.abs(scores - targets)
+        worst = wrong.argmax(axis=1)
+        rows = zip(paths, targets > 0, measures.predicted, worst.tolist(), strict=True)
+        answers = tuple(
+            Answer(path, _joined(labels, true), _joined(labels, found), float(scores[n, label]), float(wrong[n, label]))
+            for n, (path, true, found, label) in enumerate(rows)
+        )
+        return Report(tuple(labels), measures, answers)
+    numbers = zip(paths, targets.tolist(), measures.predicted.tolist(), scores, strict=True)
+    answers = tuple(
+        Answer(path, labels[true], labels[found], float(row[found]), float(row[found] - row[true]))
+        for path, true, found, row in numbers
+    )
+    return Report(tuple(labels), measures, answers)
+
+
+def mistakes_text(mistakes: Sequence[Answer], most: int | None = None) -> str:
+    """Return a line for each mistake, or for the first `most`, below the number of all; an empty text if there are none."""
+    if not mistakes:
+        return ""
+    rows = [("label", "prediction", "score", "image")]
+    rows += [(each.label, each.prediction or "-", f"{each.score:.5f}", shown(each.path)) for each in mistakes[:most]]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)] + [0]
+    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes, the worst first"
+    return "\n".join([f"{count}:", *lines])
+
+
+def _confusion_text(labels: Sequence[str], found: Evaluation) -> str:
+    """Return the confusion matrix; of many classes, the pairs that are confused most."""
+    if len(labels) <= WIDEST_MATRIX:
+        width = max(map(len, labels))
+        widths = [max(len(label), len(str(found.confusion[:, column].max()))) for column, label in enumerate(labels)]
+        heads = "  ".join(f"{label:>{size}}" for label, size in zip(labels, widths, strict=True))
+        lines = [
+            f"{label:{width}}  " + "  ".join(f"{count:{size}d}" for count, size in zip(row, widths, strict=True))
+            for label, row in zip(labels, found.confusion.tolist(), strict=True)
+        ]
+        return "\n".join(
+            ["Confusion matrix: a row for each label, a column for each prediction", f"{'':{width}}  {heads}", *lines]
+        )
+    wrong = found.confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]
+    pairs = [(row, column) for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[row, column]]
+    lines = [f"{wrong[row, column]:6d}  {labels[row]} predicted as {labels[column]}" for row, column in pairs]
+    return "\n".join(["Most confused:", *lines]) if lines else "Nothing is confused."
+
+
+def _joined(labels: Sequence[str], marks: Any) -> str:
+    return BETWEEN_LABELS.join(label for label, mark in zip(labels, marks, strict=True) if mark)
+
+
+def _values(answer: Answer) -> dict[str, Any]:
+    names = COLUMNS[:-1]
+    return {**{name: getattr(answer, name) for name in names}, "correct": answer.is_correct}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
