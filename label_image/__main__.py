@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from label_image.config import GRAPH, LabelConfig
+from label_image.config import LabelConfig
 from retrain.errors import ImageError, shown
 from retrain.options.flags import parse_args
 from retrain.process.command import end, log_to_stderr, run_command
@@ -36,6 +36,7 @@ def start() -> NoReturn:
 
 def _label(config: LabelConfig) -> int:
     from label_image.classify import Classification, classify_each, find_images
+    from label_image.found_graph import find_graph
     from label_image.imagenet import open_architecture
     from label_image.opening import open_classifier
     from label_image.report import FORMATS
@@ -43,9 +44,9 @@ def _label(config: LabelConfig) -> int:
     if config.doctor:
         from label_image.doctor import diagnose
 
-        sys.stdout.write(diagnose(config.graph or GRAPH, config.image_dir or "", config))
+        sys.stdout.write(diagnose(config.graph or find_graph(), config.image_dir or "", config))
         return 0
-    classifier = open_architecture(config) if config.architecture else open_classifier(config.graph or GRAPH, config)
+    classifier = open_architecture(config) if config.architecture else open_classifier(config.graph or find_graph(), config)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # The name of a file need not be Unicode.
     paths = find_images(config.image)

@@ -11,6 +11,7 @@ from retrain.options.network_input import FROM_METADATA, NetworkInputOptions
 
 IMAGE_HELP = "Images to label. A folder stands for all images below it."
 GRAPH = "tf_files/retrained_graph.pb"
+RUNS_DIR = "runs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class LabelConfig(ClassifierOptions, ArchiveOptions):
     graph: str | None = flag(
         "The trained graph: a frozen graph (.pb), a SavedModel folder, or a .keras, .h5, .tflite or .onnx file.",
         None,
-        shown_default=GRAPH,
+        shown_default=f"that of the newest run in {RUNS_DIR}, or {GRAPH}",
     )
     architecture: str | None = flag(
         "Label with a network's own 1,000 ImageNet classes, without a trained graph: efficientnet_lite<0|1|2>, inception_v3 or a "

@@ -27,7 +27,7 @@ def find_labels(graph_path: str, labels_path: str | None, metadata: Description 
 
 def read_labels(path: str) -> tuple[str, ...]:
     """Read a file of labels, one per line, in UTF-8, or in UTF-16 with a byte order mark; the mark is no part of a label,
-    nor are blanks at its ends.
+    nor are spaces at its ends.
 
     Raises:
         GraphError: the file cannot be read; the message names `--labels`.
@@ -42,7 +42,7 @@ def read_labels(path: str) -> tuple[str, ...]:
     labels = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     while labels and not labels[-1]:  # Blank lines at the end.
         labels.pop()
-    return _without_numbers([label.strip() or label for label in labels])
+    return _without_numbers([label.strip(" ") or label for label in labels])
 
 
 def _without_numbers(labels: Sequence[str]) -> tuple[str, ...]:

@@ -1,12 +1,15 @@
 """The whole job, stage by stage. Read this file first; each import names the package that holds the stage."""
 
+import dataclasses
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.load import load_network
 from retrain.bottlenecks.cache import Bottlenecks
 from retrain.bottlenecks.extract import load_bottlenecks, log_bottlenecks
+from retrain.bottlenecks.spellings import warn_of_other_spelling
 from retrain.config import RetrainConfig
 from retrain.data.augment import DistortedLoader
 from retrain.data.image_lists import create_image_lists, report_failed, save_split
@@ -34,8 +37,11 @@ from retrain.head.resume import open_checkpointer
 from retrain.head.trainer import Trainer
 from retrain.preflight import check_network, check_outputs, check_run, training_identity
 from retrain.process.timing import Timings
+from retrain.runs.folder import in_run_dir, write_record
 
 logger = logging.getLogger("retrain")
+
+OF_THE_TEST = ("report", "test_before_fine_tuning")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +99,15 @@ class RetrainResult:
         """Path and predicted label of each misclassified test image."""
         return tuple((each.path, each.prediction) for each in self.report.answers if not each.is_correct) if self.report else ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as values for JSON."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in OF_THE_TEST}
+        values["conversions"] = [dataclasses.asdict(each) for each in self.conversions]
+        values["test"] = self.report.to_dict() if self.report else None
+        before = self.test_before_fine_tuning
+        values["accuracy_before_fine_tuning"] = before.accuracy if before else None
+        return values
+
     @property
     def test_accuracy(self) -> float | None:
         """Share of the test images that are classified correctly, 0 to 1; None without test images."""
@@ -112,6 +127,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
 
     # ---- Image lists: the classes, and the set of each image. Nothing is written before they are known.
     images = create_image_lists(config, config.like_original)
+    config = in_run_dir(config)
     check_outputs(config)
     if config.save_split:
         save_split(config.save_split, images)
@@ -134,6 +150,8 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     with timings.phase("bottlenecks", "images") as phase:
         bottlenecks = load_bottlenecks(config, images, backbone, wanted, turned)
         phase.count = bottlenecks.n_made + bottlenecks.n_read
+    if config.splits_by_spelling:
+        warn_of_other_spelling(config.bottleneck_dir, config.images_root)
     log_bottlenecks(bottlenecks, config.bottleneck_dir, phase.seconds)
     rngs = RandomGenerators(checkpointer.random_seed)
     failed = dict(bottlenecks.failed)
@@ -194,7 +212,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
         conversions = export_classifier(config, classifier, checkpointer, photos)
     _report_times(config, timings, bottlenecks, backbone)
 
-    return RetrainResult(
+    result = RetrainResult(
         labels=images.labels,
         architecture=backbone.architecture.name,
         note=backbone.note,
@@ -217,6 +235,8 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
         bottleneck_dir=config.bottleneck_dir,
         seconds=timings.seconds,
     )
+    write_record(config, result.to_dict())
+    return result
 
 
 def _report_times(config: RetrainConfig, timings: Timings, bottlenecks: Bottlenecks, backbone: Backbone) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from retrain.backbones.backbone import Backbone
-from retrain.bottlenecks.spellings import warn_of_other_spelling
 from retrain.config import RetrainConfig
 from retrain.data.image_lists import ImageLists
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
@@ -44,8 +43,6 @@ def check_outputs(config: RetrainConfig) -> None:
     prepare_file("output_graph", config.output_split)
     prepare_cache("bottleneck_dir", config.bottleneck_dir)
     prepare_folder("summaries_dir", config.summaries_dir)
-    if config.splits_by_spelling:
-        warn_of_other_spelling(config.bottleneck_dir, config.image_dir or "")
     if config.intermediate_store_frequency:
         prepare_folder("intermediate_output_graphs_dir", config.intermediate_output_graphs_dir)
     if config.saved_model_dir:

@@ -126,8 +126,9 @@ def mobilenet_model_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory
 def small_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Draw an image folder of 3 × 25 small JPEGs, easy to learn; copy it before changing it.
 
-    The split depends on the path, which differs in each session; so names are chosen such that it always comes out as
-    `SMALL_SPLIT` for each class, when the folder is given as it is returned here, and 10% go to each set.
+    The split of the original's networks depends on the whole path, which differs in each session; so names are chosen such that
+    it always comes out as `SMALL_SPLIT` for each class, when the folder is given as it is returned here, and 10% go to each set.
+    Other networks have the same split.
     """
 
     def draw(folder: Path) -> Path:
@@ -221,7 +222,7 @@ def _names_by_split(folder: Path) -> list[str]:
     for number in range(100_000):
         name = f"photo_{number:04d}.jpg"
         split = which_split(os.path.join(folder, name), 10, 10)
-        if wanted[split]:
+        if split == which_split(f"{folder.name}/{name}", 10, 10) and wanted[split]:
             wanted[split] -= 1
             names.append(name)
         if not any(wanted.values()):

@@ -13,7 +13,7 @@ from retrain.config import RetrainConfig
 from retrain.errors import FlagError
 from retrain.options.flags import flags_of, parse_args
 
-N_RETRAIN_FLAGS = 65
+N_RETRAIN_FLAGS = 66
 N_LABEL_FLAGS = 22
 
 # Name: type and default, from the table of the original's flags.
@@ -44,6 +44,7 @@ ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
 }
 # Flags that the original does not have, or whose default None is determined during the run.
 OWN_FLAGS: dict[str, tuple[object, object]] = {
+    "run_dir": (str | None, None),
     "image_list": (str | None, None),
     "split_by": (str, "path"),
     "save_split": (str | None, None),
@@ -148,6 +149,7 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "validation_batch_size": (BATCH_SIZE, {"0": "0", "-2": "-2", " ": "' '"}),
     "print_misclassified_test_images": (SWITCH, {"yes": ""}),
     "strict": (SWITCH, {"yes": ""}),
+    "run_dir": (TEXT, {"\0": "\0"}),
     "image_list": (TEXT, {"": "''"}),
     "split_by": ("one of path, content, group", {"name": "name", "": "''"}),
     "save_split": (TEXT, {"": "''"}),
@@ -440,7 +442,7 @@ def test_texts_are_parsed_at_the_command_line_and_values_taken_in_python() -> No
     assert parse_args(RetrainConfig, ["--image_dir=photos", "--class_weights=Balanced"]).class_weights == "balanced"
 
 
-@pytest.mark.parametrize("name", ["hidden_units", "class_weights", "saved_model_dir", "timing_report"])
+@pytest.mark.parametrize("name", ["hidden_units", "class_weights", "saved_model_dir", "timing_report", "run_dir"])
 def test_an_empty_text_is_the_default(name: str) -> None:
     assert parse_args(RetrainConfig, ["--image_dir=photos", f"--{name}="]) == RetrainConfig(image_dir="photos")
 

@@ -112,7 +112,7 @@ class Description:
         try:
             values = json.loads(text)
             known = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
-            labels = tuple(label.strip() or label for label in map(str, values["labels"]))
+            labels = tuple(label.strip(" ") or label for label in map(str, values["labels"]))
             lists = {"labels": labels, "thresholds": tuple(values.get("thresholds", ()))}
             if known.get("training_photos") is not None:
                 known["training_photos"] = PhotoFilter.from_values(known["training_photos"])

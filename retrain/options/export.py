@@ -9,12 +9,20 @@ from retrain.options.flags import Options, cross_check, flag
 
 # TensorFlow's own rule for names of operations, without the backslash, which it refuses when it loads the graph.
 NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
+AUTO_RUN_DIR = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(Options):
     """Options of the files that a run writes: the graph, the labels, and the formats for other runtimes."""
 
+    run_dir: str | None = flag(
+        "New folder for everything that the run writes: graph, labels, split, metrics, settings, summaries, checkpoint. auto "
+        "makes runs/<date>-<number>. Other flags still place their files.",
+        None,
+        empty_is_none=True,
+        shown_default="each file at its own place",
+    )
     output_graph: str = flag("Where to write the trained graph.", "/tmp/output_graph.pb")
     output_labels: str = flag("Where to write the labels, one per line.", "/tmp/output_labels.txt")
     final_tensor_name: str = flag("Name of the output in the exported graph.", "final_result")

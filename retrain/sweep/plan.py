@@ -17,6 +17,7 @@ from retrain.sweep.config import SweepConfig
 
 # Flags that a sweep sets itself or does not take.
 NOT_SWEPT = {
+    "run_dir",
     "output_graph",
     "intermediate_output_graphs_dir",
     "intermediate_store_frequency",

@@ -73,6 +73,7 @@ class TestRetrain:
             "models",
             "retrained_graph.pb",
             "retrained_labels.txt",
+            "retrained_split.csv",
             "training_summaries",
         ]
         assert (trained / "tf_files" / "retrained_labels.txt").read_text(encoding="utf-8").split("\n") == [*FLOWERS, ""]

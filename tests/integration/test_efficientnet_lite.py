@@ -26,7 +26,7 @@ from tests.support.tensorflow_1 import interpreter, run_graph
 pytestmark = pytest.mark.slow
 
 LITE = "efficientnet_lite0"
-N_TEST = 60  # Test photos in the original's split of this folder.
+N_TEST = 57  # Test photos in the split of this folder, by the paths in it.
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def lite_run(run_cli: RunCli, flowers_cwd: Path, tmp_path_factory: pytest.TempPa
 def photos(flowers_cwd: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the paths of the test photos, from the folder in which they were trained on."""
     monkeypatch.chdir(flowers_cwd)
-    images = create_image_lists(ImageOptions(image_dir=FLOWERS))
+    images = create_image_lists(ImageOptions(image_dir=FLOWERS), like_original=False)
     return [images.images[index].path for index in images.indices("testing")]
 
 
@@ -88,7 +88,7 @@ def test_the_graph_says_how_photos_are_resized(lite_run: TrainingRun) -> None:
     assert [values[f"input_{name}"] for name in ("height", "width", "mean", "std", "resize")] == [224, 224, 127.0, 128.0, "crop"]
 
 
-@pytest.mark.parametrize(("ending", "least"), [("tflite", N_TEST), ("onnx", N_TEST), ("int8.tflite", 54)])
+@pytest.mark.parametrize(("ending", "least"), [("tflite", N_TEST), ("onnx", N_TEST), ("int8.tflite", 51)])
 def test_exports(lite_run: TrainingRun, photos: list[str], expected: FloatArray, ending: str, least: int) -> None:
     """The int8 file agreed on 57 of 60 where it was measured; processors round 8-bit products in different ways."""
     found = scores_of(lite_run.outputs.graph.with_suffix(f".{ending}"), photos)

@@ -57,10 +57,8 @@ class TestHiddenLayers:
         assert {name: (phase["count"], phase["unit"]) for name, phase in phases.items()} == {
             "bottlenecks": (75, "images"),
             "training": (60, "steps"),
-            "evaluation": (
-                7 * 200 + 9,
-                "images",
-            ),  # At steps 0, 10, …, 50 and 59, 100 for training and 100 for validation; the test.
+            # At steps 0, 10, …, 50 and 59, a batch of training and the validation set; the test.
+            "evaluation": (7 * (100 + 9) + 9, "images"),
             "export": (0, ""),
         }
         logged = dict(re.findall(r"(\w+) (\d+\.\d{3}) s", hidden_run.log.splitlines()[-1]))
