@@ -49,7 +49,7 @@ class Case:
 
 
 def rows_of(lines: list[str], best: bool = True) -> dict[str, tuple[str, float]]:
-    """Return label and score of each image, from lines of `label_image --output_format csv`: the best one, or that in the lines."""
+    """Return label and score of each image, from lines of `label_image --output_format csv`: the best, or any."""
     rows = csv.reader(io.StringIO("\n".join(lines)))
     found = (row for row in rows if len(row) == 4 and (row[1] == "1" if best else row[1].isdecimal()))
     return {Path(image).name: (label, float(score)) for image, _, label, score in found}

@@ -46,9 +46,8 @@ def test_label_image_finds_the_accuracy_that_was_logged(fine_tuned_run: Training
     from retrain.data.image_lists import create_image_lists
     from retrain.options.images import ImageOptions
 
-    lists = create_image_lists(
-        ImageOptions(image_dir=str(small_photos), testing_percentage=50, validation_percentage=0), like_original=False
-    )
+    options = ImageOptions(image_dir=str(small_photos), testing_percentage=50, validation_percentage=0)
+    lists = create_image_lists(options, like_original=False)
     tested = [lists.images[place] for place in lists.indices("testing")]
     flags = [
         f"--graph={fine_tuned_run.outputs.graph}",

@@ -54,7 +54,8 @@ OWN_LINES = re.compile(
     r"|600 bottlenecks made, 0 read from .*|Training on .* of 5 classes\.|[-\d]{10} .*: Step \d+: .*"
     r"|Save intermediate result to : .*|Final test accuracy = .*|=== MISCLASSIFIED TEST IMAGES ===| *\.\./shared/.*jpg  \w+"
     r"| +images  recall  precision|\w+ +\d+ +[\d.]+% +[\d.]+%|WARNING: The head fits its training images .*"
-    r"|WARNING: The validation cross entropy was lowest near step .*|SavedModel .*: \d+ of \d+ test images get the graph's label; largest difference of a score \d\.\d{4}\."
+    r"|WARNING: The validation cross entropy was lowest near step .*"
+    r"|SavedModel .*: \d+ of \d+ test images get the graph's label; largest difference of a score \d\.\d{4}\."
     r"|Graph written to .*, labels to .*\.|Time: .*\."
 )
 

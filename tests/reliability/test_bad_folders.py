@@ -52,7 +52,7 @@ def write_photos(folder: Path, sets: tuple[str, ...] = SPLITS, count: int = ENOU
     left[sets[0]] += count - sum(left.values())
     for number in range(100 * count):
         path = folder / f"{number:04d}.jpg"
-        split = which_split(path.relative_to(PHOTOS).as_posix(), 10, 10) if folder != PHOTOS else sets[0]
+        split = which_split(path.relative_to(PHOTOS.parent if folder == PHOTOS else PHOTOS).as_posix(), 10, 10)
         if left.get(split):
             left[split] -= 1
             noise = np.random.default_rng(number).normal(0, 10, (16, 16, 3))

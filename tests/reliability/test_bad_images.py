@@ -167,7 +167,7 @@ def distorted(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     write_photos(cmyk, lambda image: jpeg(image.convert("CMYK")))
     write_photos(ordinary)
     write_unusable(ordinary, TRAINING_PREFIX)
-    assert which_split(str(PHOTOS / BAD_CLASS / TRAINING_PREFIX), 30, 0) == "training"
+    assert which_split(f"{BAD_CLASS}/{TRAINING_PREFIX}", 30, 0) == "training"
     flags = ["--flip_left_right", "--testing_percentage=30", "--validation_percentage=0"]
     return run(folder, "retrain", *FLAGS, *flags, "--how_many_training_steps=10", "--train_batch_size=30")
 
