@@ -56,7 +56,7 @@ PHOTOS, OUTPUTS = Path("photos"), Outputs(Path("out"))
 # One engine: TensorFlow, which `auto` may choose on a busy machine, takes a gigabyte of memory.
 ENGINE = "--engine=litert"
 FLAGS = [f"--image_dir={PHOTOS}", "--architecture=tiny_resnet_128", "--random_seed=1", ENGINE, *OUTPUTS.flags()]
-TRAINING_PREFIX = "bad_nohash_"  # Files that differ only after `_nohash_` are in one set.
+TRAINING_PREFIX = "odd_nohash_"  # Files that differ only after `_nohash_` are in one set.
 TIMEOUT = 300  # Seconds after which a command counts as hung; it takes a few.
 # A process between, since what counts as a program's peak includes the memory of the process that started it. Its limit is
 # for this machine's sake: a program that reads /dev/zero would take all there is.
