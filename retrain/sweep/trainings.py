@@ -73,6 +73,11 @@ def run_trials(trials: Sequence[Trial], sweep_dir: str, workers: concurrent.futu
     Returns:
         The outcomes in the order of the trials.
     """
+    if len({trial.config.splits_by_spelling for trial in trials}) > 1:
+        logger.warning(
+            "The networks are tested on different images: the split of the original's networks follows the path as it is typed, "
+            "that of the others the path in --image_dir. Add --split_by content to test all on the same."
+        )
     costs = NetworkCosts(is_timed)
     outcomes: dict[int, Outcome] = {}
     of_network: dict[tuple[object, ...], list[int]] = {}

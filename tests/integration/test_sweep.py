@@ -211,3 +211,16 @@ def test_it_stops_with_all_of_its_processes(how: signal.Signals, small_photos: P
     while time.monotonic() < deadline and any(os.path.exists(f"/proc/{pid}") for pid in children):
         time.sleep(0.1)
     assert not any(os.path.exists(f"/proc/{pid}") for pid in children)
+
+
+def test_networks_of_both_rules_are_told_to_be_tested_on_different_images(
+    run_cli: RunCli, small_photos: Path, mobilenet_model_dir: Path, tmp_path: Path
+) -> None:
+    flags = [f"--bottleneck_dir={tmp_path / 'bottlenecks'}", f"--model_dir={mobilenet_model_dir}", "--how_many_training_steps=1"]
+    networks = f"--architecture=tiny_resnet_128,{MOBILENET}"
+    for split_by, is_told in (("path", True), ("content", False)):
+        folder = f"--sweep_dir={tmp_path / split_by}"
+        process = run_cli("retrain.sweep", f"--image_dir={small_photos}", *flags, networks, f"--split_by={split_by}", folder)
+        assert_succeeded(process)
+        assert ("WARNING: The networks are tested on different images: " in process.stderr) == is_told
+    assert len({row["n_test"] for row in rows(tmp_path / "content")}) == 1
