@@ -8,6 +8,7 @@ from retrain.evaluation.intervals import wilson_interval
 RECENT = 10  # Evaluations that are averaged: each is on one batch.
 SMOOTHED = 5  # Evaluations of the validation cross entropy that are averaged, since they may be drawn at random.
 LARGE_GAP = 0.1  # Between the accuracies.
+LEAST_FIT = 0.75  # Accuracy on training images from which a head may fit them too well.
 LONG_SHARE = 0.25  # Of the evaluations.
 LONG = 20  # Evaluations.
 LARGE_RISE, LARGE_RATIO = 0.05, 1.1  # Of the validation cross entropy: in nats, and relative to its lowest value.
@@ -36,13 +37,13 @@ def gap_warning(history: Sequence[Measured], n_validation: int) -> str:
         history: all evaluations, in order.
         n_validation: number of images in the validation set.
     """
-    recent = history[-RECENT:]
+    recent = history[len(history) // 2 :][-RECENT:]  # Early ones are of a head that has learned little.
     if not recent or not n_validation:
         return ""
     train = sum(each.train_accuracy for each in recent) / len(recent)
     validation = sum(each.validation_accuracy for each in recent) / len(recent)
     _, highest = wilson_interval(round(validation * n_validation), n_validation)
-    if train - validation < LARGE_GAP or train <= highest:
+    if train < LEAST_FIT or train - validation < LARGE_GAP or train <= highest:
         return ""
     return (
         f"The head fits its training images ({train:.1%} correct) far better than the {n_validation} validation images "

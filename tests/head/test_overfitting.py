@@ -22,6 +22,7 @@ def test_a_gap_that_may_be_chance() -> None:
 
 def test_a_small_gap_says_nothing_however_sure_it_is() -> None:
     assert gap_warning(history([1.0] * 20, train=0.99, validation=0.9), 100_000) == ""
+    assert gap_warning(history([1.0] * 20, train=0.5, validation=0.3), 100) == ""  # It has learned little.
     assert gap_warning([], 9) == gap_warning(history([1.0]), 0) == ""
 
 

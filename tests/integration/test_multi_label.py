@@ -164,7 +164,8 @@ def test_evaluate_prints_the_same_measures(pairs: Path, trained: tuple[retrain.R
     process = run_cli("scripts.evaluate", str(outputs.graph), f"--image_list={pairs}")
     assert_succeeded(process)
     assert isinstance(result.test, MultiLabelEvaluation)
-    first, *_, last = process.stdout.splitlines()
+    first = process.stdout.splitlines()[0]
+    last = process.stdout.split("\n\n")[1].splitlines()[-1]
     assert first == f"mAP = {result.test.mean_average_precision:.1%} (N={result.test.count})"
     assert last.split()[0] == "tulips" and last.split()[-1] == f"{result.test.average_precision[-1]:.1%}"
     assert "nan" not in process.stdout
