@@ -40,6 +40,8 @@ def _label(config: LabelConfig) -> int:
     from label_image.imagenet import open_architecture
     from label_image.opening import open_classifier
     from label_image.report import FORMATS
+    from label_image.scoring import Images, Scorer
+    from retrain.engines.choice import Work
 
     if config.doctor:
         from label_image.doctor import diagnose
@@ -50,16 +52,16 @@ def _label(config: LabelConfig) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # The name of a file need not be Unicode.
     paths = find_images(config.image)
+    images = Images(paths, len(paths))
     answers: dict[int, Classification] = {}
-    failed: dict[str, str] = {}
     try:
-        for index, answer in classify_each(classifier, paths, config.top_k, failed):
+        for index, answer in classify_each(Scorer(classifier, Work(paths)), images, config.top_k):
             answers[index] = answer
     finally:  # At Ctrl-C too: the answers of an hour must not be lost.
-        if answers or (failed and config.output_format != "text"):
+        if answers or (images.failed and config.output_format != "text"):
             sys.stdout.write(FORMATS[config.output_format]([answers[index] for index in sorted(answers)]))
             sys.stdout.flush()
-    if failed:
+    if failed := {paths[index]: reason for index, reason in images.failed.items()}:
         raise ImageError("\n".join(f"{shown(path)} cannot be labelled: {reason}" for path, reason in failed.items()))
     return 0
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from label_image.classify import check_labels
 from label_image.config import ClassifierOptions
 from label_image.opening import Classifier, open_classifier
+from label_image.scoring import check_labels
 from label_image.settings import write_settings
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
 from retrain.data.decode import decode, read_image

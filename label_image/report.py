@@ -13,7 +13,7 @@ def as_text(answers: Sequence[Classification]) -> str:
     """Return the original's lines for one image; for several, the same lines below the path of each image."""
     if len(answers) == 1:
         return "\n".join([f"Evaluation time (1-image): {answers[0].seconds:.3f}s", "", *_label_lines(answers[0])]) + "\n"
-    parts = ["\n".join([shown(answer.path), *_label_lines(answer)]) for answer in answers]
+    parts = ["\n".join([shown(answer.path or ""), *_label_lines(answer)]) for answer in answers]
     if answers:
         mean = sum(answer.seconds for answer in answers) / len(answers)
         parts.append(f"Evaluation time (1-image): {mean:.3f}s")
@@ -22,14 +22,7 @@ def as_text(answers: Sequence[Classification]) -> str:
 
 def as_json(answers: Sequence[Classification]) -> str:
     """Return a list with an object for each image: `image`, and `predictions`, a list of `label` and `score`."""
-    images = [
-        {
-            "image": answer.path,
-            "predictions": [{"label": label, "score": score} for label, score in zip(answer.labels, answer.scores, strict=True)],
-        }
-        for answer in answers
-    ]
-    return json.dumps(images, indent=2) + "\n"
+    return json.dumps([answer.to_dict() for answer in answers], indent=2) + "\n"
 
 
 def as_csv(answers: Sequence[Classification]) -> str:

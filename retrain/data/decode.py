@@ -3,6 +3,10 @@
 Pixels are uint8 [height, width, 4]: red, green, blue, and a byte without meaning, since four bytes are moved as one number.
 """
 
+import contextlib
+import threading
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
@@ -21,6 +25,9 @@ PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "PPM", "I
 JPEG_MARK, START_OF_SCAN, END_OF_IMAGE = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
 # Warnings of libjpeg (its jerror.h) about damage in spite of which TensorFlow, and so the original, decodes a file.
 HARMLESS = ("Corrupt JPEG data", "Warning", "Invalid SOS parameters", "Inconsistent progression", "Unknown Adobe color transform")
+
+# Pillow decodes an image at its first use, which threads that share one must not do at once. Each image has one of these locks.
+_loading = [threading.Lock() for _ in range(64)]
 
 LEAST_RATIO = 2  # Of what is resized to the input, in height and width, where a photo is decoded at a part of its size.
 
@@ -45,6 +52,21 @@ def decode(contents: bytes, spec: InputSpec | None = None) -> PixelArray:
         except (ValueError, KeyError):  # Pillow may know more of it, and else knows the reason.
             pass
     return upright(_decode_with_pillow(contents), orientation)
+
+
+def decode_opened(image: PIL.Image.Image, spec: InputSpec) -> PixelArray:
+    """Return the pixels of an image that Pillow opened or made, converted as those of a file, and turned upright likewise.
+
+    Raises:
+        ImageError: it cannot be decoded; the message is the reason.
+    """
+    with _pillow_errors():
+        with _loading[(id(image) >> 4) % len(_loading)]:
+            image.load()  # Of a TIFF file, this turns it upright and removes the tag.
+            orientation = orientation_of(image) if spec.exif_orientation == APPLY else UPRIGHT
+        if not image.width or not image.height:
+            raise ImageError("it has no pixels")
+        return upright(_pixels(image.copy() if "transparency" in image.info else image), orientation)
 
 
 def image_from_bytes(contents: bytes, spec: InputSpec) -> npt.NDArray[np.float32]:
@@ -112,9 +134,15 @@ def _without_black(cmyk: PixelArray, inverted: bool) -> PixelArray:
 def _decode_with_pillow(contents: bytes) -> PixelArray:
     if not contents:
         raise ImageError("the file is empty")
+    with _pillow_errors(), open_image(contents, PILLOW_FORMATS) as image:
+        return _pixels(image)
+
+
+@contextlib.contextmanager
+def _pillow_errors() -> Iterator[None]:
+    """Raise ImageError for what Pillow raises."""
     try:
-        with open_image(contents, PILLOW_FORMATS) as image:
-            return _pixels(image)
+        yield
     except ImageError:
         raise
     except PIL.Image.DecompressionBombError as error:

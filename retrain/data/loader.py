@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from retrain.arrays import BatchFunction, FloatArray, IndexArray
-from retrain.data.decode import decode, read_image
 from retrain.data.remarks import Remarks
 from retrain.data.resize import fit
+from retrain.data.sources import ImageSource, decode_source, open_source
 from retrain.errors import ImageError
 from retrain.input_spec import IGNORE, InputSpec
 from retrain.process.interruption import raise_if_interrupted
@@ -35,7 +36,7 @@ class _Batch(Generic[Task]):
 
 
 class ImageLoader:
-    """Loader of image files: decoded batches, each with the indices that the caller gave its files.
+    """Loader of images: decoded batches, each with the indices that the caller gave its images.
 
     Decoding begins when the loader is made. A loader is iterated once.
 
@@ -43,40 +44,63 @@ class ImageLoader:
         batch_size: largest number of images in a batch.
         failed: reason for each image that cannot be decoded, by its index; complete after the last batch.
         remarks: what was noticed about the images; complete after the last batch.
+        n_drawn: number of images that were drawn so far, those of several batches.
     """
 
-    def __init__(self, files: Mapping[int, str], spec: InputSpec, batch_size: int | None = None) -> None:
+    def __init__(
+        self,
+        images: Mapping[int, ImageSource] | Iterable[tuple[int, ImageSource]],
+        spec: InputSpec,
+        batch_size: int | None = None,
+        as_drawn: bool = False,
+    ) -> None:
         """Begin to decode.
 
         Args:
-            files: path of each image, by any index that identifies it to the caller.
+            images: each image, mostly the path of its file, by any index that identifies it to the caller. Those of an iterator
+                are drawn some batches ahead, in the thread that iterates the loader.
             spec: the network's input.
             batch_size: number of images in a batch; None selects a suitable one.
+            as_drawn: True if images in memory may change after the next one was drawn, as the frames of a film do.
         """
         self.batch_size = batch_size or suitable_batch_size(spec)
         self.failed: dict[int, str] = {}
         self.remarks = Remarks(spec.exif_orientation == IGNORE)
+        self.n_drawn = 0
+        waiting: dict[int, ImageSource] = {}  # Until they are decoded: the images of a batch would fill a lot of memory.
 
-        def decoded(task: tuple[int, str]) -> FloatArray:
-            index, path = task
-            contents = read_image(path)
-            pixels = decode(contents, spec)
-            self.remarks.note(index, contents, pixels)
+        def indices() -> Iterator[int]:
+            for index, image in images.items() if isinstance(images, Mapping) else images:
+                waiting[index] = image
+                self.n_drawn += 1
+                yield index
+
+        def decoded(index: int) -> FloatArray:
+            opened = open_source(waiting.pop(index))
+            pixels = decode_source(opened, spec)
+            self.remarks.note(index, opened, pixels)
             return fit(pixels, spec)
 
-        self._batches = decoded_batches(files.items(), decoded, spec, self.batch_size)
+        def is_in_memory(index: int) -> bool:
+            return as_drawn and not isinstance(waiting[index], str | bytes)
+
+        self._batches = decoded_batches(indices(), decoded, spec, self.batch_size, is_in_memory)
 
     def __iter__(self) -> Iterator[tuple[IndexArray, FloatArray]]:
         """Yield indices, int64 [B], and images, float32 [B, H, W, 3]."""
-        for tasks, images, errors in self._batches:
-            self.failed.update({tasks[row][0]: reason for row, reason in errors.items()})
-            kept = [row for row in range(len(tasks)) if row not in errors]
+        for indices, images, errors in self._batches:
+            self.failed.update({indices[row]: reason for row, reason in errors.items()})
+            kept = [row for row in range(len(indices)) if row not in errors]
             if kept:
-                yield np.array([tasks[row][0] for row in kept], np.int64), images[kept] if errors else images
+                yield np.array([indices[row] for row in kept], np.int64), images[kept] if errors else images
 
 
 def decoded_batches(
-    tasks: Iterable[Task], decode: Callable[[Task], FloatArray], spec: InputSpec, size: int
+    tasks: Iterable[Task],
+    decode: Callable[[Task], FloatArray],
+    spec: InputSpec,
+    size: int,
+    at_once: Callable[[Task], bool] = lambda task: False,
 ) -> Iterator[tuple[list[Task], FloatArray, dict[int, str]]]:
     """Decode images on all cores, some batches ahead of the consumer. It begins at once.
 
@@ -85,6 +109,7 @@ def decoded_batches(
         decode: returns one image, float32 [H, W, 3], or raises ImageError.
         spec: the network's input.
         size: images in a batch; the last one has the rest.
+        at_once: returns True for a task that has to be done before the next one is drawn.
 
     Returns:
         Iterator of the tasks of a batch, its images, float32 [B, H, W, 3], in the same order, and the reason for each that cannot
@@ -98,10 +123,15 @@ def decoded_batches(
         images[row] = decode(task)
 
     def begin() -> None:
-        chosen = [task for _, task in zip(range(size), waiting, strict=False)]
+        images = np.empty((size, spec.height, spec.width, 3), np.float32)
+        chosen: list[Task] = []
+        rows: list[concurrent.futures.Future[None]] = []
+        for row, task in zip(range(size), waiting, strict=False):
+            chosen.append(task)
+            work = functools.partial(put, task, images, row)
+            rows.append(_done(work) if at_once(task) else pool.submit(work))
         if chosen:
-            images = np.empty((len(chosen), spec.height, spec.width, 3), np.float32)
-            ahead.append(_Batch(chosen, images, [pool.submit(put, task, images, row) for row, task in enumerate(chosen)]))
+            ahead.append(_Batch(chosen, images[: len(chosen)], rows))
 
     def finished() -> Iterator[tuple[list[Task], FloatArray, dict[int, str]]]:
         try:
@@ -116,6 +146,17 @@ def decoded_batches(
     for _ in range(BATCHES_AHEAD):
         begin()
     return finished()
+
+
+def _done(work: Callable[[], None]) -> "concurrent.futures.Future[None]":
+    """Do some work now; return its future. Another error than ImageError is raised at once."""
+    future: concurrent.futures.Future[None] = concurrent.futures.Future()
+    try:
+        work()
+        future.set_result(None)
+    except ImageError as error:
+        future.set_exception(error)
+    return future
 
 
 def _error_of(future: "concurrent.futures.Future[None]") -> ImageError | None:

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 
 import numpy as np
+import PIL.Image
 
 from retrain.data.pillow import Contents, is_heif, open_image
 from retrain.data.resize import PixelArray
@@ -22,15 +23,25 @@ PNG_KEYS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.
 SEGMENT, APP1, START_OF_SCAN, RESTARTS = 0xFF, 0xE1, 0xDA, (0xD0, 0xD9)  # Marks; those of `RESTARTS` have no length.
 
 
-def orientation_of(contents: Contents) -> int:
-    """Return the orientation of an image file's content, 1 to 8; 1, which is upright, if it does not tell or is damaged."""
-    if not _may_tell(contents):
-        return UPRIGHT
+def orientation_of(contents: Contents | PIL.Image.Image) -> int:
+    """Return the orientation of an image, 1 to 8; 1, which is upright, if it does not tell or is damaged.
+
+    Args:
+        contents: of an image file, or an image that Pillow opened.
+    """
     try:  # Pillow reads the tag as its `ImageOps.exif_transpose` does: from EXIF, or else from XMP.
+        if isinstance(contents, PIL.Image.Image):
+            return _orientation_in(contents)
+        if not _may_tell(contents):
+            return UPRIGHT
         with open_image(contents, FORMATS) as image:
-            found = image.getexif().get(ORIENTATION, UPRIGHT)
+            return _orientation_in(image)
     except Exception:  # noqa: BLE001 - Pillow raises many kinds for damaged files.
         return UPRIGHT
+
+
+def _orientation_in(image: PIL.Image.Image) -> int:
+    found = image.getexif().get(ORIENTATION, UPRIGHT)
     return found if type(found) is int and UPRIGHT <= found <= 8 else UPRIGHT
 
 

@@ -4,9 +4,13 @@ import logging
 import struct
 from collections.abc import Mapping
 
+import numpy as np
+import PIL.Image
+
 from retrain.data.orientation import UPRIGHT, orientation_of
 from retrain.data.pillow import open_image
 from retrain.data.resize import PixelArray
+from retrain.data.sources import OpenedSource
 from retrain.errors import listing, shown
 
 logger = logging.getLogger("retrain")
@@ -30,8 +34,10 @@ class Remarks:
         self.turned: set[int] = set()
         self.nearly_black: set[int] = set()
 
-    def note(self, index: int, contents: bytes, pixels: PixelArray) -> None:
-        """Note what is odd about one photo: its file's content, and its pixels, uint8 [h, w, 4]."""
+    def note(self, index: int, contents: OpenedSource, pixels: PixelArray) -> None:
+        """Note what is odd about one photo: its file's content or the like, and its pixels, uint8 [h, w, 4]."""
+        if isinstance(contents, np.ndarray):
+            return
         if self._ignores_orientation and orientation_of(contents) != UPRIGHT:
             self.turned.add(index)
         if _has_16_bits(contents) and pixels[..., :3].max() <= BRIGHTEST_OF_12_BITS:
@@ -49,7 +55,9 @@ class Remarks:
             )
 
 
-def _has_16_bits(contents: bytes) -> bool:
+def _has_16_bits(contents: bytes | PIL.Image.Image) -> bool:
+    if isinstance(contents, PIL.Image.Image):
+        return contents.mode.startswith("I;16")
     if contents.startswith(PNG_START):
         return contents[BIT_DEPTH : BIT_DEPTH + 1] == b"\x10"
     if not contents.startswith(TIFF_STARTS):

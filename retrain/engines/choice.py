@@ -38,10 +38,12 @@ class Work:
     Attributes:
         paths: image files; a conversion is compared with TensorFlow on some of them.
         n_images: number of images that will be run, as far as it is known; None is the number of files.
+        samples: images that stand in for files, float32 [n, H, W, 3]; None if there are only files.
     """
 
     paths: Sequence[str] = ()
     n_images: int | None = None
+    samples: FloatArray | None = None
 
     @property
     def count(self) -> int:
@@ -176,6 +178,8 @@ def _tensorflow_is_faster(record: Record, work: Work) -> bool:
 
 def _images(part: NetworkPart, work: Work, any_will_do: bool) -> FloatArray:
     """Return a few of the work's images, float32 [n, H, W, 3]; without any, noise if that will do."""
+    if work.samples is not None and len(work.samples):
+        return work.samples[:N_COMPARED]
     images = []
     for index in np.unique(np.linspace(0, len(work.paths) - 1, min(N_COMPARED, len(work.paths))).astype(int)):
         try:

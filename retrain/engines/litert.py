@@ -46,8 +46,9 @@ class LitertNetwork:
         if len(images) == 1:
             with self._lock:
                 return self._alone.run(images[0])[np.newaxis]
-        if self._pool is None:
-            self._pool = concurrent.futures.ThreadPoolExecutor(self._n_interpreters, "litert")
+        with self._lock:
+            if self._pool is None:
+                self._pool = concurrent.futures.ThreadPoolExecutor(self._n_interpreters, "litert")
         turns = itertools.count()  # Its `next` is atomic.
         rows: list[FloatArray | None] = [None] * len(images)
 

@@ -3,6 +3,7 @@
 import importlib
 import os
 import struct
+import threading
 import warnings
 from typing import Any
 
@@ -62,8 +63,10 @@ def open_tflite(data: bytes, source: str, allow_file_ops: bool = False) -> Runti
             f"{', '.join(wrong)}."
         )
 
+    shared = _SharedInterpreter(interpreter)
+
     def function(input_name: str, output_name: str) -> BatchFunction:
-        return _TfliteFunction(interpreter, inputs[input_name], outputs[output_name])
+        return _TfliteFunction(shared, inputs[input_name], outputs[output_name])
 
     shapes = {name: _shape(each) for name, each in inputs.items()}
     levels = {name: _levels(each) for name, each in inputs.items() if each["dtype"] is not np.float32}
@@ -136,15 +139,37 @@ def _entries(content: Any) -> dict[str, bytes]:
     return {name: content.Buffers(found[name]).DataAsNumpy().tobytes() for name in (NODE_NAME, ENTRY) if name in found}
 
 
+class _SharedInterpreter:
+    """Interpreter that any number of functions and threads may use, one after the other."""
+
+    def __init__(self, interpreter: Any) -> None:
+        self._interpreter, self._lock = interpreter, threading.Lock()
+        self._allocated: tuple[int, tuple[int, ...]] | None = None  # The input and the shape that tensors are allocated for.
+
+    def run(self, images: FloatArray, source: Any, output: Any) -> FloatArray:
+        """Return the values of a tensor for a batch at another one; both are the interpreter's details of them."""
+        index, shape = source["index"], images.shape
+        with self._lock:
+            if self._allocated != (index, shape):
+                self._allocated = None
+                with silenced_stderr():  # The interpreter prints the name of its delegate.
+                    self._interpreter.resize_tensor_input(index, shape)
+                    self._interpreter.allocate_tensors()
+                self._allocated = index, shape
+            self._interpreter.set_tensor(index, _quantized(images, source))
+            self._interpreter.invoke()
+            values = self._interpreter.get_tensor(output["index"])  # A copy.
+        return _real(values, output)
+
+
 class _TfliteFunction:
     """The function float32 [B, H, W, 3] → float32 [B, C] of an interpreter.
 
     It resizes the input to each batch. If the network does not support that, it runs images one by one.
     """
 
-    def __init__(self, interpreter: Any, source: Any, output: Any) -> None:
+    def __init__(self, interpreter: _SharedInterpreter, source: Any, output: Any) -> None:
         self._interpreter, self._source, self._output = interpreter, source, output
-        self._shape: tuple[int, ...] | None = None  # For which tensors are allocated.
         self._one_by_one = False
 
     def __call__(self, images: FloatArray) -> FloatArray:
@@ -164,11 +189,4 @@ class _TfliteFunction:
             ) from error
 
     def _run(self, images: FloatArray) -> FloatArray:
-        if self._shape != images.shape:
-            with silenced_stderr():  # The interpreter prints the name of its delegate.
-                self._interpreter.resize_tensor_input(self._source["index"], images.shape)
-                self._interpreter.allocate_tensors()
-            self._shape = images.shape
-        self._interpreter.set_tensor(self._source["index"], _quantized(images, self._source))
-        self._interpreter.invoke()
-        return _real(self._interpreter.get_tensor(self._output["index"]), self._output)
+        return self._interpreter.run(images, self._source, self._output)
