@@ -22,6 +22,7 @@ setup(
     packages=find_packages(include=["retrain*", "label_image*"]),
     package_data={
         "retrain": ["py.typed"],
+        "label_image": ["py.typed"],
         "retrain.engines": ["shipped/*"],
         "retrain.backbones": ["imagenet_labels.txt", "tiny_resnet_128/*"],
         "retrain.backbones.efficientnet_lite": ["MODEL_CARD.md"],

@@ -25,7 +25,7 @@ logger = logging.getLogger("retrain")
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
 # A file, an encoded image, an image of Pillow's, or the pixels: uint8 [H, W, 3], red, green, blue.
-ImageInput: TypeAlias = "StrPath | bytes | PIL.Image.Image | npt.NDArray[np.uint8]"
+ImageInput: TypeAlias = "StrPath | bytes | bytearray | memoryview | PIL.Image.Image | npt.NDArray[np.uint8]"
 RAISE, NONE = "raise", "none"
 Raise: TypeAlias = Literal["raise"]
 OrNone: TypeAlias = Literal["none"]
@@ -46,8 +46,9 @@ def load(path: StrPath, **options: Any) -> "ImageClassifier":
     known = flags_of(ClassifierOptions)
     if unknown := [name for name in options if name not in known]:
         raise TypeError(f"load() has no option {', '.join(unknown)}. The options are: {', '.join(known)}.")
+    given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in options.items()}
     opened = os.path.expanduser(os.fspath(path))
-    return ImageClassifier(opened, open_classifier(opened, ClassifierOptions(**options)))
+    return ImageClassifier(opened, open_classifier(opened, ClassifierOptions(**given)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,7 @@ ORDER = [
 NO_MODULES = [ROOT / "retrain/backbones/tiny_resnet_128/train.py"]
 KNOW_THE_WHOLE_CONFIG = ("retrain.runs", "retrain.preflight", "retrain.pipeline", "retrain.__main__", "retrain.sweep", "scripts")
 # Programs and modules that answer --help and wrong flags: all that they import at once is the standard library and each other.
-ANSWER_FIRST = ["retrain", "retrain.config", "retrain.__main__", "label_image.config", "label_image.__main__"]
+ANSWER_FIRST = ["retrain", "retrain.config", "retrain.__main__", "label_image", "label_image.config", "label_image.__main__"]
 MOST_LINES = 300
 MOST_PARAMETERS = 5
 # At most five, each with its reason.

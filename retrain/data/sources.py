@@ -28,7 +28,8 @@ def decode_source(source: OpenedSource, spec: InputSpec) -> PixelArray:
     if isinstance(source, PIL.Image.Image):
         return decode_opened(source, spec)
     pixels = np.empty((*source.shape[:2], N_CHANNELS), np.uint8)
-    pixels[..., :3] = source
+    for channel in range(3):  # Copying three of four at once takes three times as long.
+        pixels[..., channel] = source[..., channel]
     return pixels
 
 

@@ -50,6 +50,18 @@ def test_it_answers_as_the_graph_does(kind: str, exported: Exported, few_photos:
         assert found[str(photo)] == pytest.approx(dict(zip(LABELS, map(float, row), strict=True)), abs=1e-4)
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_two_functions_of_one_model_do_not_disturb_each_other(kind: str, exported: Exported) -> None:
+    """Each with batches of its own size, by turns."""
+    classifier = open_classifier(str(exported.path(kind)), NO_OPTIONS)
+    one, two = classifier.network(Work()), classifier.network(Work())
+    images = np.random.default_rng(0).uniform(-1, 1, (5, 128, 128, 3)).astype(np.float32)
+    expected = one(images)
+    for _ in range(2):
+        np.testing.assert_allclose(two(images[:2]), expected[:2], atol=1e-6)
+        np.testing.assert_allclose(one(images), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_image_is_answered_in_the_originals_lines(
     kind: str, exported: Exported, few_photos: list[Path], label: Label
