@@ -58,6 +58,7 @@ def test_two_functions_of_one_model_do_not_disturb_each_other(kind: str, exporte
     images = np.random.default_rng(0).uniform(-1, 1, (5, 128, 128, 3)).astype(np.float32)
     expected = one(images)
     for _ in range(2):
+        np.testing.assert_allclose(one(images[:1]), expected[:1], atol=1e-6)
         np.testing.assert_allclose(two(images[:2]), expected[:2], atol=1e-6)
         np.testing.assert_allclose(one(images), expected, atol=1e-6)
 
