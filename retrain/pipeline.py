@@ -11,7 +11,6 @@ from retrain.config import RetrainConfig
 from retrain.data.augment import DistortedLoader
 from retrain.data.image_lists import create_image_lists, report_failed, save_split
 from retrain.data.sampling import RandomGenerators
-from retrain.data.splitting import SPLITS
 from retrain.data.turned import to_be_turned
 from retrain.evaluation.metrics import Evaluation
 from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation
@@ -30,6 +29,7 @@ from retrain.head.model import SigmoidHead, SoftmaxHead
 from retrain.head.monitor import Monitor
 from retrain.head.resume import open_checkpointer
 from retrain.head.trainer import Trainer
+from retrain.options.images import SPLITS
 from retrain.preflight import check_network, check_outputs, check_run, training_identity
 from retrain.process.timing import Timings
 

@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING, Any
 if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from retrain.backbones.catalog import is_of_the_original
-from retrain.backbones.published import INCEPTION
-from retrain.data.image_folder import warn_of_images_beside
-from retrain.data.image_lists import LabelledImage, list_images
-from retrain.data.labels import matching_label
-from retrain.data.splitting import SPLITS
 from retrain.errors import FlagError, ImageError, ImageFolderError, shown
-from retrain.options.flags import Options, build_parser, flag, from_namespace
-from retrain.options.images import BY_PATH, FOLDER_NAMES, ORIGINAL_NAMES, SPLIT_RULES, ImageOptions
+from retrain.options.command_line import build_parser, from_namespace
+from retrain.options.flags import Options, flag
+from retrain.options.images import BY_PATH, FOLDER_ARGUMENT, FOLDER_NAMES, ORIGINAL_NAMES, SPLIT_RULES, SPLITS, ImageOptions
 from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.tensorflow_loading import silence_tensorflow
 
 if TYPE_CHECKING:
     from retrain.arrays import FloatArray, IndexArray
+    from retrain.data.image_lists import LabelledImage
     from retrain.graphdef.description import Description
 
 IMAGE_DIR = "tf_files/flower_photos"
@@ -33,9 +29,11 @@ IMAGE_DIR = "tf_files/flower_photos"
 class EvaluateConfig(Options):
     """Options of the images to evaluate on."""
 
-    image_dir: str | None = flag("Folder that holds one folder of photos for each class.", None, shown_default=IMAGE_DIR)
+    image_dir: str | None = flag(
+        "Folder that holds one folder of photos for each class.", None, shown_default=IMAGE_DIR, path="FOLDER"
+    )
     image_list: str | None = flag(
-        "Table of photos in place of --image_dir, as in training.", None, shown_default="--image_dir is used"
+        "Table of photos in place of --image_dir, as in training.", None, shown_default="--image_dir is used", path="FILE"
     )
     split: str = flag(
         "Set of images. The sets are those of training if --image_dir and the percentages are the same as there.",
@@ -46,14 +44,15 @@ class EvaluateConfig(Options):
     validation_percentage: int = flag("Percentage of validation images, as in training.", 10, low=0, high=100, high_open=True)
     split_by: str = flag("Rule of the split, as in training.", BY_PATH, choices=SPLIT_RULES)
     all_images: bool = flag("Use the photos of all formats, as in training.", False)
-    labels: str | None = flag("File of the labels, one per line.", None, shown_default="as label_image finds them")
+    labels: str | None = flag("File of the labels, one per line.", None, shown_default="as label_image finds them", path="FILE")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print accuracy, cross entropy, and recall and precision of each class; return the exit code."""
 
     def command() -> int:
-        parser = build_parser(EvaluateConfig, prog="python -m scripts.evaluate", description="Evaluate a trained graph.")
+        texts = {"prog": "python -m scripts.evaluate", "description": "Evaluate a trained graph."}
+        parser = build_parser(EvaluateConfig, positional=FOLDER_ARGUMENT, **texts)
         parser.add_argument(
             "graph",
             type=os.path.expanduser,
@@ -129,6 +128,12 @@ def _source(config: EvaluateConfig) -> str:
 def _images_and_targets(config: EvaluateConfig, about: "Description") -> "tuple[list[LabelledImage], list[Any]]":
     """Return the images of the set, and of each the index of its label among the graph's, or a float32 [C] of its labels."""
     import numpy as np
+
+    from retrain.backbones.catalog import is_of_the_original
+    from retrain.backbones.published import INCEPTION
+    from retrain.data.image_folder import warn_of_images_beside
+    from retrain.data.image_lists import list_images
+    from retrain.data.labels import matching_label
 
     options = ImageOptions(
         image_dir=None if config.image_list else _source(config),

@@ -16,9 +16,9 @@ from retrain.data.image_folder import read_folder, too_few_classes, warn_of_imag
 from retrain.data.image_list import read_list, write_list
 from retrain.data.labels import check_labels
 from retrain.data.photos import Photo, merged
-from retrain.data.splitting import SPLITS, TRAINING, splits_of
+from retrain.data.splitting import splits_of
 from retrain.errors import ImageFolderError, listing, shown
-from retrain.options.images import FOLDER_NAMES, ORIGINAL_NAMES, ImageOptions
+from retrain.options.images import FOLDER_NAMES, ORIGINAL_NAMES, SPLITS, TRAINING, ImageOptions
 
 logger = logging.getLogger("retrain")
 
