@@ -38,7 +38,9 @@ def load_digits() -> "tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]":
     """
     try:
         from sklearn import datasets
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "sklearn":
+            raise
         raise RetrainError("The digits come with scikit-learn, which is not installed: pip install '.[digits]'.") from error
     digits = datasets.load_digits()
     return digits.images, digits.target

@@ -3,35 +3,47 @@
 import importlib.util
 
 OWN_PACKAGES = ("retrain", "label_image", "scripts")
-# Packages whose names in the registry differ from those of their modules.
-NAMES = {
+# The packages of setup.py, and those that come with TensorFlow, by the modules they have. Of other modules no command is given:
+# the registry may have another package of that name.
+PACKAGES = {
     "PIL": "pillow",
     "ai_edge_litert": "ai-edge-litert",
+    "flatbuffers": "flatbuffers",
     "google.protobuf": "protobuf",
+    "google": "protobuf",
     "google_crc32c": "google-crc32c",
-    "pkg_resources": "setuptools<82",  # Later ones do not have it.
+    "h5py": "h5py",
+    "keras": "keras",
+    "numpy": "numpy",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "orjson": "orjson",
+    "pillow_heif": "pillow-heif",
+    "pkg_resources": "setuptools",
+    "platformdirs": "platformdirs",
+    "scipy": "scipy",
+    "simplejpeg": "simplejpeg",
     "sklearn": "scikit-learn",
+    "tensorboard": "tensorboard",
+    "tensorflow": "tensorflow",
     "tensorflow_hub": "tensorflow-hub",
+    "tf2onnx": "tf2onnx",
+    "threadpoolctl": "threadpoolctl",
 }
+
+REQUIREMENTS = {"setuptools": "'setuptools<82'"}  # As a shell takes them, where not every version will do.
 
 
 def missing_package(error: ImportError) -> str | None:
     """Return a sentence about a package that is not installed, or not as a whole; None if the error is of another kind."""
-    if not isinstance(error, ModuleNotFoundError) or not error.name:
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not name or name.partition(".")[0] in OWN_PACKAGES:
         return None
-    top = error.name.partition(".")[0]
-    if top in OWN_PACKAGES:
-        return None
-    module = next((each for each in NAMES if f"{error.name}.".startswith(f"{each}.")), top)
-    package = NAMES.get(module, module)
-    name, command = package.partition("<")[0], f"'{package}'" if "<" in package else package
-    if module != error.name and _is_installed(module):
-        return f"The package {name} has no module {error.name}. Install it again: pip install --force-reinstall {command}"
-    return f"The package {name} is missing. Install it: pip install {command}"
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+    module = next((each for each in PACKAGES if f"{name}.".startswith(f"{each}.")), None)
+    if module is None:
+        return f"The module {name} is missing, which an installed package needs. Install this project again: pip install ."
+    package = PACKAGES[module]
+    requirement = REQUIREMENTS.get(package, package)
+    if module != name and importlib.util.find_spec(module):
+        return f"The package {package} has no module {name}. Install it again: pip install --force-reinstall {requirement}"
+    return f"The package {package} is missing. Install it: pip install {requirement}"
