@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from retrain.backbones.catalog import find_architecture
 from retrain.errors import FlagError
+from retrain.graphdef.file_kind import MODEL_ENDINGS
 from retrain.options.engine import EngineOptions
 from retrain.options.flags import cross_check, flag
 from retrain.options.groups import ADVANCED, INPUT, NETWORK, OUTPUT
@@ -14,7 +15,6 @@ from retrain.options.stray_arguments import Positional
 
 IMAGE_HELP = "Images to label; a folder stands for all images below it."
 GRAPH = "tf_files/retrained_graph.pb"
-MODEL_ENDINGS = (".pb", ".keras", ".h5", ".hdf5", ".tflite", ".onnx")
 # Images that are given without their flag.
 IMAGE_ARGUMENTS = Positional(
     "image",

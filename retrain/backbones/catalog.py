@@ -12,11 +12,11 @@ from retrain.backbones.keras.records import PREFIX as KERAS_PREFIX
 from retrain.backbones.keras.records import find_keras_record, keras_architecture, keras_names
 from retrain.backbones.published import BUNDLED, INCEPTION
 from retrain.errors import FlagError
+from retrain.graphdef.file_kind import SAVED_MODEL
 from retrain.options.nearest import did_you_mean
 
 MOBILENET = "mobilenet_"
 PIXELS = re.compile(r"pixels_([1-9][0-9]{0,2})")
-SAVED_MODEL = "saved_model.pb"  # Of a SavedModel's folder.
 LARGEST_SIDE = 512  # A side; the bottleneck is then 262,144 values, a file of 2 MB for each image.
 
 
