@@ -1,12 +1,13 @@
 """`python -m label_image`: flags → labels on stdout; errors → `error: …` and an exit code."""
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from label_image.config import GRAPH, IMAGE_ARGUMENTS, LabelConfig
-from retrain.errors import ImageError, shown
+from retrain.errors import FlagError, ImageError, shown
 from retrain.options.command_line import build_parser, from_namespace
 from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.tensorflow_loading import silence_tensorflow
@@ -51,6 +52,8 @@ def _label(config: LabelConfig) -> int:
     from label_image.opening import open_classifier
     from label_image.report import FORMATS
 
+    if not (config.graph or config.architecture or os.path.exists(GRAPH)):
+        raise FlagError(f"--graph is required: there is no {GRAPH}, which is used without it.")
     if config.doctor:
         from label_image.doctor import diagnose
 

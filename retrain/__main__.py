@@ -16,7 +16,7 @@ examples:
   python -m retrain --image_dir flowers --architecture efficientnet_lite0 --output_graph flowers.pb --output_labels flowers.txt
   python -m retrain --image_dir flowers --architecture efficientnet_lite0 --hidden_units 128 --dropout 0.2 --optimizer adam
   python -m retrain --image_dir flowers --architecture tiny_resnet_128 --fine_tune_steps 50 --flip_left_right --random_crop 10
-  python -m retrain --image_list photos.csv --architecture efficientnet_lite0 --export tflite --saved_model_dir flowers_model
+  python -m retrain --image_list photos.csv --architecture efficientnet_lite0 --output_graph flowers.pb --export tflite
   python -m retrain --image_dir flowers --architecture efficientnet_lite0 --random_seed 1 --print_misclassified_test_images
 
 Then:

@@ -36,7 +36,7 @@ class EvaluateConfig(Options):
         "Table of photos in place of --image_dir, as in training.", None, shown_default="--image_dir is used", path="FILE"
     )
     split: str = flag(
-        "Set of images. The sets are those of training if --image_dir and the percentages are the same as there.",
+        "Set of images, as in training if --image_dir and the percentages are the same as there.",
         "testing",
         choices=(*SPLITS, "all"),
     )

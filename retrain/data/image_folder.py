@@ -124,7 +124,7 @@ def check_level(image_dir: str, counts: Mapping[str, int]) -> None:
         path = os.path.join(image_dir, folder)
         inner = [os.path.basename(each) for each in _sub_folders(path) if _n_images(each)]
         if len(inner) >= 2:
-            classes = listing([f"{shown(name)} ({count} images)" for name, count in counts.items()])
+            classes = listing([f"{shown(name)} ({count} image{'s' * (count > 1)})" for name, count in counts.items()])
             names = listing([shown(name) for name in inner])
             raise ImageFolderError(
                 f"--image_dir {image_dir} may be one level too high. Its classes would be {classes}, but there are folders of "

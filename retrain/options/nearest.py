@@ -9,17 +9,22 @@ CLOSENESS = 0.65  # 0 for nothing in common, 1 for the same.
 MARGIN = 0.04  # A name that is less close than the closest by more than this is not shown.
 
 
-def nearest(name: str, names: Iterable[str]) -> list[str]:
+def nearest(name: str, names: Iterable[str], parts: bool = True) -> list[str]:
     """Return the names that a mistyped one could mean, at most MOST_SHOWN; empty if it resembles none.
 
-    Upper and lower case, and hyphens in place of underscores, make no difference. A part of names stands for all of them.
+    Upper and lower case, and hyphens in place of underscores, make no difference.
+
+    Args:
+        name: the mistyped name.
+        names: the real ones.
+        parts: True if a part of names may stand for all of them.
     """
     plain = _plain(name)
     by_plain = {_plain(each): each for each in reversed(list(names))}
     by_plain = dict(reversed(by_plain.items()))
     if plain in by_plain:
         return [by_plain[plain]]
-    if len(plain) >= SHORTEST_PART and (longer := [each for text, each in by_plain.items() if plain in text]):
+    if parts and len(plain) >= SHORTEST_PART and (longer := [each for text, each in by_plain.items() if plain in text]):
         return longer[:MOST_SHOWN]
     close = difflib.get_close_matches(plain, by_plain, MOST_SHOWN, CLOSENESS)
     ratios = [difflib.SequenceMatcher(None, text, plain).ratio() for text in close]  # As get_close_matches computes them.

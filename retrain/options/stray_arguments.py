@@ -27,6 +27,7 @@ class Positional:
         wanted: such arguments in words, such as `an existing folder`.
         several: True if the flag takes several values.
         other_flags: name of the flag that an argument with one of these endings needs instead.
+        advice: a sentence for the error about arguments that are not taken.
     """
 
     flag: str
@@ -34,6 +35,7 @@ class Positional:
     wanted: str
     several: bool = False
     other_flags: Mapping[str, str] = field(default_factory=dict)
+    advice: str = ""
 
 
 def unknown_flags(argv: Sequence[str], known: Collection[str]) -> list[str]:
@@ -117,15 +119,16 @@ class StrayArguments:
         start = f"{listing(names)} {'belong' if len(names) > 1 else 'belongs'} to no flag"
         if not positional:
             raise FlagError(f"{start}. {SEE_HELP}")
+        end = f"{positional.advice} {SEE_HELP}".lstrip()
         ending = os.path.splitext(names[0])[1].lower()
         if refused and ending in positional.other_flags:
             raise FlagError(
                 f"{names[0]} belongs to no flag. Did you mean --{positional.other_flags[ending]} {quoted(names[0])}? {SEE_HELP}"
             )
         if refused:
-            raise FlagError(f"{start}: --{positional.flag} takes {positional.wanted}. {SEE_HELP}")
+            raise FlagError(f"{start}: --{positional.flag} takes {positional.wanted}. {end}")
         reason = "takes one value" if given is None else f"is {shown(given)} already"
-        raise FlagError(f"{start}: --{positional.flag} {reason}. {SEE_HELP}")
+        raise FlagError(f"{start}: --{positional.flag} {reason}. {end}")
 
     def _refuse_path_with_spaces(self, extra: Sequence[str]) -> None:
         """Raise FlagError if arguments follow the value of a flag for paths, and there is no such path."""

@@ -4,6 +4,7 @@ The flags are those of `python -m retrain`, with several values joined by commas
 the heads on them are trained side by side, in a process for each core.
 """
 
+import dataclasses
 import logging
 import os
 import time
@@ -60,7 +61,7 @@ def build_sweep_parser() -> Parser:
         prog="python -m retrain.sweep",
         usage="%(prog)s --image_dir FOLDER [flags of python -m retrain, with several values joined by commas]",
         description="Compare trainings: flags take several values, joined by commas.",
-        positional=FOLDER_ARGUMENT,
+        positional=dataclasses.replace(FOLDER_ARGUMENT, advice="Several values of a flag are joined by commas."),
     )
     add_flags(parser, SweepConfig, flags_of(SweepConfig))
     add_swept_flags(parser)
