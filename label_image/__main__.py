@@ -5,15 +5,24 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from label_image.config import LabelConfig
+from label_image.config import IMAGE_ARGUMENTS, LabelConfig
 from retrain.errors import ImageError, shown
-from retrain.options.flags import parse_args
+from retrain.options.command_line import build_parser, from_namespace
 from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.tensorflow_loading import silence_tensorflow
 
+EXAMPLES = """\
+examples:
+  python -m label_image --graph flowers.pb --image photo.jpg
+  python -m label_image --graph flowers.pb --image flowers/daisy --top_k 1 --output_format csv
+  python -m label_image --graph flowers.tflite --image photo.jpg --output_format json
+  python -m label_image --architecture efficientnet_lite0 --image photo.jpg
+  python -m label_image --graph flowers.pb --labels flowers.txt --image photo.jpg --output_layer final_result"""
 TEXTS = {
     "prog": "python -m label_image",
+    "usage": "%(prog)s [--graph FILE] --image PATH [PATH ...] [more flags]",
     "description": "Label images with a trained graph. Its metadata usually holds its input, its output and its labels.",
+    "epilog": EXAMPLES,
 }
 
 
@@ -21,8 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, 1 if an image could not be labelled, 2 for wrong flags or graphs."""
 
     def command() -> int:
-        config = parse_args(LabelConfig, argv, **TEXTS)
+        parser = build_parser(LabelConfig, positional=IMAGE_ARGUMENTS, **TEXTS)
+        config = from_namespace(LabelConfig, parser.parse_args(argv))
         log_to_stderr("INFO")
+        parser.log_remarks()
         silence_tensorflow()
         return _label(config)
 

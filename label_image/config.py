@@ -1,45 +1,59 @@
 """The configuration of labelling: its fields are the flags of `python -m label_image`."""
 
+import os
 from dataclasses import dataclass
 
 from retrain.backbones.catalog import find_architecture
 from retrain.errors import FlagError
+from retrain.graphdef.file_kind import MODEL_ENDINGS
 from retrain.options.engine import EngineOptions
 from retrain.options.flags import cross_check, flag
+from retrain.options.groups import ADVANCED, INPUT, NETWORK, OUTPUT
 from retrain.options.network import ArchiveOptions
 from retrain.options.network_input import FROM_METADATA, NetworkInputOptions
+from retrain.options.stray_arguments import Positional
 
-IMAGE_HELP = "Images to label. A folder stands for all images below it."
+IMAGE_HELP = "Images to label; a folder stands for all images below it."
 GRAPH = "tf_files/retrained_graph.pb"
 RUNS_DIR = "runs"
+# Images that are given without their flag.
+IMAGE_ARGUMENTS = Positional(
+    "image",
+    lambda path: os.path.exists(path) and not path.lower().endswith(MODEL_ENDINGS),
+    "an existing image or folder",
+    several=True,
+    other_flags=dict.fromkeys(MODEL_ENDINGS, "graph"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierOptions(NetworkInputOptions, EngineOptions):
+class ClassifierOptions(NetworkInputOptions, EngineOptions, group=NETWORK):
     """Options of a classifier. None uses the metadata of the graph, or else an inferred value."""
 
-    output_layer: str | None = flag("Name of the output in the graph.", None, shown_default=FROM_METADATA)
+    output_layer: str | None = flag("Name of the output in the graph.", None, shown_default=FROM_METADATA, group=ADVANCED)
     labels: str | None = flag(
         "File of the labels, one per line.",
         None,
         shown_default="from the graph's metadata, else beside the graph: labels.txt of graph.pb",
+        path="FILE",
     )
-    allow_file_ops: bool = flag("Run a graph even if it has operations that read or write files.", False)
+    allow_file_ops: bool = flag("Run a graph even if it has operations that read or write files.", False, group=ADVANCED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelConfig(ClassifierOptions, ArchiveOptions):
+class LabelConfig(ClassifierOptions, ArchiveOptions, group=NETWORK):
     """All settings of labelling.
 
     Raises:
         FlagError: one line for each field whose value is not allowed.
     """
 
-    image: tuple[str, ...] = flag(IMAGE_HELP, (), shown_default="required, but for --doctor")
+    image: tuple[str, ...] = flag(IMAGE_HELP, (), shown_default="required, but for --doctor", path="PATH", group=INPUT)
     graph: str | None = flag(
         "The trained graph: a frozen graph (.pb), a SavedModel folder, or a .keras, .h5, .tflite or .onnx file.",
         None,
         shown_default=f"that of the newest run in {RUNS_DIR}, or {GRAPH}",
+        path="PATH",
     )
     architecture: str | None = flag(
         "Label with a network's own 1,000 ImageNet classes, without a trained graph: efficientnet_lite<0|1|2>, inception_v3 or a "
@@ -51,12 +65,17 @@ class LabelConfig(ClassifierOptions, ArchiveOptions):
         "Find the input settings of an old graph: try those that could be meant on the labelled photos of --image_dir, show the "
         "best, and write them beside the graph, where they are then read.",
         False,
+        group=ADVANCED,
     )
     image_dir: str | None = flag(
-        "For --doctor: folder with one folder of photos for each class.", None, shown_default="required with --doctor"
+        "For --doctor: folder with one folder of photos for each class.",
+        None,
+        shown_default="required with --doctor",
+        path="FOLDER",
+        group=ADVANCED,
     )
-    top_k: int = flag("Number of labels to print for each image.", 5, low=1)
-    output_format: str = flag("Output format.", "text", choices=("text", "json", "csv"))
+    top_k: int = flag("Number of labels to print for each image.", 5, low=1, group=OUTPUT)
+    output_format: str = flag("Output format.", "text", choices=("text", "json", "csv"), group=OUTPUT)
 
     @cross_check("image", "doctor", "image_dir")
     def _has_images(self) -> str | None:

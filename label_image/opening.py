@@ -17,6 +17,7 @@ from retrain.engines.head import find_head
 from retrain.engines.part import NetworkPart
 from retrain.errors import GraphError
 from retrain.graphdef.description import Description, input_fields, read_description
+from retrain.graphdef.file_kind import models_in, part_of_saved_model, wrong_kind
 from retrain.graphdef.find_layers import (
     JPEG_CONTENTS,
     check_layer,
@@ -79,6 +80,7 @@ def open_classifier(path: str, options: ClassifierOptions) -> Classifier:
 
         return _frozen_classifier(path, freeze_keras_file(path, options), None, options)
     data = read_bytes(path)
+    _check_kind(data, path)
     if data[4:8] == TFLITE_MARK or path.lower().endswith(".tflite"):
         from retrain.runtimes.tflite import open_tflite  # A runtime is loaded only for its own files.
 
@@ -91,11 +93,18 @@ def open_classifier(path: str, options: ClassifierOptions) -> Classifier:
     return open_graph_def(path, graph_def, read_description(graph_def), options)
 
 
+def _check_kind(data: bytes, path: str) -> None:
+    """Raise GraphError for a file that is of another kind than all those that can be opened."""
+    other = None if data[4:8] == TFLITE_MARK else wrong_kind(data, "a trained graph")
+    if other := other or part_of_saved_model(path, data):
+        raise GraphError(f"--graph {path} {other}")
+
+
 def _open_saved_model(path: str, options: ClassifierOptions) -> Classifier:
     from retrain.runtimes.saved_model import FILE, VariablesError, is_saved_model, open_saved_model, read_metadata
 
     if not is_saved_model(path):
-        raise GraphError(f"--graph {path} is a folder, but no SavedModel: there is no {FILE} in it.")
+        raise GraphError(f"--graph {path} is a folder, but no SavedModel: there is no {FILE} in it.{models_in(path)}")
     try:
         opened = open_saved_model(path)
     except VariablesError:

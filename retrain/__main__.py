@@ -5,15 +5,28 @@ from typing import NoReturn
 
 from retrain.config import RetrainConfig
 from retrain.listing import add_list_option
-from retrain.options.flags import build_parser, from_namespace
+from retrain.options.command_line import build_parser, from_namespace
+from retrain.options.images import FOLDER_ARGUMENT
 from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.precision import prepare_precision
 from retrain.process.tensorflow_loading import silence_tensorflow
 
+EXAMPLES = """\
+examples:
+  python -m retrain --image_dir flowers --architecture efficientnet_lite0 --output_graph flowers.pb --output_labels flowers.txt
+  python -m retrain --image_dir flowers --architecture efficientnet_lite0 --hidden_units 128 --dropout 0.2 --optimizer adam
+  python -m retrain --image_dir flowers --architecture tiny_resnet_128 --fine_tune_steps 50 --flip_left_right --random_crop 10
+  python -m retrain --image_list photos.csv --architecture efficientnet_lite0 --output_graph flowers.pb --export tflite
+  python -m retrain --image_dir flowers --architecture efficientnet_lite0 --random_seed 1 --print_misclassified_test_images
+
+Then:
+  python -m label_image --graph flowers.pb --image photo.jpg
+  tensorboard --logdir /tmp/retrain_logs"""
 TEXTS = {
     "prog": "python -m retrain",
+    "usage": "%(prog)s --image_dir FOLDER [--architecture NAME] [more flags]",
     "description": "Train an image classifier on a folder of photos: a new softmax layer on a pretrained network.",
-    "epilog": "Then: python -m label_image --graph GRAPH --image PHOTO, or tensorboard --logdir SUMMARIES_DIR.",
+    "epilog": EXAMPLES,
 }
 
 
@@ -21,10 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. Return the exit code: 0, 1 if the run failed, 2 for wrong flags or data."""
 
     def command() -> int:
-        parser = build_parser(RetrainConfig, **TEXTS)
+        parser = build_parser(RetrainConfig, positional=FOLDER_ARGUMENT, **TEXTS)
         add_list_option(parser)
         config = from_namespace(RetrainConfig, parser.parse_args(argv))
         log_to_stderr(config.logging_verbosity)
+        parser.log_remarks()
         prepare_precision(config.precision)
         silence_tensorflow()
         from retrain.pipeline import run

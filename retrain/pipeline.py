@@ -15,7 +15,6 @@ from retrain.data.augment import DistortedLoader
 from retrain.data.image_lists import create_image_lists, report_failed, save_split
 from retrain.data.sampling import RandomGenerators
 from retrain.data.split_record import record_split
-from retrain.data.splitting import SPLITS
 from retrain.data.turned import to_be_turned
 from retrain.evaluation.answers import Report
 from retrain.evaluation.metrics import Evaluation
@@ -35,6 +34,7 @@ from retrain.head.model import SigmoidHead, SoftmaxHead
 from retrain.head.monitor import Monitor
 from retrain.head.resume import open_checkpointer
 from retrain.head.trainer import Trainer
+from retrain.options.images import SPLITS
 from retrain.preflight import check_network, check_outputs, check_run, training_identity
 from retrain.process.timing import Timings
 from retrain.runs.folder import in_run_dir, write_record

@@ -15,7 +15,7 @@ if not __package__:  # Run as a file: this folder comes first then, and has file
 
 from retrain.errors import FlagError
 from retrain.evaluation.tables import markdown_table
-from retrain.options.flags import Parser
+from retrain.options.command_line import Parser
 from retrain.process.command import end, run_command
 
 

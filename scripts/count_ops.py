@@ -10,7 +10,7 @@ if not __package__:  # Run as a file: this folder comes first then, and has file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrain.errors import GraphError
-from retrain.options.flags import Parser
+from retrain.options.command_line import Parser
 from retrain.process.command import run_command
 
 

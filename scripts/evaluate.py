@@ -13,20 +13,16 @@ from typing import TYPE_CHECKING, Any
 if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from retrain.backbones.catalog import is_of_the_original
-from retrain.backbones.published import INCEPTION
-from retrain.data.image_folder import warn_of_images_beside
-from retrain.data.image_lists import LabelledImage, list_images
-from retrain.data.labels import matching_label
-from retrain.data.splitting import SPLITS
 from retrain.errors import FlagError, ImageError, ImageFolderError, shown
-from retrain.options.flags import Options, build_parser, flag, from_namespace
-from retrain.options.images import BY_PATH, FOLDER_NAMES, ORIGINAL_NAMES, SPLIT_RULES, ImageOptions
+from retrain.options.command_line import build_parser, from_namespace
+from retrain.options.flags import Options, flag
+from retrain.options.images import BY_PATH, FOLDER_ARGUMENT, FOLDER_NAMES, ORIGINAL_NAMES, SPLIT_RULES, SPLITS, ImageOptions
 from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.tensorflow_loading import silence_tensorflow
 
 if TYPE_CHECKING:
     from retrain.arrays import FloatArray, Targets
+    from retrain.data.image_lists import LabelledImage
     from retrain.evaluation.answers import Report
     from retrain.graphdef.description import Description
 
@@ -39,13 +35,15 @@ IMAGE_DIR = "tf_files/flower_photos"
 class EvaluateConfig(Options):
     """Options of the images to evaluate on."""
 
-    image_dir: str | None = flag("Folder that holds one folder of photos for each class.", None, shown_default=IMAGE_DIR)
+    image_dir: str | None = flag(
+        "Folder that holds one folder of photos for each class.", None, shown_default=IMAGE_DIR, path="FOLDER"
+    )
     image_list: str | None = flag(
-        "Table of photos in place of --image_dir, as in training.", None, shown_default="--image_dir is used"
+        "Table of photos in place of --image_dir, as in training.", None, shown_default="--image_dir is used", path="FILE"
     )
     split: str = flag(
-        "Set of images: that of the model's training, by its record. A model without one has the same sets as in training "
-        "only if --image_dir and the percentages are typed as there.",
+        "Set of images: that of the model's training, by its record; of a model without one only if --image_dir and the "
+        "percentages are typed as there.",
         "testing",
         choices=(*SPLITS, "all"),
     )
@@ -55,14 +53,15 @@ class EvaluateConfig(Options):
     all_images: bool = flag("Use the photos of all formats, as in training.", False)
     trained_images: bool = flag("Evaluate images that the model was trained on too.", False)
     output_format: str = flag("Output format; csv has a line for each image.", "text", choices=("text", "json", "csv"))
-    labels: str | None = flag("File of the labels, one per line.", None, shown_default="as label_image finds them")
+    labels: str | None = flag("File of the labels, one per line.", None, shown_default="as label_image finds them", path="FILE")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print accuracy, recall and precision of each class, the confusion matrix and the mistakes; return the exit code."""
 
     def command() -> int:
-        parser = build_parser(EvaluateConfig, prog="python -m scripts.evaluate", description="Evaluate a trained graph.")
+        texts = {"prog": "python -m scripts.evaluate", "description": "Evaluate a trained graph."}
+        parser = build_parser(EvaluateConfig, positional=FOLDER_ARGUMENT, **texts)
         parser.add_argument(
             "graph",
             type=os.path.expanduser,
@@ -135,6 +134,11 @@ def _images_and_targets(graph_path: str, config: EvaluateConfig, about: "Descrip
     """Return the images of the set, and of each the index of its label among the graph's, or a float32 [C] of its labels."""
     import numpy as np
 
+    from retrain.backbones.catalog import is_of_the_original
+    from retrain.backbones.published import INCEPTION
+    from retrain.data.image_folder import warn_of_images_beside
+    from retrain.data.image_lists import list_images
+    from retrain.data.labels import matching_label
     from retrain.evaluation.chosen_images import choose_images, known_sets
 
     options = ImageOptions(

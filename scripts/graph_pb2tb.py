@@ -8,7 +8,7 @@ from pathlib import Path
 if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from retrain.options.flags import Parser
+from retrain.options.command_line import Parser
 from retrain.process.command import run_command
 
 

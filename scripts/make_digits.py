@@ -12,24 +12,25 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
+from typing import TYPE_CHECKING
 
 if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrain.errors import RetrainError
 from retrain.files import write_atomically
-from retrain.options.flags import Parser
+from retrain.options.command_line import Parser
 from retrain.process.command import run_command
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 SIDE = 28  # Pixels, as in MNIST, and the input size of `pixels_28`.
 HIGHEST_LEVEL = 16
 
 
-def load_digits() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def load_digits() -> "tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]":
     """Return the pictures, float64 [1797, 8, 8] with levels 0 to 16, and the digit of each, int64 [1797].
 
     Raises:
@@ -37,14 +38,19 @@ def load_digits() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """
     try:
         from sklearn import datasets
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "sklearn":
+            raise
         raise RetrainError("The digits come with scikit-learn, which is not installed: pip install '.[digits]'.") from error
     digits = datasets.load_digits()
     return digits.images, digits.target
 
 
-def encode_digit(levels: npt.NDArray[np.float64]) -> bytes:
+def encode_digit(levels: "npt.NDArray[np.float64]") -> bytes:
     """Return the PNG file, 28 × 28 grey pixels, of a picture of levels 0 to 16, float64 [8, 8]; white on black as in MNIST."""
+    import numpy as np
+    from PIL import Image
+
     pixels = np.rint(levels * (255 / HIGHEST_LEVEL)).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR).save(file, "PNG")

@@ -4,13 +4,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import PIL.Image
-
 if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrain.errors import ImageError
-from retrain.options.flags import Parser
+from retrain.options.command_line import Parser
 from retrain.process.command import run_command
 
 
@@ -22,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument("photo", type=lambda text: Path(text).expanduser(), help="The image file.")
         parser.add_argument("--print_only", action="store_true", help="Open no window.")
         args = parser.parse_args(argv)
+        import PIL.Image
+
         try:
             with PIL.Image.open(args.photo) as image:
                 print(f"{args.photo}: {image.format}, {image.width} × {image.height} pixels, {image.mode}")

@@ -15,6 +15,7 @@ from label_image.config import LabelConfig
 from retrain.config import RetrainConfig
 from retrain.evaluation.tables import markdown_table
 from retrain.listing import as_table
+from retrain.options.command_line import grouped
 from retrain.options.flags import default_text, flags_of, range_text
 from retrain.sweep.config import SweepConfig
 
@@ -56,19 +57,11 @@ def flags_page() -> str:
 
 
 def _sections(config_class: type) -> Iterator[str]:
-    """Yield a table for each options class of a configuration, under a heading from the docstring of the class."""
-    flags = flags_of(config_class)
-    for options_class in config_class.__mro__:
-        names = [name for name in vars(options_class).get("__annotations__", {}) if name in flags]
-        if names:
-            heading = "" if options_class is config_class else f"### {_heading(options_class)}\n\n"
-            yield f"{heading}{_table(config_class, names)}\n"
-
-
-def _heading(options_class: type) -> str:
-    """Return `The image folder` for the docstring `Options of the image folder: …`."""
-    topic = re.split("[.:;]", options_class.__doc__ or "")[0].removeprefix("Options of ")
-    return topic[:1].upper() + topic[1:]
+    """Yield a table for each group of a configuration's flags, below the heading that `--help` has too; of one group without."""
+    groups = grouped(config_class, flags_of(config_class))
+    for heading, names in groups.items():
+        head = f"### {heading[:1].upper()}{heading[1:]}\n\n" if len(groups) > 1 else ""
+        yield f"{head}{_table(config_class, names)}\n"
 
 
 def _table(config_class: type, names: list[str]) -> str:

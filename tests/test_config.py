@@ -11,7 +11,8 @@ from label_image.config import LabelConfig
 from retrain.__main__ import main as retrain_main
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
-from retrain.options.flags import flags_of, parse_args
+from retrain.options.command_line import parse_args
+from retrain.options.flags import flags_of
 
 N_RETRAIN_FLAGS = 66
 N_LABEL_FLAGS = 22
@@ -278,13 +279,17 @@ Table = dict[str, tuple[str, dict[str, str]]]
 Main = Callable[[Sequence[str] | None], int]
 
 
+# Choices that a mistyped one of the tables above resembles.
+MEANT = {"WARNING": "WARN", "tflite:int4": "tflite:int8", "float16": "bfloat16_products or bfloat16"}
+
+
 def wrong_values(table: Table) -> list[tuple[str, str, str]]:
     """Flag, wrong text, and the sentence to expect, for each of the table."""
     cases = []
     for name, (legal, values) in table.items():
         for text, shown in values.items():
             sentence = legal.format(name=name) if legal is SWITCH else f"--{name} must be {legal}. Got {shown}."
-            cases.append((name, text, sentence))
+            cases.append((name, text, f"{sentence} Did you mean {MEANT[text]}?" if text in MEANT else sentence))
     return cases
 
 
@@ -343,7 +348,11 @@ def test_a_legal_value_for_labelling_is_kept(name: str, value: Any) -> None:
         ("flip_left_right", 1, "--flip_left_right must be True or False. Got 1."),
         ("flip_left_right", None, "--flip_left_right must be True or False. Got None."),
         ("random_seed", 0.5, "--random_seed must be an integer in [0, 4294967296). Got 0.5."),
-        ("logging_verbosity", "info", "--logging_verbosity must be one of DEBUG, INFO, WARN, ERROR, FATAL. Got info."),
+        (
+            "logging_verbosity",
+            "info",
+            "--logging_verbosity must be one of DEBUG, INFO, WARN, ERROR, FATAL. Got info. Did you mean INFO?",
+        ),
         ("logging_verbosity", 20, "--logging_verbosity must be one of DEBUG, INFO, WARN, ERROR, FATAL. Got 20."),
     ],
 )

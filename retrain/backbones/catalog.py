@@ -1,6 +1,5 @@
 """The networks by name."""
 
-import difflib
 import os
 import re
 
@@ -13,10 +12,11 @@ from retrain.backbones.keras.records import PREFIX as KERAS_PREFIX
 from retrain.backbones.keras.records import find_keras_record, keras_architecture, keras_names
 from retrain.backbones.published import BUNDLED, INCEPTION
 from retrain.errors import FlagError
+from retrain.graphdef.file_kind import SAVED_MODEL
+from retrain.options.nearest import did_you_mean
 
-MOST_SHOWN = 3  # Names that resemble an unknown one.
+MOBILENET = "mobilenet_"
 PIXELS = re.compile(r"pixels_([1-9][0-9]{0,2})")
-SAVED_MODEL = "saved_model.pb"  # Of a SavedModel's folder.
 LARGEST_SIDE = 512  # A side; the bottleneck is then 262,144 values, a file of 2 MB for each image.
 
 
@@ -33,7 +33,10 @@ def find_architecture(name: str) -> Architecture:
         return record(variant)
     if lowered == BUNDLED:
         return published.tiny_resnet_128()
-    if lowered.startswith("mobilenet_"):
+    if lowered.startswith(MOBILENET):
+        if lowered.count("_") not in (2, 3):
+            meant = did_you_mean(lowered, _names())
+            raise FlagError(f"--architecture must be {MOBILENET}<size>_<resolution>[_quantized]. Got {name}.{meant}")
         return published.mobilenet(lowered)
     if (pixels := PIXELS.fullmatch(lowered)) and int(pixels[1]) <= LARGEST_SIDE:
         return published.pixels(lowered, int(pixels[1]))
@@ -42,14 +45,14 @@ def find_architecture(name: str) -> Architecture:
     raise FlagError(
         f"--architecture must be {INCEPTION}, {', '.join(VARIANTS)}, {BUNDLED}, mobilenet_<size>_<resolution>[_quantized], "
         f"pixels_<1 to {LARGEST_SIDE}>, {KERAS_PREFIX}<network> or the path of a frozen graph, of a Keras file or of a "
-        f"SavedModel's folder. Got {name}. {_advice(lowered)}--list_architectures lists them all."
+        f"SavedModel's folder. Got {name}.{did_you_mean(name, _names())} --list_architectures lists them all."
     )
 
 
 def is_of_the_original(name: str) -> bool:
     """Return True for the names of the networks that the original knows: Inception v3 and the MobileNets."""
     lowered = name.lower()
-    return lowered == INCEPTION or (lowered.startswith("mobilenet_") and lowered in published.mobilenet_names())
+    return lowered == INCEPTION or (lowered.startswith(MOBILENET) and lowered in published.mobilenet_names())
 
 
 def is_local_graph(name: str) -> bool:
@@ -71,8 +74,5 @@ def architecture_names() -> list[str]:
     return [*VARIANTS, INCEPTION, *published.mobilenet_names(), BUNDLED, *keras_names(), "pixels_28"]
 
 
-def _advice(name: str) -> str:
-    """Return the networks that a name could mean, as a sentence and a space; empty if it resembles none."""
-    names = [each for each in architecture_names() if not PIXELS.fullmatch(each)]
-    close = [each for each in names if name and name in each][:MOST_SHOWN] or difflib.get_close_matches(name, names, MOST_SHOWN)
-    return f"It could be {' or '.join(close)}. " if close else ""
+def _names() -> list[str]:
+    return [each for each in architecture_names() if not PIXELS.fullmatch(each)]

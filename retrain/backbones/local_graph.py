@@ -13,6 +13,7 @@ from retrain.engines.choice import converted
 from retrain.engines.part import NetworkPart
 from retrain.errors import FlagError, GraphError, reason_of
 from retrain.graphdef.description import read_description
+from retrain.graphdef.file_kind import part_of_saved_model
 from retrain.graphdef.find_layers import check_layer, find_bottleneck, find_pixel_input, is_downstream, layer_names
 from retrain.graphdef.imported import without_prefix
 from retrain.graphdef.input_settings import GIVEN, INFERRED, METADATA, infer_input, input_origins, resolve_input
@@ -42,6 +43,8 @@ def load_local_graph(path: str, options: NetworkOptions) -> Backbone:
             graph_bytes = file.read()
     except OSError as error:
         raise GraphError(f"--architecture {path}: the file cannot be read ({error.strerror}).") from error
+    if part := part_of_saved_model(path, graph_bytes):
+        raise GraphError(f"--architecture {path} {part}")
     try:
         network, architecture, origins = cut_network(path, parse_graph(graph_bytes, "it"), options)
     except GraphError as error:

@@ -2,8 +2,9 @@
 
 import os
 
-from retrain.backbones.catalog import SAVED_MODEL, find_architecture, is_local_graph
+from retrain.backbones.catalog import find_architecture, is_local_graph
 from retrain.errors import FlagError
+from retrain.graphdef.file_kind import SAVED_MODEL, models_in
 from retrain.options.network import NetworkOptions
 
 LAYERS = ("input_layer", "bottleneck_layer")
@@ -38,7 +39,7 @@ def _name_problem(architecture: str) -> str | None:
         if os.path.isdir(architecture):
             return (
                 "--architecture must be a name, a file or the folder of a SavedModel. "
-                f"Got {architecture}, a folder without {SAVED_MODEL}."
+                f"Got {architecture}, a folder without {SAVED_MODEL}.{models_in(architecture)}"
             )
         return str(error)
     return None

@@ -84,7 +84,7 @@ def pixels(name: str, side: int) -> Architecture:
 
 
 def mobilenet(name: str) -> Architecture:
-    """Return the record of a MobileNet v1, by its name in lower case.
+    """Return the record of a MobileNet v1, by its name in lower case, of three or four parts.
 
     Raises:
         FlagError: a part of the name is unknown.
@@ -127,8 +127,6 @@ def mobilenet_names() -> list[str]:
 
 
 def _check_mobilenet(name: str, parts: list[str]) -> None:
-    if len(parts) not in (3, 4):
-        raise FlagError(f"--architecture must be mobilenet_<size>_<resolution>[_quantized]. Got {name}.")
     allowed: dict[str, tuple[str, tuple[str, ...]]] = {
         "size": (parts[1], tuple(MOBILENET_PARAMETERS)),
         "resolution": (parts[2], MOBILENET_RESOLUTIONS),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from retrain.data.endings import ENDINGS, HEIF_ENDINGS, ORIGINAL_ENDINGS, is_image_name, is_unnamed_image, reads_heif
 from retrain.data.labels import folder_label
 from retrain.data.photos import Photo
-from retrain.errors import ImageFolderError, listing
+from retrain.errors import ImageFolderError, listing, shown
 
 logger = logging.getLogger("retrain")
 
@@ -108,6 +108,29 @@ def too_few_classes(image_dir: str, folders: Iterable[str]) -> str:
         if folder_below := next(iter(_counts_in(folder, _contents(folder)[2])), None):
             return f"{text} There are images further down, in {folder_below}: they must lie in the class's folder itself."
     return text
+
+
+def check_level(image_dir: str, counts: Mapping[str, int]) -> None:
+    """Check that no class folder holds classes itself, as it does if `image_dir` is one level too high.
+
+    Args:
+        image_dir: the folder.
+        counts: number of images by class folder.
+
+    Raises:
+        ImageFolderError: a class folder has two or more folders of images.
+    """
+    for folder in counts:
+        path = os.path.join(image_dir, folder)
+        inner = [os.path.basename(each) for each in _sub_folders(path) if _n_images(each)]
+        if len(inner) >= 2:
+            classes = listing([f"{shown(name)} ({count} image{'s' * (count > 1)})" for name, count in counts.items()])
+            names = listing([shown(name) for name in inner])
+            raise ImageFolderError(
+                f"--image_dir {image_dir} may be one level too high. Its classes would be {classes}, but there are folders of "
+                f"images in {shown(path)}: {names}. If these are classes, give --image_dir {shown(path)}. "
+                f"If {shown(folder)} is one class, move their images into {shown(path)} itself."
+            )
 
 
 def _folders_in(image_dir: str) -> list[str]:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 from retrain.data.labels import label_of, plain_label
 from retrain.data.photos import Photo
-from retrain.data.splitting import SPLITS
 from retrain.errors import ImageFolderError, OutputError, shown
 from retrain.files import write_atomically
-from retrain.options.images import ORIGINAL_NAMES
+from retrain.options.images import ORIGINAL_NAMES, SPLITS
 
 COLUMNS = PATH, LABEL, SPLIT, GROUP = ("path", "label", "set", "group")
 # Other names of the columns, and other words for the sets, as other tools write them.

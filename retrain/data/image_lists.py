@@ -13,13 +13,13 @@ import numpy as np
 
 from retrain.arrays import Targets
 from retrain.data.endings import usable_endings
-from retrain.data.image_folder import read_folder, too_few_classes, warn_of_images_beside
+from retrain.data.image_folder import check_level, read_folder, too_few_classes, warn_of_images_beside
 from retrain.data.image_list import read_list, write_list
 from retrain.data.labels import check_labels
 from retrain.data.photos import Photo, merged
-from retrain.data.splitting import SPLITS, TRAINING, splits_of
+from retrain.data.splitting import splits_of
 from retrain.errors import ImageFolderError, listing, shown
-from retrain.options.images import FOLDER_NAMES, ORIGINAL_NAMES, ImageOptions
+from retrain.options.images import FOLDER_NAMES, ORIGINAL_NAMES, SPLITS, TRAINING, ImageOptions
 
 logger = logging.getLogger("retrain")
 
@@ -187,6 +187,7 @@ def _check_classes(options: ImageOptions, lists: ImageLists) -> None:
     elif len(lists.folders) < 2:
         raise ImageFolderError(too_few_classes(options.image_dir, lists.folders))
     else:
+        check_level(options.image_dir, Counter(image.folder for image in lists.images))
         warn_of_images_beside(options.image_dir)
     counts = Counter(index for image in lists.images for index in image.classes)
     small = {folder: counts[index] for index, folder in enumerate(lists.folders) if counts[index] < FEW_IMAGES}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from retrain.arrays import IndexArray, Targets
-from retrain.data.splitting import SPLITS
+from retrain.options.images import SPLITS
 
 
 class RandomGenerators:

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from retrain.data.image_lists import ImageLists
 from retrain.data.photos import file_digest
-from retrain.data.splitting import SPLITS, TRAINING
 from retrain.graphdef.photo_filter import PhotoFilter
+from retrain.options.images import SPLITS, TRAINING
 
 COLUMNS = ("path", "label", "set", "sha256")
 READERS = 8  # Threads that read files; hashing leaves Python's lock.

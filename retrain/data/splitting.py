@@ -5,9 +5,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from retrain.data.photos import Photo, content_digest
-from retrain.options.images import BY_CONTENT, BY_PATH, ImageOptions
+from retrain.options.images import BY_CONTENT, BY_PATH, TESTING, TRAINING, VALIDATION, ImageOptions
 
-SPLITS = TRAINING, VALIDATION, TESTING = ("training", "validation", "testing")
 # The original hashes file names into this range; every split depends on the exact value.
 MAX_IMAGES_PER_CLASS = 2**27 - 1
 NOHASH = "_nohash_"

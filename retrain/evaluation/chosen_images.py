@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.data.split_record import file_digests, find_split
-from retrain.data.splitting import TRAINING
 from retrain.errors import FlagError, listing, shown
 from retrain.graphdef.description import Description
+from retrain.options.images import TRAINING
 
 logger = logging.getLogger("retrain")
 

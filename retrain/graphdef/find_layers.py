@@ -1,6 +1,5 @@
 """Layers of a frozen graph without metadata: its input, its bottleneck, its output."""
 
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from retrain.graphdef.description import TENSOR_NAME
 from retrain.graphdef.input_settings import KNOWN_INPUTS
 from retrain.graphdef.nodes import FLOAT, node_name
 from retrain.graphdef.tensorflow_form import to_tensorflow
+from retrain.options.nearest import nearest
 from retrain.process.tensorflow_loading import load_tensorflow
 
 JPEG_CONTENTS = "DecodeJpeg/contents"  # The input of Inception v3 that takes the bytes of a file.
@@ -102,7 +102,7 @@ def check_layer(flag: str, layer: str, names: Collection[str], candidates: Seque
     """
     name = node_name(layer)
     if name not in names:
-        likely = list(dict.fromkeys([*candidates, *difflib.get_close_matches(name, names)]))
+        likely = list(dict.fromkeys([*candidates, *nearest(name, names, parts=False)]))
         could = f"It could be: {', '.join(likely)}." if likely else "scripts.count_ops lists its operations."
         raise GraphError(f"--{flag}: the model has no layer named {name}. {could}")
 

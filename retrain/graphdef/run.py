@@ -9,6 +9,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 from retrain.arrays import BatchFunction, FloatArray
 from retrain.errors import GraphError
+from retrain.graphdef.file_kind import wrong_kind
 from retrain.graphdef.nodes import declared_shape, find_node, node_name
 from retrain.graphdef.rewrite import runnable_copy
 from retrain.graphdef.subgraph import subgraph
@@ -18,6 +19,7 @@ from retrain.process.tensorflow_loading import load_tensorflow
 
 # Of graphs that `transform_graph` quantized: levels depend on the least and the greatest value, of all images of a batch.
 MEASURED_RANGE = "RequantizationRange"
+FROZEN_GRAPH = "a frozen TensorFlow graph (a GraphDef in binary form)"
 
 
 def read_graph(path: str) -> GraphDef:
@@ -40,9 +42,10 @@ def parse_graph(data: bytes, source: str) -> GraphDef:
     try:
         graph_def.ParseFromString(data)
     except DecodeError as error:
-        raise GraphError(f"{source} is not a frozen TensorFlow graph (a GraphDef in binary form), or is damaged.") from error
+        other = wrong_kind(data, FROZEN_GRAPH) or f"is not {FROZEN_GRAPH}, or is damaged."
+        raise GraphError(f"{source} {other}") from error
     if not graph_def.node:
-        raise GraphError(f"{source} holds no graph: no node was found in it.")
+        raise GraphError(f"{source} {wrong_kind(data, FROZEN_GRAPH) or 'holds no graph: no node was found in it.'}")
     return graph_def
 
 

@@ -10,8 +10,8 @@ from retrain.arrays import FloatArray, IndexArray, Targets
 from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_lists import ImageLists
 from retrain.data.sampling import in_class_order
-from retrain.data.splitting import SPLITS
 from retrain.errors import ImageFolderError
+from retrain.options.images import SPLITS
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from retrain.options.flags import Options, flag
+from retrain.options.groups import AUGMENTATION
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentationOptions(Options):
+class AugmentationOptions(Options, group=AUGMENTATION):
     """Options of the random distortions of training images. The percentages are the original's."""
 
     flip_left_right: bool = flag("Mirror half of the training images, at random.", False)

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from retrain.options.flags import LARGEST_BATCH, Options, flag
+from retrain.options.groups import ADVANCED
 
 
 @dataclass(frozen=True, kw_only=True)
-class BottleneckOptions(Options):
+class BottleneckOptions(Options, group=ADVANCED):
     """Options of the bottleneck cache."""
 
-    bottleneck_dir: str = flag("Folder of the cached bottlenecks.", "/tmp/bottleneck")
+    bottleneck_dir: str = flag("Folder of the cached bottlenecks.", "/tmp/bottleneck", path="FOLDER")
     bottleneck_batch_size: int | None = flag(
         "Number of images that go through the network together.",
         None,

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 from retrain.options.flags import Options, flag
+from retrain.options.groups import ADVANCED
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointOptions(Options):
+class CheckpointOptions(Options, group=ADVANCED):
     """Options of the checkpoint, of resuming from it, and of randomness."""
 
-    checkpoint_path: str = flag("Prefix of the checkpoint files that hold the trained head.", "/tmp/_retrain_checkpoint")
+    checkpoint_path: str = flag(
+        "Prefix of the checkpoint files that hold the trained head.", "/tmp/_retrain_checkpoint", path="PATH"
+    )
     resume: bool = flag("Resume the training in the checkpoint, if there is one.", False)
     random_seed: int | None = flag(
         "Makes the run repeatable, bit for bit on one machine.",

@@ -3,18 +3,19 @@
 from dataclasses import dataclass
 
 from retrain.options.flags import Options, flag
+from retrain.options.groups import ADVANCED
 
 AUTO, LITERT, TENSORFLOW = "auto", "litert", "tensorflow"
 ENGINES = (AUTO, LITERT, TENSORFLOW)
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineOptions(Options):
+class EngineOptions(Options, group=ADVANCED):
     """Options of the engine that runs the network."""
 
     engine: str = flag(
-        "What runs the network: litert converts it once, and from then on TensorFlow need not be loaded. auto selects the one "
-        "that was faster here; TensorFlow where the network cannot be converted, with a GPU, and for other precisions.",
+        "Library that runs the network: litert, on a copy that is converted once; tensorflow; or auto, the one that was faster "
+        "here, which is TensorFlow for networks that cannot be converted, with a GPU, and for other precisions.",
         AUTO,
         choices=ENGINES,
     )

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from retrain.options.flags import LARGEST_BATCH, Options, flag
+from retrain.options.groups import OUTPUT
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationOptions(Options):
+class EvaluationOptions(Options, group=OUTPUT):
     """Options of the final test."""
 
     test_batch_size: int = flag(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from retrain.options.export_formats import EXPORTS, export_problems
 from retrain.options.flags import Options, cross_check, flag
+from retrain.options.groups import ADVANCED, OUTPUT
 
 # TensorFlow's own rule for names of operations, without the backslash, which it refuses when it loads the graph.
 NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
@@ -13,29 +14,35 @@ AUTO_RUN_DIR = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions(Options):
+class ExportOptions(Options, group=OUTPUT):
     """Options of the files that a run writes: the graph, the labels, and the formats for other runtimes."""
 
     run_dir: str | None = flag(
-        "New folder for everything that the run writes: graph, labels, split, metrics, settings, summaries, checkpoint. auto "
-        "makes runs/<date>-<number>. Other flags still place their files.",
+        "New folder for everything that the run writes: graph, labels, split, metrics, settings, summaries, checkpoint; auto "
+        "makes runs/<date>-<number>, and other flags still place their files.",
         None,
         empty_is_none=True,
         shown_default="each file at its own place",
+        path="FOLDER",
     )
-    output_graph: str = flag("Where to write the trained graph.", "/tmp/output_graph.pb")
-    output_labels: str = flag("Where to write the labels, one per line.", "/tmp/output_labels.txt")
-    final_tensor_name: str = flag("Name of the output in the exported graph.", "final_result")
-    intermediate_output_graphs_dir: str = flag("Where to write the intermediate graphs.", "/tmp/intermediate_graph/")
-    intermediate_store_frequency: int = flag("Write an intermediate graph every this many steps; 0 writes none.", 0, low=0)
+    output_graph: str = flag("Where to write the trained graph.", "/tmp/output_graph.pb", path="FILE")
+    output_labels: str = flag("Where to write the labels, one per line.", "/tmp/output_labels.txt", path="FILE")
+    final_tensor_name: str = flag("Name of the output in the exported graph.", "final_result", group=ADVANCED)
+    intermediate_output_graphs_dir: str = flag(
+        "Where to write the intermediate graphs.", "/tmp/intermediate_graph/", path="FOLDER", group=ADVANCED
+    )
+    intermediate_store_frequency: int = flag(
+        "Write an intermediate graph every this many steps; 0 writes none.", 0, low=0, group=ADVANCED
+    )
     saved_model_dir: str | None = flag(
         "Where to write a SavedModel too: a folder that does not exist yet.",
         None,
         empty_is_none=True,
         shown_default="no SavedModel",
+        path="FOLDER",
     )
     export: tuple[str, ...] = flag(
-        "More formats to write beside --output_graph, for other runtimes. Each is run and compared with the graph.",
+        "More formats to write beside --output_graph, for other runtimes, each compared with the graph.",
         (),
         choices=EXPORTS,
         shown_default="none",

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from retrain.options.augmentation import AugmentationOptions
 from retrain.options.flags import LARGEST_BATCH, LARGEST_STEPS, cross_check, flag
+from retrain.options.groups import FINE_TUNING
 from retrain.options.monitor import MonitorOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTuningOptions(AugmentationOptions, MonitorOptions):
+class FineTuningOptions(AugmentationOptions, MonitorOptions, group=FINE_TUNING):
     """Options of fine-tuning: the training of the network's own weights, after the head."""
 
     fine_tune_steps: int = flag(

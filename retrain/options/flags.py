@@ -1,10 +1,9 @@
-"""Command lines from dataclasses: a field is a flag, with its name, type, default, help and legal range in one place.
+"""Flags from dataclasses: a field is a flag, with its name, type, default, help, group and legal range in one place.
 
-argparse, the checks and the tables in the docs are all made from the fields. A field's type is int, float, str, bool (a switch)
-or tuple[str, ...] (several values), or any type whose flag has a parser of its own. None stands for "not given".
+Command lines (`command_line`), the checks and the tables in the docs are all made from the fields. A field's type is int, float,
+str, bool (a switch) or tuple[str, ...] (several values), or any type whose flag parses its text. None stands for "not given".
 """
 
-import argparse
 import dataclasses
 import functools
 import os
@@ -12,12 +11,12 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from retrain.errors import FlagError
+from retrain.options.nearest import did_you_mean
 
-Config = TypeVar("Config")
 CrossCheck = TypeVar("CrossCheck", bound=Callable[[Any], str | None])
 
 LARGEST_STEPS = 1_000_000_000
@@ -39,6 +38,8 @@ class Flag:
         is_allowed: returns True for a legal value of a flag with `parse`.
         range_text: the legal values of such a flag in words.
         shown_default: the default in the help, if the value itself would not tell.
+        path: FILE, FOLDER or PATH if the text names one.
+        group: group of the flag in the help, one of `groups.GROUPS`, if it is not that of its class.
     """
 
     help: str
@@ -53,6 +54,8 @@ class Flag:
     is_allowed: Callable[[Any], bool] | None = None
     range_text: str = ""
     shown_default: str = ""
+    path: str = ""
+    group: str = ""
 
 
 def cross_check(*names: str) -> Callable[[CrossCheck], CrossCheck]:
@@ -70,11 +73,15 @@ def cross_check(*names: str) -> Callable[[CrossCheck], CrossCheck]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base class of all options.
+    """Base class of all options. A subclass names the group of its flags: `class HeadOptions(Options, group=HEAD)`.
 
     Raises:
         FlagError: one line for each field that is not allowed, and for each cross-check that fails.
     """
+
+    def __init_subclass__(cls, group: str = "", **others: Any) -> None:
+        super().__init_subclass__(**others)
+        cls._group = group  # type: ignore[attr-defined]
 
     def __post_init__(self) -> None:
         _expand_home(self)
@@ -106,6 +113,12 @@ def _flags_of(config_class: type) -> dict[str, Flag]:
     fields = {field.name: field.metadata["flag"] for field in dataclasses.fields(config_class)}
     in_order = (name for each in config_class.__mro__ for name in vars(each).get("__annotations__", {}))
     return {name: fields[name] for name in in_order if name in fields}
+
+
+def group_of(config_class: type, name: str) -> str:
+    """Return the group of a flag: its own, or that of the class that declares it; empty if neither names one."""
+    declaring = next(each for each in config_class.__mro__ if name in vars(each).get("__annotations__", {}))
+    return flags_of(config_class)[name].group or vars(declaring).get("_group", "")
 
 
 def kind_of(config_class: type, name: str) -> type:
@@ -168,7 +181,18 @@ def value_problem(config_class: type, name: str, value: Any) -> str | None:
     """Return what is wrong with the value of one flag, in a sentence; None if it is allowed."""
     if _is_allowed(config_class, name, value):
         return None
-    return f"--{name} must be {range_text(config_class, name)}. Got {_shown(value)}."
+    return f"--{name} must be {range_text(config_class, name)}. Got {_shown(value)}.{_meant(config_class, name, value)}"
+
+
+def _meant(config_class: type, name: str, value: Any) -> str:
+    """Return ` Did you mean …?` with the choices that the only mistyped one could mean; empty if there are none."""
+    choices = flags_of(config_class)[name].choices
+    if isinstance(value, tuple) and all(isinstance(text, str) for text in value):
+        parts = re.split(r"\s*,\s*|\s+", " ".join(value))
+        mistyped = [part for part in parts if _choice(choices, part) not in choices]
+    else:
+        mistyped = [value] if isinstance(value, str) else []
+    return did_you_mean(mistyped[0], choices) if choices and len(mistyped) == 1 else ""
 
 
 def _is_allowed(config_class: type, name: str, value: Any) -> bool:
@@ -201,57 +225,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple) and value and all(isinstance(part, str) and part.strip() for part in value):
         return " ".join(value)
     return str(value) if isinstance(value, str) and value.strip() else repr(value)
-
-
-class Parser(argparse.ArgumentParser):
-    """Argument parser whose errors are FlagErrors, so that they look like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise FlagError(f"{message}. --help lists the flags.")
-
-
-def build_parser(config_class: type, **texts: Any) -> argparse.ArgumentParser:
-    """Return a parser with one option for each field; `texts` are argparse's prog, description and epilog."""
-    parser = Parser(**texts)
-    for name, flag in flags_of(config_class).items():
-        help_text = f"{flag.help} ({default_text(config_class, name)})".replace("%", "%%")
-        kind = kind_of(config_class, name)
-        if kind is bool:
-            parser.add_argument(f"--{name}", action="store_true", help=help_text)
-        elif kind is tuple:
-            parser.add_argument(f"--{name}", nargs="+", action="extend", metavar="TEXT", help=help_text)
-        else:
-            metavar = {int: "INTEGER", float: "NUMBER", str: "TEXT"}[kind]
-            parser.add_argument(f"--{name}", metavar=metavar, help=help_text)
-    return parser
-
-
-def parse_args(config_class: type[Config], argv: Sequence[str] | None, **texts: Any) -> Config:
-    """Return the configuration of a command line.
-
-    Raises:
-        FlagError: with a line for each flag that is missing or wrong.
-        SystemExit: after `--help`.
-    """
-    return from_namespace(config_class, build_parser(config_class, **texts).parse_args(argv))
-
-
-def from_namespace(config_class: type[Config], namespace: argparse.Namespace) -> Config:
-    """Return the configuration of what a parser of `build_parser` found. Ignores other arguments in it. Raises FlagError."""
-    given = {
-        name: convert(config_class, name, value)
-        for name, value in vars(namespace).items()
-        if name in flags_of(config_class) and value is not None
-    }
-    if missing := missing_problems(config_class, given):
-        raise FlagError("\n".join(missing))
-    return config_class(**given)
-
-
-def missing_problems(config_class: type, given: Collection[str]) -> list[str]:
-    """Return a sentence for each flag that is required and not among the names `given`."""
-    required = [name for name in flags_of(config_class) if default_text(config_class, name) == "required"]
-    return [f"--{name} is required: {flags_of(config_class)[name].help}" for name in required if name not in given]
 
 
 def convert(config_class: type, name: str, value: Any) -> Any:

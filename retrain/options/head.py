@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain.options.flags import LARGEST_BATCH, LARGEST_STEPS, flag
+from retrain.options.groups import HEAD
 from retrain.options.monitor import MonitorOptions
 
 LARGEST_LAYER = 100_000
@@ -57,14 +58,14 @@ def _are_class_weights(value: Any) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadOptions(MonitorOptions):
+class HeadOptions(MonitorOptions, group=HEAD):
     """Options of the head: its layers, its loss function, its optimizer, and the batches it is trained and evaluated on."""
 
     how_many_training_steps: int = flag(
         "Number of training steps; 0 only makes the bottlenecks, and leaves the head untrained.", 4000, low=0, high=LARGEST_STEPS
     )
     learning_rate: float | None = flag(
-        "Learning rate. lbfgs chooses its own step size.",
+        "Learning rate; lbfgs chooses its own step size.",
         None,
         low=0,
         low_open=True,
@@ -76,7 +77,7 @@ class HeadOptions(MonitorOptions):
         choices=(CONSTANT, LINEAR, COSINE, EXPONENTIAL),
     )
     optimizer: str = flag(
-        "Optimizer of the head. momentum uses a factor of 0.9; lbfgs uses all training images in every step.",
+        "Optimizer of the head: momentum uses a factor of 0.9, lbfgs all training images in every step.",
         GRADIENT_DESCENT,
         choices=(GRADIENT_DESCENT, MOMENTUM, ADAM, LBFGS),
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from retrain.input_spec import CHANNEL_ORDERS, DECODE_SCALES, EXIF_ORIENTATIONS, LARGEST_INPUT_SIDE, RESIZES
 from retrain.options.flags import Options, flag
+from retrain.options.groups import ADVANCED
 
 FROM_METADATA = "from the graph's metadata, else inferred"
 
@@ -14,7 +15,7 @@ def _input_number(help_text: str, **limits: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkInputOptions(Options):
+class NetworkInputOptions(Options, group=ADVANCED):
     """Options of a network's input. None uses the metadata of the graph, or else a value inferred from its nodes."""
 
     input_layer: str | None = flag("Name of the input in the graph.", None, shown_default=FROM_METADATA)
@@ -29,9 +30,8 @@ class NetworkInputOptions(Options):
         shown_default="from the graph's metadata, else the network's own",
     )
     decode_scale: str | None = flag(
-        "How large photos are decoded: full decodes all pixels of a JPEG; auto decodes it at 1/2, 1/4 or 1/8 of its size where "
-        "that still is at least twice the input's size. For photos of many megapixels; their bottlenecks differ, and have a "
-        "cache of their own.",
+        "How large photos are decoded: full decodes all pixels of a JPEG; auto, for photos of many megapixels, decodes it at "
+        "1/2, 1/4 or 1/8 of its size where that still is at least twice the input's size, which makes other bottlenecks.",
         None,
         choices=DECODE_SCALES,
         shown_default="from the graph's metadata, else full",

@@ -3,21 +3,29 @@
 from dataclasses import dataclass
 
 from retrain.options.flags import Options, cross_check, flag
+from retrain.options.groups import ADVANCED, OUTPUT
 from retrain.process.device import DEVICE_PATTERN
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProcessOptions(Options):
+class ProcessOptions(Options, group=ADVANCED):
     """Options of the process around the job: log, device and times."""
 
-    logging_verbosity: str = flag("Least severe message to print.", "INFO", choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
+    logging_verbosity: str = flag(
+        "Least severe message to print.", "INFO", choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"), group=OUTPUT
+    )
     device: str | None = flag(
         "Processor to use: cpu, gpu, or one of several GPUs by its number, such as gpu:1.",
         None,
         shown_default="TensorFlow's choice: the first GPU if there is one",
     )
     timing_report: str | None = flag(
-        "File to write the times of the phases to, as JSON.", None, empty_is_none=True, shown_default="no file"
+        "File to write the times of the phases to, as JSON.",
+        None,
+        empty_is_none=True,
+        shown_default="no file",
+        path="FILE",
+        group=OUTPUT,
     )
 
     @cross_check("device")

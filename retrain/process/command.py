@@ -10,11 +10,11 @@ from typing import NoReturn
 
 from retrain.errors import RetrainError, reason_of
 from retrain.process.interruption import watch_for_interrupts
+from retrain.process.missing_package import OWN_PACKAGES, missing_package
 
 # 128 + SIGINT and 128 + SIGPIPE, as shells report them.
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-OWN_PACKAGES = ("retrain", "label_image", "scripts")
 
 
 def run_command(command: Callable[[], int], interrupted: str = "Stopped.") -> int:
@@ -48,6 +48,8 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, OSError):
         prefix = f"{error.filename}: " if error.filename else ""
         return f"{prefix}{error.strerror or error}"
+    if isinstance(error, ImportError):
+        return missing_package(error)
     if isinstance(error, MemoryError):
         return f"there is not enough memory ({error}). Lower the batch sizes."
     if type(error).__module__.startswith("tensorflow."):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain.errors import FlagError
-from retrain.options.flags import Options, build_parser, flag, from_namespace
+from retrain.options.command_line import build_parser, from_namespace
+from retrain.options.flags import Options, flag
 from retrain.process.command import end, run_command
 
 RUNS_DIR = "runs"
@@ -23,7 +24,7 @@ PLACES = {
 class RunsConfig(Options):
     """Options of the list of runs."""
 
-    runs_dir: str = flag("Folder with the folders of the runs, as --run_dir auto makes them.", RUNS_DIR)
+    runs_dir: str = flag("Folder with the folders of the runs, as --run_dir auto makes them.", RUNS_DIR, path="FOLDER")
 
 
 @dataclass(frozen=True)

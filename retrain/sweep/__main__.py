@@ -4,21 +4,23 @@ The flags are those of `python -m retrain`, with several values joined by commas
 the heads on them are trained side by side, in a process for each core.
 """
 
-import argparse
+import dataclasses
 import logging
 import os
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from retrain.options.flags import Parser, default_text, flags_of
+from retrain.options.command_line import Parser, add_flags
+from retrain.options.flags import flags_of
+from retrain.options.images import FOLDER_ARGUMENT
 from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_folder
 from retrain.process.precision import prepare_precision
 from retrain.process.tensorflow_loading import silence_tensorflow
 from retrain.sweep.config import SweepConfig
-from retrain.sweep.plan import add_flags, read_sweep
+from retrain.sweep.plan import add_swept_flags, read_sweep
 from retrain.sweep.workers import training_workers
 
 if TYPE_CHECKING:
@@ -31,8 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a sweep and print its table. Return the exit code."""
 
     def command() -> int:
-        config, trials = read_sweep(build_sweep_parser().parse_args(argv))
+        parser = build_sweep_parser()
+        config, trials = read_sweep(parser.parse_args(argv))
         log_to_stderr("INFO")
+        parser.log_remarks()
         prepare_folder("sweep_dir", config.sweep_dir)
         prepare_precision(trials[0].config.precision)
         start = time.perf_counter()
@@ -51,12 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(command, "Stopped. Finished bottlenecks are kept: run the same command again.")
 
 
-def build_sweep_parser() -> argparse.ArgumentParser:
+def build_sweep_parser() -> Parser:
     """Return a parser of the flags of a sweep and of training."""
-    parser = Parser(prog="python -m retrain.sweep", description="Compare trainings: flags take several values, joined by commas.")
-    for name, about in flags_of(SweepConfig).items():
-        parser.add_argument(f"--{name}", metavar="VALUE", help=f"{about.help} ({default_text(SweepConfig, name)})")
-    add_flags(parser)
+    parser = Parser(
+        prog="python -m retrain.sweep",
+        usage="%(prog)s --image_dir FOLDER [flags of python -m retrain, with several values joined by commas]",
+        description="Compare trainings: flags take several values, joined by commas.",
+        positional=dataclasses.replace(FOLDER_ARGUMENT, advice="Several values of a flag are joined by commas."),
+    )
+    add_flags(parser, SweepConfig, flags_of(SweepConfig))
+    add_swept_flags(parser)
     return parser
 
 

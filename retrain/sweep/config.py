@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 
 from retrain.options.flags import Options, flag
+from retrain.options.groups import SWEEP
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepConfig(Options):
+class SweepConfig(Options, group=SWEEP):
     """Options of a sweep besides those of its trainings."""
 
-    sweep_dir: str = flag("Where to write the table as CSV and the summaries for TensorBoard.", "/tmp/retrain_sweep")
+    sweep_dir: str = flag(
+        "Where to write the table as CSV and the summaries for TensorBoard.", "/tmp/retrain_sweep", path="FOLDER"
+    )
     random_search: int = flag(
-        "Number of random combinations to try instead of all; 0 tries all. A number may then be a range LOW..HIGH.", 0, low=0
+        "Number of random combinations to try, with ranges LOW..HIGH for numbers if wanted; 0 tries all combinations.", 0, low=0
     )
     search_seed: int = flag("Makes the random search repeatable.", 0, low=0)
     budget_ms: float | None = flag(

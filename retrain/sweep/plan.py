@@ -5,15 +5,17 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
-from retrain.options.flags import convert, flags_of, from_namespace, kind_of, missing_problems, value_problem
+from retrain.options.command_line import Parser, from_namespace, grouped, help_text, missing_problems
+from retrain.options.flags import convert, flags_of, kind_of, value_problem
 from retrain.options.images import NO_IMAGES
 from retrain.sweep.config import SweepConfig
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Flags that a sweep sets itself or does not take.
 NOT_SWEPT = {
@@ -57,12 +59,15 @@ def swept_flags() -> list[str]:
     return [name for name in flags_of(RetrainConfig) if name not in NOT_SWEPT]
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each of `swept_flags`; a switch without a value is on."""
-    for name in swept_flags():
-        flag = flags_of(RetrainConfig)[name]
-        switch = {"nargs": "?", "const": "True"} if kind_of(RetrainConfig, name) is bool else {}
-        parser.add_argument(f"--{name}", metavar="VALUES", help=flag.help.replace("%", "%%"), **switch)  # type: ignore[arg-type]
+def add_swept_flags(parser: Parser) -> None:
+    """Add an option for each of `swept_flags`, in their groups; a switch without a value is on."""
+    for heading, names in grouped(RetrainConfig, swept_flags()).items():
+        group = parser.add_argument_group(heading)
+        for name in names:
+            switch: dict[str, Any] = {"nargs": "?", "const": "True"} if kind_of(RetrainConfig, name) is bool else {}
+            metavar = flags_of(RetrainConfig)[name].path or ("VALUE" if name in FIXED else "VALUES")
+            group.add_argument(f"--{name}", metavar=metavar, help=help_text(RetrainConfig, name).replace("%", "%%"), **switch)
+    parser.paths.update(name for name in swept_flags() if flags_of(RetrainConfig)[name].path)
 
 
 def read_sweep(args: argparse.Namespace) -> tuple[SweepConfig, list[Trial]]:
@@ -107,7 +112,7 @@ def plan(given: Mapping[str, str | None], n_random: int, search_seed: int) -> li
     if missing := _missing(values):
         raise FlagError("\n".join([*missing, *dict.fromkeys(wrong.values())]))
     seeds = values.pop("random_seed", ["1"])
-    chosen = list(_drawn(values, n_random, np.random.default_rng(search_seed)) if n_random else _grid(values))
+    chosen = list(_drawn(values, n_random, search_seed) if n_random else _grid(values))
     differing = [name for name in values if len({texts[name] for texts in chosen}) > 1]
     trials, problems = [], dict.fromkeys(wrong.values())
     for texts in chosen:
@@ -195,13 +200,16 @@ def _grid(values: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
         yield dict(zip(values, combination, strict=True))
 
 
-def _drawn(values: Mapping[str, Sequence[str]], count: int, rng: np.random.Generator) -> Iterator[dict[str, str]]:
+def _drawn(values: Mapping[str, Sequence[str]], count: int, seed: int) -> Iterator[dict[str, str]]:
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
     for _ in range(count):
         texts = {name: texts[int(rng.integers(len(texts)))] for name, texts in values.items()}
         yield {name: _number_within(name, text, rng) if _is_range(name, text) else text for name, text in texts.items()}
 
 
-def _number_within(name: str, text: str, rng: np.random.Generator) -> str:
+def _number_within(name: str, text: str, rng: "np.random.Generator") -> str:
     """Draw a number from a range; return a text from which none can be drawn as it is, so that it is reported once."""
     ends = _ends(text)
     if not ends or not _holds(name, ends):

@@ -4,16 +4,16 @@ A module of its own, since a new process imports it by its name, which it cannot
 """
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 
-@contextmanager
+@contextlib.contextmanager
 def training_workers() -> Iterator[concurrent.futures.Executor]:
     """Start worker processes, which get ready while TensorFlow is loaded here."""
     count = os.cpu_count() or 1
@@ -32,7 +32,8 @@ def training_workers() -> Iterator[concurrent.futures.Executor]:
 def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # At Ctrl-C the sweep itself ends its workers.
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
-    import retrain.sweep.train_many  # noqa: F401
+    with contextlib.suppress(ModuleNotFoundError):  # The sweep itself reports a missing package.
+        import retrain.sweep.train_many  # noqa: F401
 
 
 def _end_with(sweep: int) -> None:

@@ -121,5 +121,5 @@ def test_a_network_for_images_of_another_size_is_an_error() -> None:
 
 
 def test_a_photo_in_the_place_of_a_network_is_an_error() -> None:
-    with pytest.raises(ModelError, match="is not a frozen TensorFlow graph"):
+    with pytest.raises(ModelError, match="is a JPEG image, not a frozen TensorFlow graph"):
         load_backbone(find_architecture(BUNDLED), encoded(Image.new("RGB", (9, 9)), "JPEG"))

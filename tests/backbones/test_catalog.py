@@ -107,7 +107,9 @@ def test_names_are_known_in_any_case(typed: str) -> None:
 FORMAT = "mobilenet_<size>_<resolution>[_quantized]"
 NAMED = "inception_v3, efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, tiny_resnet_128"
 FILES = "the path of a frozen graph, of a Keras file or of a SavedModel's folder"
-RESNETS = "It could be keras_resnet50 or keras_resnet50_v2."
+RESNETS = "Did you mean keras_resnet50?"
+QUANTIZED = "mobilenet_1.0_224_quantized"
+SIZE_1 = "mobilenet_1.0_224 or mobilenet_1.0_192 or mobilenet_1.0_160"
 INCEPTIONS = "inception_v3 or keras_inception_resnet_v2 or keras_inception_v3"
 ALLOWED = f"{NAMED}, {FORMAT}, pixels_<1 to 512>, keras_<network> or {FILES}"
 LIST = "--list_architectures lists them all."
@@ -117,11 +119,17 @@ LIST = "--list_architectures lists them all."
     ("name", "sentence"),
     [
         ("alexnet", f"--architecture must be {ALLOWED}. Got alexnet. {LIST}"),
-        ("vgg", f"--architecture must be {ALLOWED}. Got vgg. It could be keras_vgg16 or keras_vgg19. {LIST}"),
+        ("vgg", f"--architecture must be {ALLOWED}. Got vgg. Did you mean keras_vgg16 or keras_vgg19? {LIST}"),
         ("resnet_50", f"--architecture must be {ALLOWED}. Got resnet_50. {RESNETS} {LIST}"),
-        ("inception", f"--architecture must be {ALLOWED}. Got inception. It could be {INCEPTIONS}. {LIST}"),
-        ("mobilenet_1.0", f"--architecture must be {FORMAT}. Got mobilenet_1.0."),
-        ("mobilenet_1.0_224_quantized_", f"--architecture must be {FORMAT}. Got mobilenet_1.0_224_quantized_."),
+        ("inception", f"--architecture must be {ALLOWED}. Got inception. Did you mean {INCEPTIONS}? {LIST}"),
+        ("mobilnet_1.0_224", f"--architecture must be {ALLOWED}. Got mobilnet_1.0_224. Did you mean mobilenet_1.0_224? {LIST}"),
+        ("inception-v3", f"--architecture must be {ALLOWED}. Got inception-v3. Did you mean inception_v3? {LIST}"),
+        ("mobilenet_v2", f"--architecture must be {FORMAT}. Got mobilenet_v2. Did you mean keras_mobilenet_v2?"),
+        ("mobilenet_1.0", f"--architecture must be {FORMAT}. Got mobilenet_1.0. Did you mean {SIZE_1}?"),
+        (
+            "mobilenet_1.0_224_quantized_",
+            f"--architecture must be {FORMAT}. Got mobilenet_1.0_224_quantized_. Did you mean {QUANTIZED}?",
+        ),
         ("mobilenet_0.30_128", "--architecture mobilenet_0.30_128: the size must be one of 1.0, 0.75, 0.50, 0.25. Got 0.30."),
         ("mobilenet_0.5_128", "--architecture mobilenet_0.5_128: the size must be one of 1.0, 0.75, 0.50, 0.25. Got 0.5."),
         ("mobilenet__128", "--architecture mobilenet__128: the size must be one of 1.0, 0.75, 0.50, 0.25. Got nothing."),

@@ -285,14 +285,20 @@ class TestWhatIsRefused:
     @pytest.mark.parametrize(
         ("content", "sentence"),
         [
-            (b"no graph at all", "it is not a frozen TensorFlow graph (a GraphDef in binary form), or is damaged."),
-            (b"", "it holds no graph: no node was found in it."),
+            (b"\x80no graph at all", "it is not a frozen TensorFlow graph (a GraphDef in binary form), or is damaged."),
+            (b"no graph at all", "it is a text file, not a frozen TensorFlow graph (a GraphDef in binary form)."),
+            (b"\x22\x02\x08\x01", "it holds no graph: no node was found in it."),  # Versions alone.
         ],
     )
     def test_what_is_no_graph(self, content: bytes, sentence: str, tmp_path: Path) -> None:
         path = tmp_path / "graph.pb"
         path.write_bytes(content)
         assert refused(GraphError, path) == f"--architecture {path}: {sentence}"
+
+    def test_the_file_of_a_saved_model(self, tmp_path: Path) -> None:
+        path = tmp_path / "saved_model.pb"
+        path.write_bytes(b"\x08\x01\x12\x00")
+        assert refused(GraphError, path) == (f"--architecture {path} is a part of a SavedModel. Give its folder: {tmp_path}")
 
     def test_a_file_that_does_not_exist(self) -> None:
         assert refused(GraphError, "no/such.pb") == (

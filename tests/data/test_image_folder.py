@@ -408,3 +408,32 @@ def test_images_below_a_class_with_images_are_counted(tmp_path: Path, logged: li
         "WARNING: 15 images lie further down than in their class's folder and are not used: those in "
         f"{tmp_path}/daisy/old/deep, {tmp_path}/roses/more."
     ]
+
+
+def test_a_folder_one_level_too_high(tmp_path: Path) -> None:
+    for folder, count in {"flowers": 3, "flowers/daisy": 20, "flowers/roses": 20, "trees": 25}.items():
+        make_class(tmp_path, folder, count)
+    assert error_of(tmp_path) == (
+        f"--image_dir {tmp_path} may be one level too high. Its classes would be flowers (3 images), trees (25 images), but "
+        f"there are folders of images in {tmp_path}/flowers: daisy, roses. If these are classes, give "
+        f"--image_dir {tmp_path}/flowers. If flowers is one class, move their images into {tmp_path}/flowers itself."
+    )
+
+
+def test_a_skipped_folder_of_classes_stays_a_warning(tmp_path: Path, logged: list[str]) -> None:
+    image_dir = make_classes(tmp_path, daisy=20, roses=20)
+    for folder in ("more/tulips", "more/sunflowers"):
+        make_class(tmp_path, folder, 20)
+    assert lists_of(image_dir, 0, 0).labels == ("daisy", "roses")
+    assert logged == [
+        f"WARNING: No images in {tmp_path}/more: the folder is skipped. There are images further down, in "
+        f"{tmp_path}/more/sunflowers."
+    ]
+
+
+@pytest.mark.parametrize("folder", ["roses/more", "roses/.thumbnails", "roses/more/deeper"])
+def test_a_class_with_one_folder_of_images_is_trained_on(tmp_path: Path, folder: str) -> None:
+    image_dir = make_classes(tmp_path, daisy=20, roses=20)
+    for name in (folder, "roses/other"):
+        make_class(tmp_path, name, 0 if name == "roses/other" else 5)
+    assert lists_of(image_dir, 0, 0).labels == ("daisy", "roses")

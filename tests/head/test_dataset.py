@@ -10,11 +10,11 @@ from retrain.arrays import FloatArray, IndexArray
 from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.data.sampling import RandomGenerators
-from retrain.data.splitting import SPLITS
 from retrain.errors import ImageFolderError
 from retrain.head.batches import Batch, Batches
 from retrain.head.dataset import Dataset, make_dataset
 from retrain.options.head import LBFGS, HeadOptions
+from retrain.options.images import SPLITS
 
 # Classes of 12 images, out of order as in no real folder, so that nothing can rely on their order.
 CLASSES = np.array([2, 0, 2, 1, 2, 0, 2, 2, 1, 2, 2, 4])

@@ -181,9 +181,7 @@ class TestGraphForTensorboard:
         labels = "tf_files/retrained_labels.txt"
         process = run_file(ROOT / "scripts" / "graph_pb2tb.py", "no_graph_log", labels, cwd=trained)
         assert (process.returncode, process.stdout) == (2, "")
-        assert process.stderr == (
-            f"error: {labels} is not a frozen TensorFlow graph (a GraphDef in binary form), or is damaged.\n"
-        )
+        assert process.stderr == (f"error: {labels} is a text file, not a frozen TensorFlow graph (a GraphDef in binary form).\n")
         assert not (trained / "no_graph_log").exists()
 
     def test_a_missing_argument_is_an_error(self, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_damaged_settings_name_the_file(bundled: Path, text: str) -> None:
     [
         (["--doctor"], "--doctor needs labelled photos: set --image_dir."),
         (["--image_dir=photos"], "--image_dir is only for --doctor: name images with --image."),
-        ([], "--image is required: Images to label. A folder stands for all images below it."),
+        ([], "--image is required: Images to label; a folder stands for all images below it."),
     ],
 )
 def test_wrong_flags(flags: list[str], problem: str, label: Label) -> None:

@@ -21,7 +21,8 @@ from retrain.__main__ import TEXTS as RETRAIN_TEXTS
 from retrain.__main__ import main as retrain_main
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
-from retrain.options.flags import check, default_text, flag, flags_of, kind_of, parse_args, range_text
+from retrain.options.command_line import metavar, parse_args
+from retrain.options.flags import check, default_text, flag, flags_of, kind_of, range_text
 from tests.conftest import ROOT, RunCli
 
 Main = Callable[[Sequence[str] | None], int]
@@ -134,14 +135,14 @@ def test_all_wrong_flags_are_reported_together(capsys: pytest.CaptureFixture[str
     ("main", "argv", "sentence"),
     [
         (retrain_main, [], "--image_dir is required: Folder with one folder of images for each class. Or give --image_list."),
-        (label_main, [], "--image is required: Images to label. A folder stands for all images below it."),
+        (label_main, [], "--image is required: Images to label; a folder stands for all images below it."),
+        (retrain_main, ["--image_dir=p", "--no_such_flag=3"], "--no_such_flag is no flag. --help lists the flags."),
+        (label_main, ["--image=a", "--no_such_flag"], "--no_such_flag is no flag. --help lists the flags."),
         (
             retrain_main,
-            ["--image_dir=p", "--no_such_flag=3"],
-            "unrecognized arguments: --no_such_flag=3. --help lists the flags.",
+            ["photos", "--image_dir=p"],
+            "photos belongs to no flag: --image_dir takes an existing folder. --help lists the flags.",
         ),
-        (label_main, ["--image=a", "--no_such_flag"], "unrecognized arguments: --no_such_flag. --help lists the flags."),
-        (retrain_main, ["photos", "--image_dir=p"], "unrecognized arguments: photos. --help lists the flags."),
         (retrain_main, ["--image_dir"], "argument --image_dir: expected one argument. --help lists the flags."),
         (label_main, ["--image"], "argument --image: expected at least one argument. --help lists the flags."),
         (
@@ -170,10 +171,12 @@ def test_help_mentions_every_flag_with_its_default(
     assert (ended.value.code, err) == (0, "")
     words = " ".join(out.partition("options:")[2].split())
     for name, described in flags_of(config_class).items():
-        metavar = {bool: "", int: "INTEGER ", float: "NUMBER ", str: "TEXT ", tuple: "TEXT [TEXT ...] "}[
-            kind_of(config_class, name)
-        ]
-        assert f"--{name} {metavar}{described.help} ({default_text(config_class, name)})" in words
+        kind, word = kind_of(config_class, name), metavar(config_class, name)
+        value = "" if kind is bool else f"{word} [{word} ...] " if kind is tuple else f"{word} "
+        start, _, rest = words.partition(f"--{name} {value}{described.help} ")
+        assert rest, f"--{name} is missing after {start[-200:]}"
+        default = default_text(config_class, name)
+        assert f"{default[0].upper() if default.startswith('required') else default[0]}{default[1:]}." in rest[:400]
 
 
 @given(name=st.sampled_from(list(flags_of(RetrainConfig))), text=st.text())

@@ -7,7 +7,8 @@ import pytest
 from label_image.config import LabelConfig
 from retrain.config import RetrainConfig
 from retrain.errors import FlagError
-from retrain.options.flags import Options, flag, parse_args, range_text
+from retrain.options.command_line import parse_args
+from retrain.options.flags import Options, flag, range_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,21 +45,22 @@ def test_spaces_and_commas_may_be_mixed() -> None:
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [
-        (["red,,Blue"], "red,,Blue"),
-        (["red,"], "red,"),
-        ([",red"], ",red"),
-        (["red", ",", ",", "Blue"], "red , , Blue"),
-        (["red,pink"], "red,pink"),
-        (["RED", "pink"], "RED pink"),
-        (["red;Blue"], "red;Blue"),
-        ([","], ","),
-        ([""], "('',)"),
+        (["red,,Blue"], "red,,Blue."),
+        (["red,"], "red,."),
+        ([",red"], ",red."),
+        (["red", ",", ",", "Blue"], "red , , Blue."),
+        (["red,pink"], "red,pink."),
+        (["RED", "pink"], "RED pink."),
+        (["red;Blue"], "red;Blue. Did you mean Blue?"),
+        (["light_green"], "light_green. Did you mean light:green?"),
+        ([","], ",."),
+        ([""], "('',)."),
     ],
 )
 def test_a_wrong_or_empty_part_is_an_error_that_shows_what_was_typed(typed: list[str], shown: str) -> None:
     with pytest.raises(FlagError) as caught:
         parse_args(Example, ["--colours", *typed])
-    sentence = f"--colours must be one or more of red, light:green, Blue, separated by spaces or commas. Got {shown}."
+    sentence = f"--colours must be one or more of red, light:green, Blue, separated by spaces or commas. Got {shown}"
     assert str(caught.value) == sentence
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrain.data.splitting import SPLITS, which_split
+from retrain.data.splitting import which_split
+from retrain.options.images import SPLITS
 from tests.conftest import RunCli
 from tests.reliability.conftest import Note
 from tests.support.commands import (

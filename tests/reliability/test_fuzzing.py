@@ -40,7 +40,8 @@ from retrain.graphdef.description import Description
 from retrain.graphdef.nodes import node_name
 from retrain.head.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from retrain.input_spec import InputSpec
-from retrain.options.flags import build_parser, check, flags_of, from_namespace, kind_of
+from retrain.options.command_line import build_parser, from_namespace
+from retrain.options.flags import check, flags_of, kind_of
 from retrain.runtimes.tflite_metadata import metadata_bytes, read_metadata, with_labels
 from scripts.evaluate import EvaluateConfig
 from scripts.make_flowers import FlowersConfig

@@ -13,9 +13,11 @@ from typing import IO, Any
 from retrain.backbones.keras.config_check import checked_config
 from retrain.backbones.keras.hdf5 import LARGEST_TOTAL, READING_ERRORS, SIGNATURE, check_hdf5
 from retrain.errors import GraphError, reason_of
+from retrain.graphdef.file_kind import MOST_BYTES, wrong_kind
 from retrain.process.temporary import temporary_folder
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+KERAS_FILE = "a Keras file (.keras or HDF5)"
 ENDINGS = (".keras", ".h5", ".hdf5")
 ZIP_SIGNATURE = b"PK\x03\x04"  # PKWARE's APPNOTE.TXT, section 4.3.7
 LARGEST_TEXT = 1 << 26  # bytes; the configuration of NASNetLarge has 2 MB.
@@ -77,7 +79,10 @@ def checked_copy(path: str) -> Iterator[CheckedFile]:
         except OSError as error:
             raise GraphError(f"the file cannot be read ({error.strerror}).") from error
         with open(original, "rb") as file:
-            is_hdf5 = file.read(len(SIGNATURE)) == SIGNATURE
+            start = file.read(MOST_BYTES)
+        is_hdf5 = start.startswith(SIGNATURE)
+        if not is_hdf5 and not start.startswith(ZIP_SIGNATURE) and (other := wrong_kind(start, KERAS_FILE)):
+            raise GraphError(f"It {other}")
         checked = os.path.join(folder, "model.h5" if is_hdf5 else "model.keras")
         if is_hdf5:
             os.replace(original, checked)
@@ -140,6 +145,8 @@ def _write_checked_archive(original: str, checked: str, weights: str) -> None:
 
 def _check_members(archive: zipfile.ZipFile) -> None:
     names = [info.filename for info in archive.infolist() if not (info.is_dir() and info.file_size == 0)]
+    if missing := [name for name in (CONFIG, WEIGHTS) if name not in names]:
+        raise GraphError(f"It is no Keras file, since it holds no {missing[0]}.")
     if others := sorted(set(names) - {CONFIG, METADATA, WEIGHTS}):
         shown = ascii(others[0])
         raise GraphError(
@@ -148,8 +155,6 @@ def _check_members(archive: zipfile.ZipFile) -> None:
         )
     if len(set(names)) < len(names):
         raise GraphError("It holds two members of the same name. Get a new copy.")
-    if missing := [name for name in (CONFIG, WEIGHTS) if name not in names]:
-        raise GraphError(f"It is no Keras file, since it holds no {missing[0]}.")
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -1,6 +1,7 @@
 """`--architecture model.keras`, `model.h5` and a SavedModel's folder: where they are cut, and the input settings."""
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -269,8 +270,20 @@ class TestRecognition:
     def test_text_with_a_keras_files_ending(self, tmp_path: Path) -> None:
         path = tmp_path / "model.keras"
         path.write_text("no model")
+        message = "It is a text file, not a Keras file (.keras or HDF5)."
+        assert refused(GraphError, path) == f"--architecture {path}: {message}"
+
+    def test_other_bytes_with_a_keras_files_ending(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.keras"
+        path.write_bytes(b"\x80no model")
         message = "It is no Keras file (.keras or HDF5), or is damaged (File is not a zip file). Get a new copy."
         assert refused(GraphError, path) == f"--architecture {path}: {message}"
+
+    def test_a_zip_archive_with_a_keras_files_ending(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("photo.jpg", b"")
+        assert refused(GraphError, path) == f"--architecture {path}: It is no Keras file, since it holds no config.json."
 
     def test_weights_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "model.weights.h5"

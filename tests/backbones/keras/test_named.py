@@ -244,7 +244,7 @@ class TestErrors:
         assert "\n" not in message
 
     def test_a_name_that_resembles_others(self) -> None:
-        with pytest.raises(FlagError, match=r"It could be keras_mobilenet_v3_large or keras_mobilenet_v3_small\. "):
+        with pytest.raises(FlagError, match=r"Did you mean keras_mobilenet_v3_large or keras_mobilenet_v3_small\? "):
             find_architecture("keras_mobilenet_v3")
 
 
