@@ -47,7 +47,7 @@ UNPACK = "Unpack it, and give the model that is in it."
         (hdf5(), "an HDF5 file, as Keras writes them", ""),
         (archive("photo.jpg"), "a ZIP archive", UNPACK),
         (archive("model/data.pkl"), "a PyTorch file", "Export the model to another format first, such as ONNX."),
-        (gzip.compress(b"content"), "a gzip archive", UNPACK),
+        (gzip.compress(b"content", mtime=0), "a gzip archive", UNPACK),
         (b"", "an empty file", "Get a new copy."),
         (b"daisy\nroses\n", "a text file", ""),
         ("\ufeffGänseblümchen\r\n".encode(), "a text file", ""),
