@@ -142,10 +142,6 @@ TRAINING = {
 }
 LABELLING = {
     "nothing": ([], "--image is required: Images to label; a folder stands for all images below it."),
-    "no graph": (
-        ["--image", "photo.jpg"],
-        "--graph is required: there is no tf_files/retrained_graph.pb, which is used without it.",
-    ),
     "a graph without its flag": (
         ["flowers.pb", "photo.jpg"],
         f"flowers.pb belongs to no flag. Did you mean --graph flowers.pb? {FLAGS}",
