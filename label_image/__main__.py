@@ -1,6 +1,5 @@
 """`python -m label_image`: flags → labels on stdout; errors → `error: …` and an exit code."""
 
-import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -8,7 +7,7 @@ from typing import NoReturn
 from label_image.config import IMAGE_ARGUMENTS, LabelConfig
 from retrain.errors import ImageError, shown
 from retrain.options.command_line import build_parser, from_namespace
-from retrain.process.command import end, log_to_stderr, run_command
+from retrain.process.command import end, log_to_stderr, print_any_name, run_command
 from retrain.process.tensorflow_loading import silence_tensorflow
 
 EXAMPLES = """\
@@ -60,8 +59,7 @@ def _label(config: LabelConfig) -> int:
         sys.stdout.write(diagnose(config.graph or find_graph(), config.image_dir or "", config))
         return 0
     classifier = open_architecture(config) if config.architecture else open_classifier(config.graph or find_graph(), config)
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # The name of a file need not be Unicode.
+    print_any_name()
     paths = find_images(config.image)
     images = Images(paths, len(paths))
     answers: dict[int, Classification] = {}

@@ -7,6 +7,7 @@ from retrain.backbones.catalog import find_architecture
 from retrain.errors import FlagError
 from retrain.graphdef.file_kind import MODEL_ENDINGS
 from retrain.options.engine import EngineOptions
+from retrain.options.export import RUNS_DIR
 from retrain.options.flags import cross_check, flag
 from retrain.options.groups import ADVANCED, INPUT, NETWORK, OUTPUT
 from retrain.options.network import ArchiveOptions
@@ -15,7 +16,6 @@ from retrain.options.stray_arguments import Positional
 
 IMAGE_HELP = "Images to label; a folder stands for all images below it."
 GRAPH = "tf_files/retrained_graph.pb"
-RUNS_DIR = "runs"
 # Images that are given without their flag.
 IMAGE_ARGUMENTS = Positional(
     "image",

@@ -4,9 +4,10 @@ import glob
 import logging
 import os
 
-from label_image.config import GRAPH, RUNS_DIR
+from label_image.config import GRAPH
 from retrain.errors import GraphError
-from retrain.options.export import ExportOptions
+from retrain.options.export import RUNS_DIR, ExportOptions
+from retrain.runs import folder
 
 logger = logging.getLogger("retrain")
 
@@ -17,7 +18,7 @@ def find_graph() -> str:
     Raises:
         GraphError: there is none; the message names the places.
     """
-    pattern = os.path.join(RUNS_DIR, "*", os.path.basename(GRAPH))
+    pattern = os.path.join(RUNS_DIR, "*", folder.GRAPH)
     found = [path for path in (GRAPH, *glob.glob(pattern)) if os.path.isfile(path)]
     if not found:
         elsewhere = ExportOptions().output_graph

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from retrain.errors import GraphError
-from retrain.graphdef.description import Description
+from retrain.graphdef.description import Description, without_blanks
 
 # Names of labels beside a graph without metadata: those of the tutorial's scripts, and of Teachable Machine.
 USUAL_NAMES = ("retrained_labels.txt", "output_labels.txt", "labels.txt")
@@ -42,7 +42,7 @@ def read_labels(path: str) -> tuple[str, ...]:
     labels = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     while labels and not labels[-1]:  # Blank lines at the end.
         labels.pop()
-    return _without_numbers([label.strip(" ") or label for label in labels])
+    return _without_numbers([without_blanks(label) for label in labels])
 
 
 def _without_numbers(labels: Sequence[str]) -> tuple[str, ...]:

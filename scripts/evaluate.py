@@ -1,6 +1,5 @@
 """Evaluation of a classifier on a folder of photos: `python -m scripts.evaluate GRAPH --image_dir flowers`."""
 
-import io
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ from retrain.errors import FlagError, ImageError, ImageFolderError, shown
 from retrain.options.command_line import build_parser, from_namespace
 from retrain.options.flags import Options, flag
 from retrain.options.images import BY_PATH, FOLDER_ARGUMENT, FOLDER_NAMES, ORIGINAL_NAMES, SPLIT_RULES, SPLITS, ImageOptions
-from retrain.process.command import end, log_to_stderr, run_command
+from retrain.process.command import end, log_to_stderr, print_any_name, run_command
 from retrain.process.tensorflow_loading import silence_tensorflow
 
 if TYPE_CHECKING:
@@ -95,8 +94,9 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
         raise ImageFolderError(f"No image of {_source(config)} could be decoded.")
     chosen = np.array(targets)[scored]
     report = _measured(classifier.description, [images[index].path for index in scored], scores[scored], chosen)
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # The name of a file need not be Unicode.
+    if text := report.few_images_warning:
+        logger.warning("%s", text)
+    print_any_name()
     texts = {"text": report.to_text, "json": lambda: json.dumps(report.to_dict(), indent=2), "csv": report.to_csv}
     print(texts[config.output_format]().rstrip("\n"))
     if failed:
@@ -108,21 +108,15 @@ def _measured(about: "Description", paths: "list[str]", scores: "FloatArray", ta
     """Return the report on N images: scores, float32 [N, C], and classes, int64 [N], or targets, float32 [N, C]."""
     import numpy as np
 
-    from retrain.evaluation.answers import make_report
-    from retrain.evaluation.intervals import few_images_warning
-    from retrain.evaluation.metrics import Evaluation, evaluate
-    from retrain.evaluation.multi_label import MultiLabelEvaluation, evaluate_labels
+    from retrain.evaluation.answers import make_report, measure
 
-    found: Evaluation | MultiLabelEvaluation
     if about.thresholds:
         probabilities = np.clip(scores.astype(np.float64), 1e-12, 1 - 1e-12)
-        found = evaluate_labels(np.log(probabilities) - np.log1p(-probabilities), targets, about.thresholds)
+        logits = np.log(probabilities) - np.log1p(-probabilities)
     else:
         # A score that float32 rounds to 0 would make the cross entropy infinite.
-        found = evaluate(np.log(np.maximum(scores, np.finfo(np.float32).tiny)), targets)
-        hits = int(found.confusion.diagonal().sum())
-        if text := few_images_warning(about.labels, found.confusion.sum(axis=1), hits, found.count):
-            logger.warning("%s", text)
+        logits = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
+    found = measure(logits, targets, about.thresholds)
     return make_report(about.labels, paths, found, scores, targets)
 
 

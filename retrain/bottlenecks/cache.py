@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from retrain.arrays import FloatArray
-from retrain.bottlenecks.index import Record, index_path, is_same_file, json_name, read_index
+from retrain.bottlenecks.index import Record, index_path, json_name, read_index
 from retrain.data.image_lists import LabelledImage
 from retrain.errors import OutputError
 from retrain.files import append, locked, remove_orphans, write_atomically
@@ -164,7 +164,7 @@ class BottleneckCache:
 
     def is_recorded(self, image: LabelledImage) -> bool:
         """Return True if the index has a record of the image's bottleneck."""
-        return json_name(image.file_name) in self._index(image.folder)
+        return self._recorded(image) is not None
 
     def adopt(self, images: Iterable[LabelledImage]) -> None:
         """Record existing bottlenecks that have no record, so that an edited image is noticed from now on."""
@@ -177,29 +177,29 @@ class BottleneckCache:
 
         Those of adopted bottlenecks are found by reading the images, once: then the index has them.
         """
-        records = {key: record for key, image in images.items() if (record := self._current_record(image))}
+        found = {key: self._recorded(image) for key, image in images.items()}
+        records = {key: record for key, record in found.items() if record and record.network == self._fingerprint}
         unread = {key: images[key] for key, record in records.items() if not record.sha256}
         with ThreadPoolExecutor() as pool:
             read = zip(unread, pool.map(lambda image: self._record(image, sha256_of), unread.values()), strict=True)
-            filled = {key: found for key, found in read if found and is_same_file(found, records[key])}
+            filled = {key: again for key, again in read if again and records[key].is_of(again.size, again.mtime_ns)}
         with contextlib.suppress(OSError):  # A cache that cannot be written to only loses these.
             self._remember((images[key], record) for key, record in filled.items())
         return {key: record.sha256 for key, record in (records | filled).items() if record.sha256}
 
-    def _current_record(self, image: LabelledImage) -> Record | None:
-        record = self._index(image.folder).get(json_name(image.file_name))
-        return record if record and record.network == self._fingerprint else None
+    def _recorded(self, image: LabelledImage) -> Record | None:
+        return self._index(image.folder).get(json_name(image.file_name))
 
     def check_record(self, image: LabelledImage) -> Stale | None:
         """Return why an existing bottleneck must not be used, by its record: its image or its network has changed; else None."""
-        record = self._index(image.folder).get(json_name(image.file_name))
+        record = self._recorded(image)
         if record is None:
             return None
         if record.network != self._fingerprint:
             return Stale.NETWORK_CHANGED
         try:
             status = os.stat(image.path)
-            if (status.st_size, status.st_mtime_ns) == (record.size, record.mtime_ns):
+            if record.is_of(status.st_size, status.st_mtime_ns):
                 return None
             if status.st_size != record.size or sha256_of(image.path) != record.sha256:
                 return Stale.IMAGE_CHANGED

@@ -1,9 +1,11 @@
 """Index of the bottlenecks in a folder: which image and which network each was made of."""
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -22,10 +24,9 @@ class Record:
     sha256: str
     network: str
 
-
-def is_same_file(record: Record, other: Record) -> bool:
-    """Return True if two records are of an image file of the same size and time."""
-    return (record.size, record.mtime_ns) == (other.size, other.mtime_ns)
+    def is_of(self, size: int, mtime_ns: int) -> bool:
+        """Return True if its image had this size and this time."""
+        return (self.size, self.mtime_ns) == (size, mtime_ns)
 
 
 def index_path(folder: str, name: str) -> str:
@@ -35,19 +36,26 @@ def index_path(folder: str, name: str) -> str:
 
 def read_index(path: str) -> dict[str, Record]:
     """Return the last record of each file name. Incomplete lines are skipped."""
-    try:
-        with open(path, "rb") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return {}
     records = {}
-    for line in lines:
+    for values in read_lines(path):
         try:
-            name, size, mtime_ns, sha256, network = orjson.loads(line)
+            name, size, mtime_ns, sha256, network = values
             records[name] = Record(size, mtime_ns, sha256, network)
         except (ValueError, TypeError):
             continue
     return records
+
+
+def read_lines(path: str) -> Iterator[Any]:
+    """Yield the value of each line of JSON in a file; none if it cannot be read. Incomplete lines are skipped."""
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            yield orjson.loads(line)
 
 
 def json_name(file_name: str) -> str:

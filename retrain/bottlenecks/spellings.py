@@ -6,6 +6,7 @@ import os
 
 import orjson
 
+from retrain.bottlenecks.index import json_name, read_lines
 from retrain.errors import shown
 from retrain.files import append
 
@@ -17,9 +18,9 @@ FILE_NAME = ".image_dirs.jsonl"  # A line for each spelling: the folder it leads
 def warn_of_other_spelling(bottleneck_dir: str, image_dir: str) -> None:
     """Warn if the cache was used with the same folder under other spellings and never with this one, and remember this one."""
     # `flowers` and `flowers/` are split alike.
-    folder, spelling = _text(os.path.realpath(image_dir)), _text(os.path.join(image_dir, ""))
+    folder, spelling = json_name(os.path.realpath(image_dir)), json_name(os.path.join(image_dir, ""))
     path = os.path.join(bottleneck_dir, FILE_NAME)
-    before = [other for place, other in _read(path) if place == folder]
+    before = _spellings_of(folder, path)
     if spelling in before:
         return
     if before:
@@ -33,23 +34,7 @@ def warn_of_other_spelling(bottleneck_dir: str, image_dir: str) -> None:
         append(path, b"\n" + orjson.dumps([folder, spelling]))
 
 
-def _read(path: str) -> list[tuple[str, str]]:
-    found = []
-    try:
-        with open(path, "rb") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        try:
-            place, spelling = orjson.loads(line)
-        except (ValueError, TypeError):
-            continue
-        if isinstance(place, str) and isinstance(spelling, str):
-            found.append((place, spelling))
-    return found
-
-
-def _text(path: str) -> str:
-    """Return a path that JSON can hold."""
-    return path.encode("utf-8", "backslashreplace").decode()
+def _spellings_of(folder: str, path: str) -> list[str]:
+    """Return the spellings of a folder in the file `path`, the last one last. Lines that are not of this form are skipped."""
+    pairs = [values for values in read_lines(path) if isinstance(values, list) and len(values) == 2]
+    return [spelling for place, spelling in pairs if place == folder and isinstance(spelling, str)]

@@ -37,7 +37,7 @@ SET_NAMES = {
 }
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SEPARATORS = "\t,;"  # A spreadsheet writes the last one where the comma is in numbers.
-ALTERNATIVES = "|"  # Between the labels of one image.
+BETWEEN_LABELS = "|"  # Of one image.
 
 
 def read_list(path: str, label_names: str, multi_label: bool = False) -> list[Photo]:
@@ -96,7 +96,7 @@ def write_list(path: str, rows: Sequence[tuple[str, Sequence[str], str, str]]) -
     folder = os.path.dirname(path) or "."
     writer.writerow(COLUMNS[:n_columns])
     for image, labels, split, group in rows:
-        writer.writerow([os.path.relpath(image, folder), ALTERNATIVES.join(labels), split, group][:n_columns])
+        writer.writerow([os.path.relpath(image, folder), BETWEEN_LABELS.join(labels), split, group][:n_columns])
     try:
         write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
     except OSError as error:
@@ -130,7 +130,7 @@ def _photo(table: str, line: int, cells: dict[str, str], label_names: str, multi
     listed = cells[PATH]
     if not listed or "\0" in listed:
         raise _wrong(table, line, "it has no path" if not listed else "its path has a character that no path can have")
-    parts = cells[LABEL].split(ALTERNATIVES) if multi_label else [cells[LABEL]]
+    parts = cells[LABEL].split(BETWEEN_LABELS) if multi_label else [cells[LABEL]]
     names = [part.strip() for part in parts if part.strip()]
     if not names:
         raise _wrong(table, line, f"{shown(listed)} has no label")

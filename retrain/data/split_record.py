@@ -1,6 +1,7 @@
 """The record of a split: each photo of a run, its labels, its set, and the digest of its content. Loads no TensorFlow."""
 
 import csv
+import functools
 import hashlib
 import io
 import os
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from retrain.data.image_list import BETWEEN_LABELS
 from retrain.data.image_lists import ImageLists
 from retrain.data.photos import file_digest
 from retrain.graphdef.photo_filter import PhotoFilter
@@ -43,20 +45,20 @@ class SplitRecord:
 
     photos: tuple[RecordedPhoto, ...]
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of the contents, sets and labels of the photos. Their paths and their order do not matter."""
-        lines = sorted(f"{each.sha256} {each.split} {'|'.join(each.labels)}\n" for each in self.photos)
+        lines = sorted(f"{each.sha256} {each.split} {BETWEEN_LABELS.join(each.labels)}\n" for each in self.photos)
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
-    @property
+    @functools.cached_property
     def sets(self) -> Sets:
         """The set of each content. One that is in several sets is where it does most harm: first training, then validation."""
         order = [*SPLITS][::-1]
         by_harm = sorted(self.photos, key=lambda photo: order.index(photo.split))
         return {photo.sha256: photo.split for photo in by_harm if photo.sha256}
 
-    @property
+    @functools.cached_property
     def training_photos(self) -> PhotoFilter:
         """The contents of the training set, in compact form."""
         return PhotoFilter.of(each.sha256 for each in self.photos if each.split == TRAINING and each.sha256)
@@ -66,7 +68,7 @@ class SplitRecord:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows([each.path, "|".join(each.labels), each.split, each.sha256] for each in self.photos)
+        writer.writerows([each.path, BETWEEN_LABELS.join(each.labels), each.split, each.sha256] for each in self.photos)
         return text.getvalue().encode("utf-8", "surrogateescape")
 
     @classmethod
@@ -78,7 +80,11 @@ class SplitRecord:
             raise ValueError(str(error)) from error
         if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) or row[2] not in SPLITS for row in rows[1:]):
             raise ValueError("the table has other columns or sets")
-        return cls(tuple(RecordedPhoto(path, tuple(label.split("|")), split, sha256) for path, label, split, sha256 in rows[1:]))
+        return cls(
+            tuple(
+                RecordedPhoto(path, tuple(label.split(BETWEEN_LABELS)), split, sha256) for path, label, split, sha256 in rows[1:]
+            )
+        )
 
 
 def record_split(images: ImageLists, root: str, included: Iterable[int], known: Mapping[int, str]) -> SplitRecord:

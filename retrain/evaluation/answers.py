@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from retrain.arrays import FloatArray, Targets
+from retrain.data.image_list import BETWEEN_LABELS
 from retrain.errors import shown
-from retrain.evaluation.intervals import wilson_interval
-from retrain.evaluation.metrics import Evaluation
-from retrain.evaluation.multi_label import MultiLabelEvaluation, labels_table, percent
+from retrain.evaluation.intervals import few_images_warning, wilson_interval
+from retrain.evaluation.metrics import Evaluation, evaluate
+from retrain.evaluation.multi_label import MultiLabelEvaluation, evaluate_labels, labels_table, percent
 
-BETWEEN_LABELS = "|"
 WIDEST_MATRIX = 20  # Classes; of more, the pairs that are confused are listed.
 MOST_PAIRS = 20
 COLUMNS = ("path", "label", "prediction", "score", "correct")
@@ -65,6 +65,13 @@ class Report:
         """The wrong answers, the worst first."""
         return tuple(sorted((each for each in self.answers if not each.is_correct), key=lambda each: -each.wrongness))
 
+    @property
+    def few_images_warning(self) -> str:
+        """A warning if the images are too few to tell much, as `intervals.few_images_warning`; empty for several labels."""
+        if isinstance(self.measures, MultiLabelEvaluation):
+            return ""
+        return few_images_warning(self.labels, self.measures.n_images, self.measures.n_correct, self.measures.count)
+
     def to_text(self) -> str:
         """Return all of it as text, without a line break at the end."""
         parts = [f"{self._head()}\nCross entropy = {self.measures.cross_entropy:.6f}", self.class_table()]
@@ -79,7 +86,7 @@ class Report:
         if isinstance(self.measures, MultiLabelEvaluation):
             return labels_table(self.labels, self.measures)
         width, found = max(map(len, self.labels)), self.measures
-        columns = found.confusion.sum(axis=1).tolist(), found.recall().tolist(), found.precision().tolist()
+        columns = found.n_images.tolist(), found.recall().tolist(), found.precision().tolist()
         lines = [
             f"{label:{width}}  {count:6d}  {percent(recall):>6}  {percent(precision):>9}"
             for label, count, recall, precision in zip(self.labels, *columns, strict=True)
@@ -91,8 +98,8 @@ class Report:
         found = self.measures
         values: dict[str, Any] = {"accuracy": found.accuracy, "cross_entropy": found.cross_entropy, "count": found.count}
         if isinstance(found, Evaluation):
-            values["accuracy_interval"] = list(wilson_interval(int(found.confusion.diagonal().sum()), found.count))
-            columns = {"images": found.confusion.sum(axis=1), "recall": found.recall(), "precision": found.precision()}
+            values["accuracy_interval"] = list(wilson_interval(found.n_correct, found.count))
+            columns = {"images": found.n_images, "recall": found.recall(), "precision": found.precision()}
         else:
             values["mean_average_precision"] = _number(found.mean_average_precision)
             columns = {"images": found.n_images, "recall": found.recall, "precision": found.precision, "f1": found.f1}
@@ -121,6 +128,11 @@ class Report:
         if isinstance(self.measures, MultiLabelEvaluation):
             return f"mAP = {percent(self.measures.mean_average_precision)} (N={self.measures.count})"
         return f"Accuracy = {self.measures.accuracy:.1%} (N={self.measures.count})"
+
+
+def measure(logits: FloatArray, targets: Targets, thresholds: Sequence[float] = ()) -> Evaluation | MultiLabelEvaluation:
+    """Compare logits, float32 [N, C], with classes, int64 [N], or with the targets of several labels, float32 [N, C]; N > 0."""
+    return evaluate_labels(logits, targets, thresholds) if targets.ndim == 2 else evaluate(logits, targets)
 
 
 def make_report(

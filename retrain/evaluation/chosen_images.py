@@ -37,8 +37,7 @@ def known_sets(model_path: str, about: Description, images: Sequence[LabelledIma
         return None
     digests = list(file_digests({index: image.path for index, image in enumerate(images)}).values())
     if record := find_split(model_path, about.split_digest):
-        sets = record.sets
-        return KnownSets(tuple(sets.get(digest, "") for digest in digests), is_complete=True)
+        return KnownSets(tuple(record.sets.get(digest, "") for digest in digests), is_complete=True)
     nobody = "0" * 64
     trained_on = about.training_photos.contains([digest or nobody for digest in digests])
     return KnownSets(tuple(TRAINING if each else "" for each in trained_on), is_complete=False)

@@ -29,9 +29,20 @@ class Evaluation:
     confusion: IndexArray
     predicted: IndexArray
 
+    @property
+    def n_images(self) -> IndexArray:
+        """Number of images of each class, int64 [C]."""
+        counts: IndexArray = self.confusion.sum(axis=1)
+        return counts
+
+    @property
+    def n_correct(self) -> int:
+        """Number of correct predictions."""
+        return int(self.confusion.diagonal().sum())
+
     def recall(self) -> npt.NDArray[np.float64]:
         """Return the share of each class's images that are predicted correctly, float64 [C]; NaN for a class without images."""
-        return _ratio(self.confusion.diagonal(), self.confusion.sum(axis=1))
+        return _ratio(self.confusion.diagonal(), self.n_images)
 
     def precision(self) -> npt.NDArray[np.float64]:
         """Return the share of correct predictions of each class, float64 [C]; NaN for a class that is never predicted."""

@@ -112,7 +112,7 @@ class Description:
         try:
             values = json.loads(text)
             known = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
-            labels = tuple(label.strip(" ") or label for label in map(str, values["labels"]))
+            labels = tuple(without_blanks(str(label)) for label in values["labels"])
             lists = {"labels": labels, "thresholds": tuple(values.get("thresholds", ()))}
             if known.get("training_photos") is not None:
                 known["training_photos"] = PhotoFilter.from_values(known["training_photos"])
@@ -134,6 +134,11 @@ class Description:
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise GraphError(f"The model's metadata cannot be read ({error}).") from error
         return description
+
+
+def without_blanks(label: str) -> str:
+    """Return a label without the spaces at its ends, which the original's labels may have; one of nothing else stays."""
+    return label.strip(" ") or label
 
 
 def _check_input(about: Description) -> None:

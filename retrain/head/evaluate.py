@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from retrain.data.image_lists import ImageLists
 from retrain.errors import shown
-from retrain.evaluation.answers import Report, make_report, mistakes_text
-from retrain.evaluation.intervals import few_images_warning
-from retrain.evaluation.metrics import Evaluation, evaluate
-from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation, best_thresholds, evaluate_labels
+from retrain.evaluation.answers import Report, make_report, measure, mistakes_text
+from retrain.evaluation.metrics import Evaluation
+from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation, best_thresholds
 from retrain.head.batches import Batch
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.dataset import Examples
@@ -29,8 +28,7 @@ def evaluate_head(head: SoftmaxHead, batch: Batch, thresholds: Sequence[float] =
     bottlenecks, classes = batch
     if not len(classes):
         return None
-    logits = head.logits(bottlenecks)
-    return evaluate_labels(logits, classes, thresholds) if classes.ndim == 2 else evaluate(logits, classes)
+    return measure(head.logits(bottlenecks), classes, thresholds)
 
 
 def choose_thresholds(classifier: TrainedClassifier, validation: Batch) -> TrainedClassifier:
@@ -49,19 +47,17 @@ def report_test(options: EvaluationOptions, classifier: TrainedClassifier, teste
 
     `print_misclassified_test_images` lists all misclassified images, as the original does.
     """
-    test = evaluate_head(classifier.head, tested.batch, classifier.thresholds)
-    if test is None:
+    if not len(tested):
         logger.warning("There are no test images: the accuracy is not measured.")
         return None
     paths = [images.images[index].path for index in tested.indices]
-    scores = classifier.head.probabilities(classifier.head.logits(tested.bottlenecks))
-    report = make_report(images.labels, paths, test, scores, tested.classes)
+    logits = classifier.head.logits(tested.bottlenecks)
+    test = measure(logits, tested.classes, classifier.thresholds)
+    report = make_report(images.labels, paths, test, classifier.head.probabilities(logits), tested.classes)
     logger.info("Final test accuracy = %.1f%% (N=%d)", test.accuracy * 100, test.count)
-    if isinstance(test, Evaluation):
-        hits = int(test.confusion.diagonal().sum())
-        if text := few_images_warning(images.labels, test.confusion.sum(axis=1), hits, test.count):
-            logger.warning("%s More images, or a higher --testing_percentage, say more.", text)
-    else:
+    if text := report.few_images_warning:
+        logger.warning("%s More images, or a higher --testing_percentage, say more.", text)
+    if isinstance(test, MultiLabelEvaluation):
         logger.info("Final test mAP = %.1f%%", test.mean_average_precision * 100)
     logger.info("%s", report.class_table())
     mistakes = report.mistakes

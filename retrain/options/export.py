@@ -10,7 +10,7 @@ from retrain.options.groups import ADVANCED, OUTPUT
 
 # TensorFlow's own rule for names of operations, without the backslash, which it refuses when it loads the graph.
 NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
-AUTO_RUN_DIR = "auto"
+AUTO_RUN_DIR, RUNS_DIR = "auto", "runs"  # The latter is where the former makes a folder.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Parts that all command lines share: exit codes and the log."""
 
+import io
 import logging
 import os
 import sys
@@ -86,6 +87,12 @@ def _is_whole_process() -> bool:
             callers.append((module, frame.f_code.co_name))
         frame = frame.f_back
     return callers == [("runpy", "_run_code"), ("runpy", "_run_module_as_main")]
+
+
+def print_any_name() -> None:
+    """Let stdout print every name of a file, which need not be Unicode: what cannot be encoded is escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def log_to_stderr(level: str) -> None:

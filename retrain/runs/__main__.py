@@ -9,15 +9,13 @@ from typing import Any
 
 from retrain.errors import FlagError
 from retrain.options.command_line import build_parser, from_namespace
+from retrain.options.export import RUNS_DIR
 from retrain.options.flags import Options, flag
 from retrain.process.command import end, run_command
+from retrain.runs.folder import CONFIG, METRICS, PLACES
 
-RUNS_DIR = "runs"
 # Settings that say where, not how.
-PLACES = {
-    *("run_dir", "output_graph", "output_labels", "summaries_dir", "checkpoint_path", "intermediate_output_graphs_dir"),
-    *("timing_report", "bottleneck_dir", "model_dir", "saved_model_dir", "save_split", "logging_verbosity"),
-}
+NO_SETTINGS = {*PLACES, "run_dir", "bottleneck_dir", "model_dir", "saved_model_dir", "save_split", "logging_verbosity"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +99,11 @@ def _named(runs_dir: str, name: str) -> Run:
 
 def _read(folder: str) -> Run | None:
     """Return the run in a folder; None if it has none, or it is not finished."""
-    path = os.path.join(folder, "metrics.json")
+    path = os.path.join(folder, METRICS)
     try:
         with open(path, encoding="utf-8") as file:
             metrics = json.load(file)
-        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+        with open(os.path.join(folder, CONFIG), encoding="utf-8") as file:
             config = json.load(file)
         ended = os.path.getmtime(path)
     except (OSError, ValueError):
@@ -118,7 +116,7 @@ def _read(folder: str) -> Run | None:
 def _table(runs: Sequence[Run]) -> str:
     from retrain.evaluation.tables import markdown_table
 
-    varied = [name for name in runs[0].config if name not in PLACES and len({run.setting(name) for run in runs}) > 1]
+    varied = [name for name in runs[0].config if name not in NO_SETTINGS and len({run.setting(name) for run in runs}) > 1]
     settings = list(dict.fromkeys(["architecture", *varied]))
     heads = ["run", "ended", *runs[0].measures, *settings]
     rows = [
@@ -137,7 +135,7 @@ def _comparison(first: Run, second: Run) -> str:
     rows += [
         [f"--{name}", first.setting(name), second.setting(name)]
         for name in names
-        if name not in PLACES and first.setting(name) != second.setting(name)
+        if name not in NO_SETTINGS and first.setting(name) != second.setting(name)
     ]
     return markdown_table(["", first.name, second.name], rows, aligned=True)
 

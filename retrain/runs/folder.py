@@ -10,10 +10,9 @@ from typing import Any
 from retrain.config import RetrainConfig
 from retrain.errors import OutputError
 from retrain.files import write_atomically
-from retrain.options.export import AUTO_RUN_DIR
+from retrain.options.export import AUTO_RUN_DIR, RUNS_DIR
 from retrain.process.output_paths import prepare_new_folder
 
-RUNS_DIR = "runs"
 GRAPH, METRICS, CONFIG = "retrained_graph.pb", "metrics.json", "config.json"
 # The place in the folder of what each flag names.
 PLACES = {
