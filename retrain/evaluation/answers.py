@@ -5,16 +5,19 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from retrain.arrays import FloatArray, Targets
 from retrain.data.image_list import BETWEEN_LABELS
-from retrain.errors import shown
+from retrain.errors import RetrainError, shown
 from retrain.evaluation.intervals import few_images_warning, wilson_interval
 from retrain.evaluation.metrics import Evaluation, evaluate
 from retrain.evaluation.multi_label import MultiLabelEvaluation, evaluate_labels, labels_table, percent
+
+if TYPE_CHECKING:
+    import pandas
 
 WIDEST_MATRIX = 20  # Classes; of more, the pairs that are confused are listed.
 MOST_PAIRS = 20
@@ -54,11 +57,13 @@ class Report:
         labels: C labels.
         measures: accuracy and the like.
         answers: one for each image.
+        scores: probability of each label for each image, in the same order, float32 [N, C].
     """
 
     labels: tuple[str, ...]
     measures: Evaluation | MultiLabelEvaluation
     answers: tuple[Answer, ...]
+    scores: FloatArray
 
     @property
     def mistakes(self) -> tuple[Answer, ...]:
@@ -86,7 +91,7 @@ class Report:
         if isinstance(self.measures, MultiLabelEvaluation):
             return labels_table(self.labels, self.measures)
         width, found = max(map(len, self.labels)), self.measures
-        columns = found.n_images.tolist(), found.recall().tolist(), found.precision().tolist()
+        columns = found.n_images.tolist(), found.recall.tolist(), found.precision.tolist()
         lines = [
             f"{label:{width}}  {count:6d}  {percent(recall):>6}  {percent(precision):>9}"
             for label, count, recall, precision in zip(self.labels, *columns, strict=True)
@@ -99,7 +104,7 @@ class Report:
         values: dict[str, Any] = {"accuracy": found.accuracy, "cross_entropy": found.cross_entropy, "count": found.count}
         if isinstance(found, Evaluation):
             values["accuracy_interval"] = list(wilson_interval(found.n_correct, found.count))
-            columns = {"images": found.n_images, "recall": found.recall(), "precision": found.precision()}
+            columns = {"images": found.n_images, "recall": found.recall, "precision": found.precision}
         else:
             values["mean_average_precision"] = _number(found.mean_average_precision)
             columns = {"images": found.n_images, "recall": found.recall, "precision": found.precision, "f1": found.f1}
@@ -123,6 +128,25 @@ class Report:
         for each in (*self.mistakes, *(answer for answer in self.answers if answer.is_correct)):
             writer.writerow([each.path, each.label, each.prediction, f"{each.score:.5f}", str(each.is_correct).lower()])
         return text.getvalue()
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Return a row for each image: path, label, prediction, score, correct, and the score of each label as `score_<label>`.
+
+        Raises:
+            RetrainError: pandas is not installed.
+        """
+        frame = _pandas().DataFrame([_values(each) for each in self.answers], columns=COLUMNS)
+        for index, label in enumerate(self.labels):
+            frame[f"score_{label}"] = self.scores[:, index]
+        return frame
+
+    def classes_to_pandas(self) -> "pandas.DataFrame":
+        """Return a row for each class, by its label, with the columns of `class_table`.
+
+        Raises:
+            RetrainError: pandas is not installed.
+        """
+        return _pandas().DataFrame(self.to_dict()["classes"]).set_index("label")
 
     def _head(self) -> str:
         if isinstance(self.measures, MultiLabelEvaluation):
@@ -155,13 +179,13 @@ def make_report(
             Answer(path, _joined(labels, true), _joined(labels, found), float(scores[n, label]), float(wrong[n, label]))
             for n, (path, true, found, label) in enumerate(rows)
         )
-        return Report(tuple(labels), measures, answers)
+        return Report(tuple(labels), measures, answers, scores)
     numbers = zip(paths, targets.tolist(), measures.predicted.tolist(), scores, strict=True)
     answers = tuple(
         Answer(path, labels[true], labels[found], float(row[found]), float(row[found] - row[true]))
         for path, true, found, row in numbers
     )
-    return Report(tuple(labels), measures, answers)
+    return Report(tuple(labels), measures, answers, scores)
 
 
 def mistakes_text(mistakes: Sequence[Answer], most: int | None = None) -> str:
@@ -195,6 +219,14 @@ def _confusion_text(labels: Sequence[str], found: Evaluation) -> str:
     pairs = [(row, column) for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[row, column]]
     lines = [f"{wrong[row, column]:6d}  {labels[row]} predicted as {labels[column]}" for row, column in pairs]
     return "\n".join(["Most confused:", *lines]) if lines else "Nothing is confused."
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise RetrainError("Data frames need pandas. Install it with this project: pip install '.[pandas]'") from error
+    return pandas
 
 
 def _joined(labels: Sequence[str], marks: Any) -> str:

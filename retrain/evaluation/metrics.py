@@ -40,12 +40,14 @@ class Evaluation:
         """Number of correct predictions."""
         return int(self.confusion.diagonal().sum())
 
+    @property
     def recall(self) -> npt.NDArray[np.float64]:
-        """Return the share of each class's images that are predicted correctly, float64 [C]; NaN for a class without images."""
+        """Share of each class's images that are predicted correctly, float64 [C]; NaN for a class without images."""
         return _ratio(self.confusion.diagonal(), self.n_images)
 
+    @property
     def precision(self) -> npt.NDArray[np.float64]:
-        """Return the share of correct predictions of each class, float64 [C]; NaN for a class that is never predicted."""
+        """Share of correct ones among the predictions of each class, float64 [C]; NaN for a class that is never predicted."""
         return _ratio(self.confusion.diagonal(), self.confusion.sum(axis=0))
 
 

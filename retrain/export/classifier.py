@@ -15,6 +15,7 @@ from retrain.files import write_atomically
 from retrain.head.classifier import TrainedClassifier
 from retrain.head.resume import Checkpointer
 from retrain.options.export import ExportOptions
+from retrain.process.progress import advance, progressing
 
 logger = logging.getLogger("retrain")
 
@@ -45,13 +46,15 @@ def export_classifier(
     if options.saved_model_dir:
         writers.append(functools.partial(conversions.write_saved_model, options.saved_model_dir))
     problems = []
-    for write in writers:
-        try:
-            write()
-        except OSError as error:
-            problems.append(f"{error.filename} cannot be written ({error.strerror}).")
-        except RetrainError as error:
-            problems.append(str(error))
+    with progressing("export", len(writers), "files"):
+        for write in writers:
+            try:
+                write()
+            except OSError as error:
+                problems.append(f"{error.filename} cannot be written ({error.strerror}).")
+            except RetrainError as error:
+                problems.append(str(error))
+            advance()
     if problems:
         raise RetrainError("\n".join([*problems, checkpointer.advice()]))
     logger.info("Graph written to %s, labels to %s.", options.output_graph, options.output_labels)

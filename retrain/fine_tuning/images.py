@@ -20,6 +20,7 @@ from retrain.errors import ImageFolderError, shown
 from retrain.head.dataset import Dataset, Examples
 from retrain.input_spec import InputSpec
 from retrain.options.fine_tuning import FineTuningOptions
+from retrain.process.progress import advance, progressing
 
 logger = logging.getLogger("retrain")
 
@@ -123,12 +124,16 @@ def validation_images(images: ImageLists, data: Dataset, spec: InputSpec) -> Ima
 def new_bottlenecks(images: ImageLists, tested: Examples, backbone: Backbone) -> Examples:
     """Return the same examples with their bottlenecks from a fine-tuned network. Nothing is cached.
 
-    An image that can no longer be decoded is left out, with a warning.
+    An image that can no longer be decoded is left out, with a warning. Counts the images as progress.
     """
-    loader = ImageLoader(_files(images, np.unique(tested.indices)), backbone.architecture.input_spec)
+    files = _files(images, np.unique(tested.indices))
+    loader = ImageLoader(files, backbone.architecture.input_spec)
     made: dict[int, FloatArray] = {}
-    for indices, bottlenecks in run_network(loader, lambda: backbone.run):
-        made.update(zip(indices.tolist(), bottlenecks, strict=True))
+    with progressing("evaluation", len(files), "images"):
+        for indices, bottlenecks in run_network(loader, lambda: backbone.run):
+            made.update(zip(indices.tolist(), bottlenecks, strict=True))
+            advance(len(indices))
+        advance(len(loader.failed))
     for index, reason in loader.failed.items():
         logger.warning("%s is left out of the test: %s", shown(images.images[index].path), reason)
     rows = [row for row, index in enumerate(tested.indices.tolist()) if index in made]

@@ -24,6 +24,7 @@ from retrain.head.trainer import Trainer
 from retrain.options.engine import TENSORFLOW
 from retrain.options.fine_tuning import FineTuningOptions
 from retrain.process.interruption import raise_if_interrupted
+from retrain.process.progress import advance
 from retrain.process.tensorflow_loading import load_tensorflow
 
 if TYPE_CHECKING:  # It needs TensorFlow, which runs without fine-tuning do without.
@@ -103,7 +104,7 @@ def fine_tune(
     images: FineTuningImages,
     trainer: Trainer,
 ) -> FineTuned:
-    """Train the network's open weights and the head.
+    """Train the network's open weights and the head. Counts the steps as progress.
 
     The weights of the last step are kept. If their validation accuracy is lower than before the first step, the weights of the
     best evaluation are kept instead, so that fine-tuning does no harm that can be measured. Always keeping the best evaluation
@@ -138,6 +139,7 @@ def fine_tune(
                 logger.warning("Fine-tuning has diverged at step %d. Lower --fine_tune_learning_rate.", step)
                 break
             monitor.after_step(step, logits, classes)
+            advance(1, monitor.last_accuracy)
         seconds = time.perf_counter() - start
         monitor.finish()
     logger.info(

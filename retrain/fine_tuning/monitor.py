@@ -20,7 +20,7 @@ class FineTuningMonitor:
 
     Attributes:
         best, best_step, best_accuracy: the weights to keep, the number of steps before them, and their validation accuracy.
-        train_accuracy: of the last evaluation.
+        train_accuracy, last_accuracy: of the last evaluation, the latter on the validation images; None before the first.
     """
 
     def __init__(
@@ -44,7 +44,8 @@ class FineTuningMonitor:
         self.best_step = 0
         self.best_accuracy: float | None = None
         self.train_accuracy: float | None = None
-        self._first_accuracy, self._last_accuracy, self._least_entropy = 0.0, 0.0, math.inf
+        self.last_accuracy: float | None = None
+        self._first_accuracy, self._least_entropy = 0.0, math.inf
         self._n_steps = 0
 
     def __enter__(self) -> "FineTuningMonitor":
@@ -71,7 +72,7 @@ class FineTuningMonitor:
         share, entropy = self._measure("validation", max(0, n_steps - 1), self._session.logits(images), classes)
         when = f"step {n_steps - 1}" if n_steps else "begins"
         _log(f"Fine-tuning {when}: Validation accuracy = {share:.1%} (N={len(classes)})")
-        self._last_accuracy = share
+        self.last_accuracy = share
         if not n_steps:
             self._first_accuracy = share
         # With few images many steps have the same accuracy; the cross entropy then tells which is better.
@@ -81,9 +82,9 @@ class FineTuningMonitor:
 
     def finish(self) -> None:
         """Keep the weights as they are, unless they are worse than those before the first step."""
-        if self._n_steps == self._options.fine_tune_steps and self._last_accuracy >= self._first_accuracy:
+        if self._n_steps == self._options.fine_tune_steps and (self.last_accuracy or 0) >= self._first_accuracy:
             self.best, self.best_step = self._session.weights(), self._n_steps
-            self.best_accuracy = self._last_accuracy if len(self._validation[1]) else None
+            self.best_accuracy = self.last_accuracy
 
     def _measure(self, name: str, step: int, logits: FloatArray, classes: IndexArray) -> tuple[float, float]:
         share, entropy = accuracy(logits, classes), cross_entropy(logits, classes)

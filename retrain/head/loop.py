@@ -11,6 +11,7 @@ from retrain.head.monitor import Monitor
 from retrain.head.resume import Checkpointer
 from retrain.head.trainer import Trainer, train
 from retrain.options.head import LBFGS
+from retrain.process.progress import advance
 
 logger = logging.getLogger("retrain")
 
@@ -22,7 +23,7 @@ def train_head(
     checkpointer: Checkpointer,
     after_step: Callable[[int], None] = lambda step: None,
 ) -> None:
-    """Train the head to the end of its training.
+    """Train the head to the end of its training. Counts the steps as progress.
 
     Args:
         trainer: restored by the checkpointer.
@@ -45,6 +46,7 @@ def train_head(
                 trainer.early_stopping.after_evaluation(monitor.validation_cross_entropy)
         checkpointer.save_if_due()
         after_step(step)
+        advance(1, monitor.validation_accuracy)
 
     if options.optimizer == LBFGS:
         trainer.minimize(*next(batches), finish_step, first_step)

@@ -4,6 +4,7 @@ Command lines (`command_line`), the checks and the tables in the docs are all ma
 str, bool (a switch) or tuple[str, ...] (several values), or any type whose flag parses its text. None stands for "not given".
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -11,7 +12,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from retrain.errors import FlagError
@@ -40,6 +41,7 @@ class Flag:
         shown_default: the default in the help, if the value itself would not tell.
         path: FILE, FOLDER or PATH if the text names one.
         group: group of the flag in the help, one of `groups.GROUPS`, if it is not that of its class.
+        in_python: an example of the value in Python, if it is not the text of the command line.
     """
 
     help: str
@@ -56,6 +58,7 @@ class Flag:
     shown_default: str = ""
     path: str = ""
     group: str = ""
+    in_python: str = ""
 
 
 def cross_check(*names: str) -> Callable[[CrossCheck], CrossCheck]:
@@ -84,18 +87,27 @@ class Options:
         cls._group = group  # type: ignore[attr-defined]
 
     def __post_init__(self) -> None:
-        _expand_home(self)
+        for name in flags_of(type(self)):
+            value = _plain(getattr(self, name))
+            if isinstance(value, str) and kind_of(type(self), name) is tuple:
+                value = (value,)
+            object.__setattr__(self, name, value)
         check(self)
 
 
-def _expand_home(config: Any) -> None:
-    """Replace a `~` at the beginning of texts by the home folder, where the shell did not, as in `--flag=~/photos`."""
-    for name in flags_of(type(config)):
-        value = getattr(config, name)
-        if isinstance(value, str):
-            object.__setattr__(config, name, os.path.expanduser(value))
-        elif isinstance(value, tuple):
-            object.__setattr__(config, name, tuple(os.path.expanduser(part) if isinstance(part, str) else part for part in value))
+def _plain(value: Any) -> Any:
+    """Return a value as the fields have it: texts for paths, tuples for lists, Python's numbers for NumPy's, copies of dicts.
+
+    A `~` at the beginning of a text is replaced by the home folder, where the shell did not, as in `--flag=~/photos`.
+    """
+    if isinstance(value, str | os.PathLike):
+        path = os.fspath(value)
+        return os.path.expanduser(str(path)) if isinstance(path, str) else value
+    if isinstance(value, list | tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 else value
 
 
 def flag(help_text: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
@@ -181,7 +193,8 @@ def value_problem(config_class: type, name: str, value: Any) -> str | None:
     """Return what is wrong with the value of one flag, in a sentence; None if it is allowed."""
     if _is_allowed(config_class, name, value):
         return None
-    return f"--{name} must be {range_text(config_class, name)}. Got {_shown(value)}.{_meant(config_class, name, value)}"
+    hint = _meant(config_class, name, value) or _python_hint(flags_of(config_class)[name], value)
+    return f"--{name} must be {range_text(config_class, name)}. Got {_shown(value)}.{hint}"
 
 
 def _meant(config_class: type, name: str, value: Any) -> str:
@@ -193,6 +206,16 @@ def _meant(config_class: type, name: str, value: Any) -> str:
     else:
         mistyped = [value] if isinstance(value, str) else []
     return did_you_mean(mistyped[0], choices) if choices and len(mistyped) == 1 else ""
+
+
+def _python_hint(flag: Flag, value: Any) -> str:
+    """Return ` In Python: …` for a value that the command line cannot have: another type, or a text that it would have parsed."""
+    if not flag.in_python or not flag.parse or not flag.is_allowed:
+        return ""
+    with contextlib.suppress(ValueError):
+        if not isinstance(value, str) or flag.is_allowed(flag.parse(value)):
+            return f" In Python: {flag.in_python}."
+    return ""
 
 
 def _is_allowed(config_class: type, name: str, value: Any) -> bool:

@@ -87,6 +87,7 @@ class HeadOptions(MonitorOptions, group=HEAD):
         parse=parse_hidden_units,
         is_allowed=_are_hidden_units,
         range_text=f"integers in [1, {LARGEST_LAYER}], joined by commas",
+        in_python="(128, 64)",
         shown_default="no hidden layer",
     )
     dropout: float = flag(
@@ -102,6 +103,7 @@ class HeadOptions(MonitorOptions, group=HEAD):
         parse=parse_class_weights,
         is_allowed=_are_class_weights,
         range_text=f"{BALANCED}, or LABEL=NUMBER joined by commas, numbers in (0, {LARGEST_WEIGHT}]",
+        in_python='{"daisy": 2, "roses": 0.5}, or "balanced"',
         shown_default="1 for every class",
     )
     early_stopping: int = flag(

@@ -15,6 +15,7 @@ PACKAGES = {
     "h5py": "h5py",
     "keras": "keras",
     "numpy": "numpy",
+    "pandas": "pandas",
     "onnx": "onnx",
     "onnxruntime": "onnxruntime",
     "orjson": "orjson",

@@ -23,6 +23,7 @@ from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.errors import OutputError
 from retrain.input_spec import InputSpec
 from retrain.options.bottlenecks import BottleneckOptions
+from retrain.process.progress import Progress, progress_to, progressing
 
 SPEC = InputSpec(8, 8, 0.0, 1.0)
 SIZE = 3
@@ -72,7 +73,14 @@ class Extraction:
     ) -> Bottlenecks:
         cache = BottleneckCache(str(self.cache_dir), "colours", SIZE, fingerprint)
         extractor = Extractor(self.images, cache, network, SPEC)
-        return extractor.bottlenecks(range(len(self.images)) if indices is None else indices)
+        chosen = range(len(self.images)) if indices is None else indices
+        seen: list[Progress] = []
+        with progress_to(seen.append), progressing("bottlenecks", len(chosen), "images"):
+            found = extractor.bottlenecks(chosen)
+        # Whatever was read, made again or failed: each image is counted once in the end.
+        assert seen[-1] == Progress(phase="bottlenecks", done=len(chosen), total=len(chosen), unit="images")
+        assert all(0 <= each.done <= len(chosen) for each in seen)
+        return found
 
     def text_files(self) -> list[str]:
         return sorted(path.name for path in self.cache_dir.glob("*/*.txt"))

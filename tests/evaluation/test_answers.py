@@ -93,3 +93,25 @@ def test_several_labels() -> None:
     assert mistake.path == "b.jpg" and mistake.score == pytest.approx(0.4) and mistake.wrongness == pytest.approx(0.6)
     assert found.to_text().endswith("1 mistake:\nlabel  prediction  score    image\njug    -           0.40000  b.jpg")
     assert found.to_dict()["classes"][2]["average_precision"] is None
+
+
+def test_pandas() -> None:
+    images = report().to_pandas()
+    assert list(images.columns) == ["path", "label", "prediction", "score", "correct", "score_cup", "score_jug", "score_mug"]
+    assert images["path"].tolist() == PATHS and images["correct"].tolist() == [True, False, False, True]
+    np.testing.assert_array_equal(images[["score_cup", "score_jug", "score_mug"]].to_numpy(), SCORES)
+    np.testing.assert_array_equal(images["score"].to_numpy(np.float32), SCORES.max(axis=1))
+    classes = report().classes_to_pandas()
+    assert classes.index.tolist() == list(LABELS) and list(classes.columns) == ["images", "recall", "precision"]
+    np.testing.assert_allclose(classes["recall"].to_numpy(float), [1, 1 / 3, np.nan])
+    np.testing.assert_allclose(classes["precision"].to_numpy(float), [1 / 3, 1, np.nan])
+
+
+def test_pandas_with_several_labels() -> None:
+    targets = np.array([[1, 0, 1], [0, 1, 0]], np.float32)
+    scores = np.array([[0.9, 0.2, 0.8], [0.1, 0.4, 0.7]], np.float32)
+    found = make_report(LABELS, PATHS[:2], evaluate_labels(np.log(scores / (1 - scores)), targets, ()), scores, targets)
+    images = found.to_pandas()
+    assert images["label"].tolist() == ["cup|mug", "jug"] and images["correct"].tolist() == [True, False]
+    np.testing.assert_array_equal(images[["score_cup", "score_jug", "score_mug"]].to_numpy(), scores)
+    assert list(found.classes_to_pandas().columns) == ["images", "recall", "precision", "f1", "average_precision"]

@@ -36,17 +36,17 @@ def test_evaluation_by_hand() -> None:
 
 def test_recall_and_precision_by_hand() -> None:
     found = evaluate(LOGITS, CLASSES)
-    assert found.recall().tolist() == [1 / 2, 1 / 2, 1]
-    assert found.precision().tolist() == [1 / 2, 1 / 2, 1]
+    assert found.recall.tolist() == [1 / 2, 1 / 2, 1]
+    assert found.precision.tolist() == [1 / 2, 1 / 2, 1]
     uneven = evaluate(LOGITS, np.array([0, 0, 0, 2, 0]))  # answers 0, 1, 1, 2, 0: of four of class 0 two are found
-    assert uneven.recall().tolist()[::2] == [2 / 4, 1]
-    assert uneven.precision().tolist() == [1, 0, 1]
+    assert uneven.recall.tolist()[::2] == [2 / 4, 1]
+    assert uneven.precision.tolist() == [1, 0, 1]
 
 
 def test_a_class_without_images_has_no_recall_and_one_never_answered_no_precision() -> None:
     found = evaluate(np.array([[2, 1, 0], [2, 1, 0]], np.float32), np.array([0, 1]))
-    np.testing.assert_array_equal(found.recall(), [1, 0, np.nan])
-    np.testing.assert_array_equal(found.precision(), [1 / 2, np.nan, np.nan])
+    np.testing.assert_array_equal(found.recall, [1, 0, np.nan])
+    np.testing.assert_array_equal(found.precision, [1 / 2, np.nan, np.nan])
 
 
 def test_classes_that_never_occur_are_counted_as_zeros() -> None:

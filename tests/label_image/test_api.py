@@ -216,8 +216,11 @@ def test_options_are_those_of_the_command(exported: Exported, pictures: list[Pat
 def test_a_wrong_option_is_named(exported: Exported) -> None:
     with pytest.raises(TypeError) as caught:
         label_image.load(exported.graph, input_men=0)
+    assert str(caught.value) == "load() has no option input_men. Did you mean input_mean?"
+    with pytest.raises(TypeError) as caught:
+        label_image.load(exported.graph, colour="red", input_men=0)
     names = ", ".join(flags_of(ClassifierOptions))
-    assert str(caught.value) == f"load() has no option input_men. The options are: {names}."
+    assert str(caught.value) == f"load() has no option colour, input_men. The options are: {names}."
     with pytest.raises(FlagError, match=r"^--input_std must be a number in \(0, inf\)\. Got -1\.$"):
         label_image.load(exported.graph, input_std=-1)
     with pytest.raises(GraphError, match=r"^The graph /nowhere/graph\.pb cannot be read \(No such file or directory\)\.$"):

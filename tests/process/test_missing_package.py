@@ -63,7 +63,17 @@ def test_the_packages_are_those_of_the_installation() -> None:
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
     required = set(re.findall(r'"([a-z][\w-]*)(?:[><=]{1,2}[\d.]+)"', text))
     weights = {name for name in required if name.startswith("efficientnet-")}  # Nothing imports them.
-    tools = {"pytest", "pytest-xdist", "hypothesis", "mypy", "ruff", "selenium", "opencv-python-headless"}
+    tools = {
+        "pytest",
+        "pytest-xdist",
+        "hypothesis",
+        "mypy",
+        "ruff",
+        "selenium",
+        "opencv-python-headless",
+        "nbclient",
+        "ipykernel",
+    }
     assert required - weights - tools == set(PACKAGES.values()) - {"protobuf", "h5py", "keras"}
 
 
