@@ -362,7 +362,11 @@ def test_a_field_of_the_wrong_type_is_refused(name: str, value: Any, sentence: s
     assert str(caught.value) == sentence
 
 
-@pytest.mark.parametrize("images", ["photo.jpg", b"photo.jpg", 7, (), ("a.jpg", ""), ("a.jpg", 7)])
+def test_one_image_may_stand_without_a_tuple() -> None:
+    assert LabelConfig(image="photo.jpg") == LabelConfig(image=("photo.jpg",))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("images", [b"photo.jpg", 7, (), ("a.jpg", ""), ("a.jpg", 7)])
 def test_images_that_are_not_several_texts_are_refused(images: Any) -> None:
     with pytest.raises(FlagError) as caught:
         LabelConfig(image=images)
