@@ -54,6 +54,7 @@ class Monitor:
         self.validation_accuracy: float | None = None
         self.validation_cross_entropy = math.inf
         self.history: list[Measured] = []
+        self._n_evaluated = 0
 
     def __enter__(self) -> "Monitor":
         return self
@@ -68,7 +69,8 @@ class Monitor:
 
     def warn_of_overfitting(self, n_validation: int, stops_early: bool) -> None:
         """Warn if the evaluations show overfitting; `n_validation` is the number of images in the validation set."""
-        warnings = [gap_warning(self.history, n_validation), "" if stops_early else rise_warning(self.history)]
+        drawn = self._n_evaluated != n_validation
+        warnings = [gap_warning(self.history, n_validation), "" if stops_early else rise_warning(self.history, drawn)]
         for text in filter(None, warnings):
             logger.warning("%s", text)
 
@@ -93,6 +95,7 @@ class Monitor:
         _log(f"Step {step}: Train accuracy = {self.train_accuracy:.1%}")
         _log(f"Step {step}: Cross entropy = {loss:f}")
         bottlenecks, classes = self._validation_batch()
+        self._n_evaluated = len(classes)
         if len(classes):
             self.validation_accuracy, self.validation_cross_entropy = measure(self._validation)
             measured = Measured(step, self.train_accuracy, self.validation_accuracy, self.validation_cross_entropy)

@@ -51,8 +51,13 @@ def gap_warning(history: Sequence[Measured], n_validation: int) -> str:
     )
 
 
-def rise_warning(history: Sequence[Measured]) -> str:
-    """Return a warning if the validation cross entropy has risen for long; else an empty text."""
+def rise_warning(history: Sequence[Measured], drawn: bool = True) -> str:
+    """Return a warning if the validation cross entropy has risen for long; else an empty text.
+
+    Args:
+        history: all evaluations, in order.
+        drawn: True if they were on images drawn from the validation set, which early stopping should not depend on.
+    """
     losses = [each.validation_cross_entropy for each in history]
     smooth = [sum(losses[end - SMOOTHED : end]) / SMOOTHED for end in range(SMOOTHED, len(losses) + 1)]
     if not smooth:
@@ -62,7 +67,8 @@ def rise_warning(history: Sequence[Measured]) -> str:
     rise = smooth[-1] - smooth[lowest]
     if since < max(LONG, LONG_SHARE * len(history)) or rise < LARGE_RISE or smooth[-1] < LARGE_RATIO * smooth[lowest]:
         return ""
+    flags = "--early_stopping 20 --validation_batch_size=-1" if drawn else "--early_stopping 20"
     return (
         f"The validation cross entropy was lowest near step {history[lowest + SMOOTHED // 2].step} ({smooth[lowest]:.3f}) and "
-        f"has risen to {smooth[-1]:.3f} since. Add --early_stopping 20 --validation_batch_size=-1, which keeps the best head."
+        f"has risen to {smooth[-1]:.3f} since. Add {flags}, which keeps the best head."
     )

@@ -32,6 +32,8 @@ def test_a_long_rise() -> None:
         "The validation cross entropy was lowest near step 120 (0.520) and has risen to 1.070 since. Add --early_stopping 20 "
         "--validation_batch_size=-1, which keeps the best head."
     )
+    whole = rise_warning(history(falling + rising), drawn=False)
+    assert whole.endswith(" since. Add --early_stopping 20, which keeps the best head.")
 
 
 def test_no_rise() -> None:
