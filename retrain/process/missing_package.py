@@ -30,6 +30,7 @@ PACKAGES = {
     "tensorflow_hub": "tensorflow-hub",
     "tf2onnx": "tf2onnx",
     "threadpoolctl": "threadpoolctl",
+    "tqdm": "tqdm",
 }
 
 REQUIREMENTS = {"setuptools": "'setuptools<82'"}  # As a shell takes them, where not every version will do.

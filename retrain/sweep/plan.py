@@ -30,6 +30,7 @@ NOT_SWEPT = {
     "resume",
     "timing_report",
     "logging_verbosity",
+    "no_progress",
     "print_misclassified_test_images",
     "save_split",
     "export",
