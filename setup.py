@@ -97,6 +97,7 @@ setup(
             "scikit-learn>=1.3",
             "pandas>=2",
             "types-tqdm",
+            "pyte>=0.8",
             "nbclient>=0.10",
             "ipykernel>=6",
             *ONNX,

@@ -19,10 +19,9 @@ def summary_text(result: RetrainResult) -> str:
     """Return the summary, without a line break at the end."""
     parts = [*(_test(result.report) if result.report else ["There are no test images: the accuracy is not measured."])]
     if result.skipped:
+        count = len(result.skipped)
         lines = [f"  {shown(path)}: {reason}" for path, reason in list(result.skipped.items())[:MOST_NAMED]]
-        parts.append(
-            "\n".join([f"Skipped, since they cannot be decoded: {len(result.skipped)}", *lines, *_rest(len(result.skipped))])
-        )
+        parts.append("\n".join([f"Skipped, since they cannot be decoded: {count}", *lines, *_rest(count)]))
     written = {"graph": result.output_graph, "labels": result.output_labels, "split": result.output_split}
     written |= {each.format: each.path for each in result.conversions}
     width = max(map(len, written))

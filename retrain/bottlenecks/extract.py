@@ -84,7 +84,8 @@ def _load_alike(
 def log_bottlenecks(bottlenecks: Bottlenecks, folder: str, seconds: float) -> None:
     """Log how many bottlenecks were made and read, and how fast."""
     rate = f", {bottlenecks.n_made / seconds:.0f} images/s" if bottlenecks.n_made else ""
-    step_logger.info("%d bottlenecks made, %d read from %s (%.1f s%s).", bottlenecks.n_made, bottlenecks.n_read, folder, seconds, rate)
+    made, read = bottlenecks.n_made, bottlenecks.n_read
+    step_logger.info("%d bottlenecks made, %d read from %s (%.1f s%s).", made, read, folder, seconds, rate)
 
 
 class Extractor:
