@@ -148,6 +148,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
         n_bottlenecks_read=bottlenecks.n_read,
         train_accuracy=train_accuracy,
         validation_accuracy=validation_accuracy,
+        history=tuple(monitor.history),
         report=report,
         test_before_fine_tuning=before,
         output_graph=config.output_graph,
