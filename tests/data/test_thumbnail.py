@@ -18,7 +18,8 @@ def opened(data: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [((400, 200), (120, 60)), ((200, 400), (60, 120)), ((3000, 1000), (120, 40)), ((50, 20), (50, 20)), ((5000, 2), (120, 1))]
+    ("size", "expected"), [((400, 200), (120, 60)), ((200, 400), (60, 120)), ((3000, 1000), (120, 40)), ((50, 20), (50, 20)),
+     ((5000, 2), (120, 1))]
 )  # fmt: skip
 def test_the_whole_photo_fits_into_the_square(size: tuple[int, int], expected: tuple[int, int], tmp_path: Path) -> None:
     Image.new("RGB", size, (200, 40, 90)).save(tmp_path / "photo.jpg")
