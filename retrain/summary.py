@@ -24,6 +24,8 @@ def summary_text(result: RetrainResult) -> str:
         parts.append("\n".join([f"Skipped, since they cannot be decoded: {count}", *lines, *_rest(count)]))
     written = {"graph": result.output_graph, "labels": result.output_labels, "split": result.output_split}
     written |= {each.format: each.path for each in result.conversions}
+    if result.output_report:
+        written["report"] = result.output_report
     width = max(map(len, written))
     parts.append("\n".join(["Written:", *(f"  {name:{width}}  {shown(path)}" for name, path in written.items())]))
     commands = [

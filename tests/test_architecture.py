@@ -32,6 +32,7 @@ ORDER = [
     "retrain.preflight",
     "retrain.result",
     "retrain.summary",
+    "retrain.report",
     "retrain.pipeline",
     "retrain.api",
     "retrain.listing",

@@ -13,6 +13,7 @@ PACKAGES = {
     "google": "protobuf",
     "google_crc32c": "google-crc32c",
     "h5py": "h5py",
+    "jinja2": "jinja2",
     "keras": "keras",
     "numpy": "numpy",
     "pandas": "pandas",

@@ -179,6 +179,7 @@ def _run_alone(trial: Trial, folder: str, costs: NetworkCosts) -> Outcome:
         trial.config,
         output_graph=os.path.join(folder, "graph.pb"),
         output_labels=os.path.join(folder, "labels.txt"),
+        report="",
         summaries_dir=os.path.join(folder, "summaries"),
         checkpoint_path=os.path.join(folder, "checkpoint"),
     )
