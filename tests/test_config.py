@@ -14,7 +14,7 @@ from retrain.errors import FlagError
 from retrain.options.command_line import parse_args
 from retrain.options.flags import flags_of
 
-N_RETRAIN_FLAGS = 67
+N_RETRAIN_FLAGS = 68
 N_LABEL_FLAGS = 23
 
 # Name: type and default, from the table of the original's flags.
@@ -46,6 +46,7 @@ ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
 # Flags that the original does not have, or whose default None is determined during the run.
 OWN_FLAGS: dict[str, tuple[object, object]] = {
     "run_dir": (str | None, None),
+    "report": (str | None, None),
     "image_list": (str | None, None),
     "split_by": (str, "path"),
     "save_split": (str | None, None),

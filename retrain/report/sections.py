@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import math
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -36,7 +37,7 @@ def sections_of(config: RetrainConfig, result: RetrainResult, network: Architect
 def _all(config: RetrainConfig, result: RetrainResult, network: Architecture) -> Iterator[Section | None]:
     yield overview(result)
     if result.report:
-        yield mistakes(result.report)
+        yield mistakes(result.report, config.images_root)
         yield classes(result.report)
         yield confusion(result.report)
     yield learning_curves(result)
@@ -62,12 +63,13 @@ def overview(result: RetrainResult) -> Section:
     return Section("overview", "Result", values)
 
 
-def mistakes(report: Report) -> Section:
-    """Return the misclassified test images as pictures, the worst first."""
+def mistakes(report: Report, images_root: str) -> Section:
+    """Return the misclassified test images as pictures, the worst first, with their paths in `images_root`."""
     found = report.mistakes
     pictures = data_uris([each.path for each in found[:MOST_MISTAKES]])
+    paths = [os.path.relpath(each.path, images_root) for each in found[:MOST_MISTAKES]]
     rows = [COLUMNS[:-1], *([each.path, each.label, each.prediction, f"{each.score:.5f}"] for each in found)]
-    values = {"shown": list(zip(found, pictures, strict=False)), "count": len(found), "tested": report.measures.count}
+    values = {"shown": list(zip(found, paths, pictures, strict=False)), "count": len(found), "tested": report.measures.count}
     return Section("mistakes", "Misclassified test images", values, {"mistakes": rows})
 
 
