@@ -158,6 +158,7 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "image_list": (TEXT, {"": "''"}),
     "split_by": ("one of path, content, group", {"name": "name", "": "''"}),
     "save_split": (TEXT, {"": "''"}),
+    "report": ("a path, or an empty text", {"a\0b": "a\0b"}),
     "label_names": ("one of original, folder", {"file": "file", "": "''"}),
     "all_images": (SWITCH, {"yes": ""}),
     "multi_label": (SWITCH, {"yes": ""}),
