@@ -84,7 +84,11 @@ def _report(outcomes: "Sequence[Outcome]", config: SweepConfig, seconds: float) 
     if config.has_budget:
         print(f"\n{choice_text(rows, config)}")
     logger.info(
-        "%d trainings in %.1f s. Each: %s; compared: tensorboard --logdir %s", len(outcomes), seconds, csv_file, summaries
+        "%d trainings in %.1f s, listed in %s. To compare them: tensorboard --logdir %s",
+        len(outcomes),
+        seconds,
+        csv_file,
+        summaries,
     )
 
 

@@ -62,7 +62,7 @@ def test_a_class_is_missing(graph: Path, small_photos: Path, tmp_path: Path, run
     shutil.copyfile(next((small_photos / "red dots").iterdir()), tmp_path / "test" / "beside.jpg")
     process = run_cli("scripts.evaluate", graph, f"--image_dir={tmp_path / 'test'}", "--split=all", "--trained_images")
     assert_succeeded(process)
-    told = f"WARNING: 1 images lie directly in {tmp_path / 'test'}, in no class folder: they are not used.\n"
+    told = f"WARNING: 1 image lies directly in {tmp_path / 'test'}, in no class folder: it is not used.\n"
     assert process.stderr.startswith(told)
     assert table_of(process.stdout)["blue stripes"][:2] == ["0", "-"]
     assert "nan" not in process.stdout

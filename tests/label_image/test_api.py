@@ -231,7 +231,7 @@ def test_a_wrong_option_is_named(exported: Exported) -> None:
 
 def test_labels_that_do_not_fit_are_an_error(exported: Exported, pictures: list[Path], tmp_path: Path) -> None:
     (tmp_path / "two.txt").write_text("a\nb\n")
-    with pytest.raises(GraphError, match=r"^The number of labels must be 3, the number of scores of final_result:0\."):
+    with pytest.raises(GraphError, match=r"^The number of labels must be 3, as many as the output final_result:0 has scores\."):
         label_image.load(exported.graph, labels=str(tmp_path / "two.txt")).predict(pictures[0])
 
 
@@ -411,8 +411,8 @@ class TestOrientationAndScale:
         loaded = label_image.load(exported.graph, exif_orientation="ignore")
         for _ in range(3):
             loaded.predict(self.turned())
-        assert [line.partition(",")[0] for line in logged if line.startswith("WARNING")] == [
-            "WARNING: 1 of 1 photos are stored turned"
+        assert [line.partition(".")[0] for line in logged if line.startswith("WARNING")] == [
+            "WARNING: Of 1 photo, 1 has an EXIF orientation, which says how to turn the stored picture upright"
         ]
 
     def test_a_nearly_black_image_is_named(
