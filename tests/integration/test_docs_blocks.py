@@ -50,7 +50,7 @@ NAMES: dict[str, Any] = {}  # Those of a page's Python, in the process that runs
 
 @dataclasses.dataclass(frozen=True)
 class Shortened:
-    """How a command of a module differs from what the page says, to end soon and to write nothing outside its folder.
+    """Differences of a command from what the page says, so that it ends soon and writes nothing outside its folder.
 
     Attributes:
         values: flags that are added, or replace those of the page.

@@ -91,7 +91,7 @@ class Block:
 
     @property
     def problem(self) -> str:
-        """What is wrong with the block, in a sentence that says how to mend it; empty if nothing is."""
+        """The fault of the block, in a sentence that says how to mend it; empty if there is none."""
         return f"{self.page}:{self.line}: {found}" if (found := self._problem()) else ""
 
     def _problem(self) -> str:
