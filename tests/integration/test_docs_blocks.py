@@ -92,6 +92,7 @@ SHORTENED = {
     "retrain": TRAINING,
     "scripts.retrain": TRAINING,
     "retrain.sweep": SWEEP,
+    "label_image": Shortened(paths=LabelConfig),
     "scripts.make_flowers": Shortened({"images_per_class": PER_CLASS}),
 }
 
