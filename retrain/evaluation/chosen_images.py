@@ -84,8 +84,8 @@ def choose_images(lists: ImageLists, split: str, known: KnownSets | None, with_t
     trained = [index for index in wanted if TRAINING in known.sets[index]]
     if split == TRAINING or with_trained or not trained:
         if trained:
-            text = "The model was trained on %d of the %s: accuracy on them says nothing about new ones."
-            logger.warning(text, len(trained), counted(len(wanted), "image", "images"))
+            text = "Of %s, the model was trained on %d: accuracy on such images says nothing about new ones."
+            logger.warning(text, counted(len(wanted), "image", "images"), len(trained))
         return Chosen([lists.images[index] for index in wanted], len(trained), 0, n_unknown)
     if len(trained) == len(wanted):
         them = "it" if len(wanted) == 1 else "all of them"
@@ -118,7 +118,7 @@ def _wanted(lists: ImageLists, split: str, known: KnownSets) -> tuple[list[int],
     if known.is_complete:
         n_unknown = sum(not each for each in known.sets)
         if n_unknown:
-            text = "Of the %s, %s in no set of the training, and left out. Add --split all to evaluate all of them."
+            text = "Of %s, %s in no set of the training, and left out. Add --split all to evaluate all of them."
             logger.warning(text, counted(len(everything), "image", "images"), counted(n_unknown, "is", "are"))
         return [index for index in everything if split in known.sets[index]], n_unknown
     if split == TRAINING:

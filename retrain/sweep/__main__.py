@@ -60,7 +60,8 @@ def build_sweep_parser() -> Parser:
     parser = Parser(
         prog="python -m retrain.sweep",
         usage="%(prog)s --image_dir FOLDER [flags of python -m retrain, with several values joined by commas]",
-        description="Compare trainings: flags take several values, joined by commas.",
+        description="Compare trainings: flags take several values, joined by commas; --hidden_units and --class_weights, whose "
+        "values have commas of their own, by semicolons in quotes, as in '128,64;256'.",
         positional=dataclasses.replace(FOLDER_ARGUMENT, advice="Several values of a flag are joined by commas."),
     )
     add_flags(parser, SweepConfig, flags_of(SweepConfig))
