@@ -60,6 +60,8 @@ def export_classifier(
     if problems:
         raise RetrainError("\n".join([*problems, checkpointer.advice()]))
     result_logger.info("Graph written to %s, labels to %s.", options.output_graph, options.output_labels)
+    if classifier.split:
+        result_logger.info("The set of each image is in %s.", options.output_split)
     return tuple(conversions.reports)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -17,6 +18,12 @@ logger = logging.getLogger("retrain")
 
 METAVARS = {bool: "", int: "INTEGER", float: "NUMBER", str: "TEXT", tuple: "TEXT"}
 CHOICE = "CHOICE"
+# argparse's messages, by pattern, and clearer ones.
+CLEARER = {
+    r"^argument (--\S+): ignored explicit argument '(.*)'$": r"\1 is a switch, which takes no value. Got \2",
+    r"^argument (--\S+): expected one argument$": r"\1 needs a value",
+    r"^argument (--\S+): expected at least one argument$": r"\1 needs one value or more",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,6 +42,8 @@ class Parser(argparse.ArgumentParser):
         self.remarks: list[str] = []
 
     def error(self, message: str) -> NoReturn:
+        for pattern, text in CLEARER.items():
+            message = re.sub(pattern, text, message)
         raise FlagError(f"{message}. --help lists the flags.")
 
     def parse_args(  # type: ignore[override]  # argparse overloads it for other classes of namespaces.

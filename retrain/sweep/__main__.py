@@ -62,7 +62,8 @@ def build_sweep_parser() -> Parser:
     parser = Parser(
         prog="python -m retrain.sweep",
         usage="%(prog)s --image_dir FOLDER [flags of python -m retrain, with several values joined by commas]",
-        description="Compare trainings: flags take several values, joined by commas.",
+        description="Compare trainings: flags take several values, joined by commas; --hidden_units and --class_weights, whose "
+        "values have commas of their own, by semicolons in quotes, as in '128,64;256'.",
         positional=dataclasses.replace(FOLDER_ARGUMENT, advice="Several values of a flag are joined by commas."),
     )
     add_flags(parser, SweepConfig, flags_of(SweepConfig))
@@ -86,7 +87,11 @@ def _report(outcomes: "Sequence[Outcome]", config: SweepConfig, seconds: float) 
     if config.has_budget:
         print(f"\n{choice_text(rows, config)}")
     logger.info(
-        "%d trainings in %.1f s. Each: %s; compared: tensorboard --logdir %s", len(outcomes), seconds, csv_file, summaries
+        "%d trainings in %.1f s, listed in %s. To compare them: tensorboard --logdir %s",
+        len(outcomes),
+        seconds,
+        csv_file,
+        summaries,
     )
 
 
