@@ -18,6 +18,7 @@ from retrain.options.head import LBFGS
 from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_cache, prepare_file, prepare_folder, prepare_new_folder
 from retrain.process.precision import FLOAT32, prepare_precision, processor_gains
+from retrain.report.page import lists_folder, report_may_be_written
 
 logger = logging.getLogger("retrain")
 
@@ -58,6 +59,12 @@ def check_outputs(config: RetrainConfig, images: ImageLists) -> None:
     prepare_file("output_graph", config.output_split)
     if config.output_report:
         prepare_file("report", config.output_report)
+        if not report_may_be_written(config.output_report):
+            raise OutputError(
+                f"--report {config.output_report} would replace a file that is no report. Move it away, or give another place by "
+                "--report; an empty one writes no report."
+            )
+        prepare_folder("report", lists_folder(config.output_report))
     prepare_cache("bottleneck_dir", config.bottleneck_dir)
     prepare_folder("summaries_dir", config.summaries_dir)
     if config.intermediate_store_frequency:
