@@ -81,10 +81,7 @@ def only_files() -> None:
 ERRORS: dict[str, tuple[Callable[[], None], str]] = {
     "no classes": (only_files, NONE_BELOW + TO_FOLDERS),
     "one class": (lambda: write_classes("cats"), ONE_BELOW + TO_FOLDERS),
-    "images in the top folder alone": (
-        lambda: write_photos(PHOTOS),
-        f"{NONE_BELOW}, and images beside the folders, where they belong to no class{TO_FOLDERS}",
-    ),
+    "images in the top folder alone": (lambda: write_photos(PHOTOS), f"{NONE_BELOW}, but 20 images in no folder{TO_FOLDERS}"),
     "the folder above the right one": (
         lambda: write_classes("train/cats", "train/dogs", "validation/cats"),
         NONE_BELOW + TO_FOLDERS + TOO_HIGH,
@@ -157,7 +154,7 @@ def test_what_can_be_trained_nevertheless(run_cli: RunCli, note: Note) -> None:
     before = process.stderr.split(" bottlenecks made, ", maxsplit=1)[0]
     assert sorted(warnings_of(before)) == sorted(expected.values())
     [few] = warnings_of(process.stderr)[len(warnings_of(before)) :]
-    assert re.fullmatch(r"With \d+ test images, .* Of some classes there are fewer than 5: .*", few)
+    assert re.fullmatch(r"With \d+ test images, .* Some classes have fewer than 5 test images: .*", few)
     assert bottleneck_counts(process.stderr) == (4 * ENOUGH + 6, 0)
     assert OUTPUTS.labels.read_text(encoding="utf-8").split() == ["ants", "bees", "cats", "dogs", "emus"]
     accuracy, count = final_test_accuracy(process.stderr)
