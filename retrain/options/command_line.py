@@ -63,6 +63,11 @@ class Parser(argparse.ArgumentParser):
             self.remarks = strays.place(found, extra, self.positional)
         return found
 
+    def group(self, heading: str) -> argparse._ActionsContainer:
+        """Return the group of flags with this heading, a new one if there is none yet; without a heading the parser itself."""
+        known = (group for group in self._action_groups if group.title == heading)
+        return (next(known, None) or self.add_argument_group(heading)) if heading else self
+
     def log_remarks(self) -> None:
         """Log what the command line was taken to mean. It is a method of its own since a flag may set the level of the log."""
         for remark in self.remarks:
@@ -83,7 +88,7 @@ def build_parser(config_class: type, **texts: Any) -> Parser:
 def add_flags(parser: Parser, config_class: type, names: Iterable[str]) -> None:
     """Add an option for each of these fields of a configuration, in the groups of the flags."""
     for heading, members in grouped(config_class, names).items():
-        group = parser.add_argument_group(heading) if heading else parser
+        group = parser.group(heading)
         for name in members:
             about = help_text(config_class, name).replace("%", "%%")
             kind = kind_of(config_class, name)

@@ -60,8 +60,8 @@ class ExportOptions(Options, group=OUTPUT):
     )
 
     report: str | None = flag(
-        "Where to write the report of the run, an HTML file with its accuracy, its mistakes as pictures and its settings; its "
-        "lists are written into a folder of the same name, as CSV. An empty text writes none.",
+        "Where to write the report of the run, a page with accuracy, mistakes as pictures, curves and settings, and its lists "
+        "as CSV in a folder of the same name; an empty text writes none.",
         None,
         is_allowed=_is_path_or_empty,
         range_text="a path, or an empty text",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from retrain.options.command_line import Parser, add_flags
 from retrain.options.flags import flags_of
 from retrain.options.images import FOLDER_ARGUMENT
+from retrain.options.process import ProgressOptions
 from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_folder
@@ -66,8 +67,10 @@ def build_sweep_parser() -> Parser:
         "values have commas of their own, by semicolons in quotes, as in '128,64;256'.",
         positional=dataclasses.replace(FOLDER_ARGUMENT, advice="Several values of a flag are joined by commas."),
     )
-    add_flags(parser, SweepConfig, flags_of(SweepConfig))
+    of_training_too = flags_of(ProgressOptions)
+    add_flags(parser, SweepConfig, [name for name in flags_of(SweepConfig) if name not in of_training_too])
     add_swept_flags(parser)
+    add_flags(parser, SweepConfig, of_training_too)
     return parser
 
 
