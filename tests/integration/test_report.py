@@ -29,9 +29,9 @@ def report(run_cli: RunCli, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 draw_photo(wrong, seed).save(folder / "photos" / label / f"{seed:02d} <b>.jpg")
         (folder / "photos" / "green rings" / "<img src=x onerror=alert(1)>.jpg").write_bytes(b"no photo")
         training = ["--image_dir=photos", "--architecture=tiny_resnet_128", "--how_many_training_steps=60", "--random_seed=1"]
-        outputs = ["--bottleneck_dir=cache", "--run_dir=run", "--output_graph=graph.pb", "--testing_percentage=40"]
+        outputs = ["--bottleneck_dir=cache", "--run_dir=run", "--testing_percentage=40"]
         assert_succeeded(run_cli("retrain", *training, *outputs, cwd=folder))
-        return folder / "graph_report.html"
+        return folder / "run" / "report.html"
 
     return made_once(tmp_path_factory, "report", train)
 
