@@ -74,7 +74,7 @@ def test_links_lead_somewhere(report: Path, browser: Any) -> None:
     anchors = [target for target in targets if target.startswith("#")]
     assert all(browser.find_elements("id", anchor[1:]) for anchor in anchors) and len(anchors) >= 6
     files = sorted(target for target in targets if not target.startswith("#"))
-    assert files == sorted(f"graph_report/{path.name}" for path in (report.parent / "report").iterdir())
+    assert files == sorted(f"report/{path.name}" for path in (report.parent / "report").iterdir())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
