@@ -1,0 +1,95 @@
+"""uvicorn's HTTP connection, with a bound on the time of a request and on the number of connections.
+
+uvicorn bounds the time between requests alone: a client that sends a byte now and then keeps its connection for ever.
+"""
+
+import asyncio
+from typing import Any
+
+import h11
+import orjson
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from label_image.serve.guard import HEADERS
+
+JSON = "application/json"
+TOO_SLOW = (
+    "The request did not arrive within {seconds:g} seconds. Send it again over a faster connection, or raise --request_seconds."
+)
+TOO_MANY = "The server has as many connections as it can. Try again in a second."
+INVALID = "The request is no valid HTTP."
+
+
+class ServerConfig(uvicorn.Config):
+    """Settings of uvicorn, and those of the connections.
+
+    Attributes:
+        request_seconds: time in seconds within which a request has to arrive as a whole.
+        most_connections: number of clients that may be connected at once.
+    """
+
+    request_seconds: float = 30
+    most_connections: int = 500
+
+
+class Connection(H11Protocol):
+    """Connection of a client. A request that does not arrive in time is answered 408, and the connection closed."""
+
+    def __init__(self, config: ServerConfig, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        self._seconds, self._most_connections = config.request_seconds, config.most_connections
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._most_connections:
+            self._refuse(503, TOO_MANY)
+        else:
+            self._watch(begun=True)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            super().data_received(data)
+            self._watch(begun=True)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch(begun=False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(self._seconds, self.transport.abort)  # If the client does not read what it was sent.
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, INVALID)
+
+    def _watch(self, begun: bool) -> None:
+        """Start the time of a request that has begun to arrive, and stop it when it has arrived as a whole."""
+        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY) or self.transport.is_closing():
+            self._stop_watching()
+        elif self._deadline is None and (begun or self.conn.their_state is h11.SEND_BODY):
+            self._deadline = self.loop.call_later(self._seconds, self._time_is_over)
+
+    def _stop_watching(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _time_is_over(self) -> None:
+        self._refuse(408, TOO_SLOW.format(seconds=self._seconds))
+
+    def _refuse(self, status: int, sentence: str) -> None:
+        """Send an error, unless a response has begun, and close the connection. What waits for the request learns of that."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            body = orjson.dumps({"error": sentence})
+            headers = [("Content-Type", JSON), ("Content-Length", str(len(body))), ("Connection", "close"), *HEADERS.items()]
+            for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self._stop_watching()
+        self.transport.close()
+        self.loop.call_later(self._seconds, self.transport.abort)  # If the client does not read it.
