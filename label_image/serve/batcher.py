@@ -11,14 +11,15 @@ from typing import TypeAlias
 from label_image.classify import Classification, classify_each
 from label_image.scoring import Images, Scorer
 from label_image.serve.refusal import RefusedError
-from retrain.data.loader import suitable_batch_size
+from retrain.data.loader import N_CORES, suitable_batch_size
 from retrain.errors import RetrainError
 
 logger = logging.getLogger("retrain")
 
 # All labels of an image, the best first; or the reason why it cannot be decoded; or an error of the network.
 Outcome: TypeAlias = Classification | str | Exception
-N_WORKERS = 2  # One decodes while the other runs the network.
+# In a batch, at most: enough to keep all cores busy, and few enough for other clients to be answered meanwhile.
+MOST_FOR_EACH_CORE = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,17 +29,17 @@ class _Waiting:
 
 
 class Batcher:
-    """Threads that label the images of all requests in batches."""
+    """Thread that labels the images of all requests in batches."""
 
     def __init__(self, scorer: Scorer, most_waiting: int) -> None:
-        """Start the threads. They end with the process."""
+        """Start the thread. It ends with the process."""
         description = scorer.classifier.description
         self._scorer, self._n_labels = scorer, len(description.labels)
-        self._batch_size, self._most_waiting = suitable_batch_size(description.input_spec), most_waiting
+        self._batch_size = min(suitable_batch_size(description.input_spec), MOST_FOR_EACH_CORE * N_CORES)
+        self._most_waiting = most_waiting
         self._queue: collections.deque[_Waiting] = collections.deque()
         self._changed = threading.Condition()
-        for number in range(N_WORKERS):
-            threading.Thread(target=self._work, name=f"batcher-{number}", daemon=True).start()
+        threading.Thread(target=self._work, name="batcher", daemon=True).start()
 
     async def label(self, images: Sequence[bytes]) -> list[Outcome]:
         """Label images; return what becomes of each, in their order. Raises RefusedError if too many wait already."""
