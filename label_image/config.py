@@ -12,6 +12,7 @@ from retrain.options.flags import cross_check, flag
 from retrain.options.groups import ADVANCED, INPUT, NETWORK, OUTPUT
 from retrain.options.network import ArchiveOptions
 from retrain.options.network_input import FROM_METADATA, NetworkInputOptions
+from retrain.options.process import ProgressOptions
 from retrain.options.stray_arguments import Positional
 
 IMAGE_HELP = "Images to label; a folder stands for all images below it."
@@ -44,7 +45,7 @@ class ClassifierOptions(NetworkInputOptions, EngineOptions, group=NETWORK):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelConfig(ClassifierOptions, ArchiveOptions, group=NETWORK):
+class LabelConfig(ClassifierOptions, ArchiveOptions, ProgressOptions, group=NETWORK):
     """All settings of labelling.
 
     Raises:

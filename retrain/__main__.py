@@ -1,5 +1,6 @@
 """`python -m retrain`: flags → RetrainConfig; errors → `error: …` and an exit code."""
 
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -10,6 +11,7 @@ from retrain.options.images import FOLDER_ARGUMENT
 from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.precision import prepare_precision
 from retrain.process.tensorflow_loading import silence_tensorflow
+from retrain.process.terminal import bars_on_terminal
 
 EXAMPLES = """\
 examples:
@@ -40,10 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         log_to_stderr(config.logging_verbosity)
         parser.log_remarks()
         prepare_precision(config.precision)
-        silence_tensorflow()
+        if config.logging_verbosity != "DEBUG":
+            silence_tensorflow()
         from retrain.pipeline import run
+        from retrain.summary import summary_text
 
-        run(config)
+        with bars_on_terminal(config.logging_verbosity, config.no_progress) as is_shown:
+            result = run(config)
+        if is_shown:
+            print(f"\n{summary_text(result)}", file=sys.stderr)
         return 0
 
     return run_command(command, "Stopped. Finished bottlenecks are kept: run the same command again to continue.")

@@ -32,6 +32,8 @@ from retrain.options.images import SPLITS
 from retrain.preflight import check_network, check_outputs, check_run, training_identity
 from retrain.process.progress import progressing
 from retrain.process.timing import Timings
+from retrain.report.page import write_report
+from retrain.report.sections import sections_of, title_of
 from retrain.result import RetrainResult
 from retrain.runs.folder import in_run_dir, write_record
 
@@ -44,7 +46,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     Raises:
         RetrainError: the message names the file or flag, and says how to fix it.
     """
-    timings = Timings()
+    timings, given = Timings(), config
 
     # ---- Preflight: everything that can fail before the work
     check_run(config)
@@ -148,11 +150,13 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
         n_bottlenecks_read=bottlenecks.n_read,
         train_accuracy=train_accuracy,
         validation_accuracy=validation_accuracy,
+        history=tuple(monitor.history),
         report=report,
         test_before_fine_tuning=before,
         output_graph=config.output_graph,
         output_labels=config.output_labels,
         output_split=config.output_split,
+        output_report=config.output_report,
         saved_model_dir=config.saved_model_dir,
         conversions=conversions,
         checkpoint_path=config.checkpoint_path,
@@ -162,6 +166,10 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
         seconds=timings.seconds,
     )
     write_record(config, result.to_dict())
+
+    # ---- Report: what a person looks at
+    if result.output_report:
+        write_report(result.output_report, title_of(result.labels), sections_of(given, result, backbone.architecture))
     return result
 
 

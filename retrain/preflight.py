@@ -41,6 +41,8 @@ def check_outputs(config: RetrainConfig) -> None:
         if path := getattr(config, flag):
             prepare_file(flag, path)
     prepare_file("output_graph", config.output_split)
+    if config.output_report:
+        prepare_file("report", config.output_report)
     prepare_cache("bottleneck_dir", config.bottleneck_dir)
     prepare_folder("summaries_dir", config.summaries_dir)
     if config.intermediate_store_frequency:

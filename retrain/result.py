@@ -8,6 +8,7 @@ from retrain.evaluation.answers import Report
 from retrain.evaluation.metrics import Evaluation
 from retrain.evaluation.multi_label import MultiLabelEvaluation
 from retrain.export.verify import ConversionReport
+from retrain.head.overfitting import Measured
 
 OF_THE_TEST = ("report", "test_before_fine_tuning")
 
@@ -24,9 +25,11 @@ class RetrainResult:
         skipped: reason for each image that could not be decoded, by path.
         n_bottlenecks_made, n_bottlenecks_read: how many bottlenecks were made, and how many were in the cache.
         train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None if there was none.
+        history: the evaluations during the training of the head, in order.
         report: the measures on the testing set, and the answer to each of its images; None if it has none.
         test_before_fine_tuning: the same before fine-tuning; None without fine-tuning or without test images.
         output_graph, output_labels, output_split: the files written; the last has the set of each image.
+        output_report: the report; None if none was wanted.
         saved_model_dir: the SavedModel's folder, if one was asked for.
         conversions: reports of the files of `--export` and of the SavedModel, each compared with the graph on some photos.
         checkpoint_path: prefix of the checkpoint's files.
@@ -44,11 +47,13 @@ class RetrainResult:
     n_bottlenecks_read: int
     train_accuracy: float | None
     validation_accuracy: float | None
+    history: tuple[Measured, ...]
     report: Report | None
     test_before_fine_tuning: Evaluation | MultiLabelEvaluation | None
     output_graph: str
     output_labels: str
     output_split: str
+    output_report: str | None
     saved_model_dir: str | None
     conversions: tuple[ConversionReport, ...]
     checkpoint_path: str
@@ -77,6 +82,7 @@ class RetrainResult:
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as values for JSON."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in OF_THE_TEST}
+        values["history"] = [dataclasses.asdict(each) for each in self.history]
         values["conversions"] = [dataclasses.asdict(each) for each in self.conversions]
         values["test"] = self.report.to_dict() if self.report else None
         before = self.test_before_fine_tuning

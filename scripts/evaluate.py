@@ -14,10 +14,13 @@ if not __package__:  # Run as a file: this folder comes first then, and has file
 
 from retrain.errors import FlagError, ImageError, ImageFolderError, shown
 from retrain.options.command_line import build_parser, from_namespace
-from retrain.options.flags import Options, flag
+from retrain.options.flags import flag
 from retrain.options.images import BY_PATH, FOLDER_ARGUMENT, FOLDER_NAMES, ORIGINAL_NAMES, SPLIT_RULES, SPLITS, ImageOptions
+from retrain.options.process import ProgressOptions
 from retrain.process.command import end, log_to_stderr, print_any_name, run_command
+from retrain.process.progress import advance, progressing
 from retrain.process.tensorflow_loading import silence_tensorflow
+from retrain.process.terminal import bars_on_terminal
 
 if TYPE_CHECKING:
     from retrain.arrays import FloatArray, Targets
@@ -31,7 +34,7 @@ IMAGE_DIR = "tf_files/flower_photos"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(Options):
+class EvaluateConfig(ProgressOptions):
     """Options of the images to evaluate on."""
 
     image_dir: str | None = flag(
@@ -87,8 +90,11 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
     images, targets = _images_and_targets(graph_path, config, classifier.description)
     scores = np.full((len(images), len(labels)), np.nan, np.float32)
     failed: dict[str, str] = {}
-    for indices, rows, _ in score_images(classifier, [image.path for image in images], failed):
-        scores[indices] = rows
+    with bars_on_terminal("INFO", config.no_progress), progressing("evaluation", len(images), "images"):
+        for indices, rows, _ in score_images(classifier, [image.path for image in images], failed):
+            scores[indices] = rows
+            advance(len(indices))
+        advance(len(failed))
     scored = np.flatnonzero(~np.isnan(scores[:, 0]))
     if not len(scored):
         raise ImageFolderError(f"No image of {_source(config)} could be decoded.")

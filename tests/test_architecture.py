@@ -31,6 +31,8 @@ ORDER = [
     "retrain.runs",
     "retrain.preflight",
     "retrain.result",
+    "retrain.summary",
+    "retrain.report",
     "retrain.pipeline",
     "retrain.api",
     "retrain.listing",

@@ -14,8 +14,8 @@ from retrain.errors import FlagError
 from retrain.options.command_line import parse_args
 from retrain.options.flags import flags_of
 
-N_RETRAIN_FLAGS = 66
-N_LABEL_FLAGS = 22
+N_RETRAIN_FLAGS = 68
+N_LABEL_FLAGS = 23
 
 # Name: type and default, from the table of the original's flags.
 ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
@@ -46,6 +46,7 @@ ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
 # Flags that the original does not have, or whose default None is determined during the run.
 OWN_FLAGS: dict[str, tuple[object, object]] = {
     "run_dir": (str | None, None),
+    "report": (str | None, None),
     "image_list": (str | None, None),
     "split_by": (str, "path"),
     "save_split": (str | None, None),
@@ -69,6 +70,7 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
     "engine": (str, "auto"),
     "model_url_base": (str | None, None),
     "strict": (bool, False),
+    "no_progress": (bool, False),
     "resume": (bool, False),
     "precision": (str, "float32"),
     "bottleneck_batch_size": (int | None, None),
@@ -91,6 +93,7 @@ OWN_FLAGS: dict[str, tuple[object, object]] = {
 }
 # The original's defaults are those of one network; here None stands for what the graph says.
 LABEL_FLAGS: dict[str, tuple[object, object]] = {
+    "no_progress": (bool, False),
     "image": (tuple[str, ...], ()),
     "doctor": (bool, False),
     "image_dir": (str | None, None),
@@ -150,10 +153,12 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "validation_batch_size": (BATCH_SIZE, {"0": "0", "-2": "-2", " ": "' '"}),
     "print_misclassified_test_images": (SWITCH, {"yes": ""}),
     "strict": (SWITCH, {"yes": ""}),
+    "no_progress": (SWITCH, {"yes": ""}),
     "run_dir": (TEXT, {"\0": "\0"}),
     "image_list": (TEXT, {"": "''"}),
     "split_by": ("one of path, content, group", {"name": "name", "": "''"}),
     "save_split": (TEXT, {"": "''"}),
+    "report": ("a path, or an empty text", {"a\0b": "a\0b"}),
     "label_names": ("one of original, folder", {"file": "file", "": "''"}),
     "all_images": (SWITCH, {"yes": ""}),
     "multi_label": (SWITCH, {"yes": ""}),
@@ -197,6 +202,7 @@ WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "random_seed": ("an integer in [0, 4294967296)", {"-1": "-1", "4294967296": "4294967296", "dice": "dice"}),
 }
 WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
+    "no_progress": (SWITCH, {"yes": ""}),
     "image": (TEXT, {"": "('',)"}),
     "graph": (TEXT, {"": "''"}),
     "architecture": (TEXT, {"": "''"}),

@@ -23,8 +23,10 @@ from retrain.options.bottlenecks import BottleneckOptions
 from retrain.process.interruption import raise_if_interrupted
 from retrain.process.precision import cache_name
 from retrain.process.progress import advance
+from retrain.process.terminal import STEP_LOG
 
 logger = logging.getLogger("retrain")
+step_logger = logging.getLogger(STEP_LOG)
 
 LOG_EVERY = 100
 MANY = 5000  # From this many bottlenecks on, reading them in several processes is faster.
@@ -82,7 +84,8 @@ def _load_alike(
 def log_bottlenecks(bottlenecks: Bottlenecks, folder: str, seconds: float) -> None:
     """Log how many bottlenecks were made and read, and how fast."""
     rate = f", {bottlenecks.n_made / seconds:.0f} images/s" if bottlenecks.n_made else ""
-    logger.info("%d bottlenecks made, %d read from %s (%.1f s%s).", bottlenecks.n_made, bottlenecks.n_read, folder, seconds, rate)
+    made, read = bottlenecks.n_made, bottlenecks.n_read
+    step_logger.info("%d bottlenecks made, %d read from %s (%.1f s%s).", made, read, folder, seconds, rate)
 
 
 class Extractor:
@@ -226,7 +229,7 @@ class Extractor:
                 before, self._n_made = self._n_made, self._n_made + len(chosen)
                 advance(len(chosen))
                 if self._n_made // LOG_EVERY > before // LOG_EVERY:
-                    logger.info("%d of %d bottlenecks made.", self._n_made, len(indices))
+                    step_logger.info("%d of %d bottlenecks made.", self._n_made, len(indices))
             if written:
                 written.result()
         self._failed = loader.failed

@@ -16,8 +16,10 @@ from retrain.head.classifier import TrainedClassifier
 from retrain.head.resume import Checkpointer
 from retrain.options.export import ExportOptions
 from retrain.process.progress import advance, progressing
+from retrain.process.terminal import RESULT_LOG
 
 logger = logging.getLogger("retrain")
+result_logger = logging.getLogger(RESULT_LOG)
 
 
 def export_classifier(
@@ -57,7 +59,7 @@ def export_classifier(
             advance()
     if problems:
         raise RetrainError("\n".join([*problems, checkpointer.advice()]))
-    logger.info("Graph written to %s, labels to %s.", options.output_graph, options.output_labels)
+    result_logger.info("Graph written to %s, labels to %s.", options.output_graph, options.output_labels)
     return tuple(conversions.reports)
 
 

@@ -11,8 +11,10 @@ from retrain.evaluation.tensorboard import SummaryWriter, activation_histograms,
 from retrain.fine_tuning.session import FineTuningSession, Weights
 from retrain.head.model import SoftmaxHead
 from retrain.options.fine_tuning import FineTuningOptions
+from retrain.process.terminal import STEP_LOG
 
 logger = logging.getLogger("retrain")
+step_logger = logging.getLogger(STEP_LOG)
 
 
 class FineTuningMonitor:
@@ -94,4 +96,4 @@ class FineTuningMonitor:
 
 
 def _log(text: str) -> None:
-    logger.info("%s: %s", datetime.datetime.now(), text)
+    step_logger.info("%s: %s", datetime.datetime.now(), text)

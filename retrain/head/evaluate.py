@@ -14,8 +14,10 @@ from retrain.head.classifier import TrainedClassifier
 from retrain.head.dataset import Examples
 from retrain.head.model import SoftmaxHead
 from retrain.options.evaluation import EvaluationOptions
+from retrain.process.terminal import RESULT_LOG
 
 logger = logging.getLogger("retrain")
+result_logger = logging.getLogger(RESULT_LOG)
 
 MOST_MISTAKES = 5  # That the log names.
 
@@ -54,12 +56,12 @@ def report_test(options: EvaluationOptions, classifier: TrainedClassifier, teste
     logits = classifier.head.logits(tested.bottlenecks)
     test = measure(logits, tested.classes, classifier.thresholds)
     report = make_report(images.labels, paths, test, classifier.head.probabilities(logits), tested.classes)
-    logger.info("Final test accuracy = %.1f%% (N=%d)", test.accuracy * 100, test.count)
+    result_logger.info("Final test accuracy = %.1f%% (N=%d)", test.accuracy * 100, test.count)
     if text := report.few_images_warning:
         logger.warning("%s More images, or a higher --testing_percentage, say more.", text)
     if isinstance(test, MultiLabelEvaluation):
-        logger.info("Final test mAP = %.1f%%", test.mean_average_precision * 100)
-    logger.info("%s", report.class_table())
+        result_logger.info("Final test mAP = %.1f%%", test.mean_average_precision * 100)
+    result_logger.info("%s", report.class_table())
     mistakes = report.mistakes
     if options.print_misclassified_test_images:
         logger.info("=== MISCLASSIFIED TEST IMAGES ===")
@@ -67,7 +69,7 @@ def report_test(options: EvaluationOptions, classifier: TrainedClassifier, teste
             if not answer.is_correct:
                 logger.info("%70s  %s", shown(answer.path), answer.prediction)
     elif mistakes:
-        logger.info("%s", mistakes_text(mistakes, MOST_MISTAKES))
+        result_logger.info("%s", mistakes_text(mistakes, MOST_MISTAKES))
         if len(mistakes) > MOST_MISTAKES:
-            logger.info("and %d more; --print_misclassified_test_images lists all.", len(mistakes) - MOST_MISTAKES)
+            result_logger.info("and %d more; --print_misclassified_test_images lists all.", len(mistakes) - MOST_MISTAKES)
     return report

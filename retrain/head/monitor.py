@@ -15,9 +15,11 @@ from retrain.evaluation.metrics import accuracy, cross_entropy
 from retrain.evaluation.tensorboard import SummaryWriter, activation_histograms, histogram
 from retrain.head.model import SoftmaxHead
 from retrain.head.overfitting import Measured, gap_warning, rise_warning
+from retrain.process.terminal import STEP_LOG
 from retrain.process.timing import Timings
 
 logger = logging.getLogger("retrain")
+step_logger = logging.getLogger(STEP_LOG)
 
 
 class Monitor:
@@ -26,7 +28,7 @@ class Monitor:
     Attributes:
         train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None before the first, or without images.
         validation_cross_entropy: of the last evaluation, in nats; infinite before the first, or without images.
-        history: all evaluations so far, without those that have no validation images.
+        history: all evaluations so far.
     """
 
     def __init__(
@@ -98,9 +100,9 @@ class Monitor:
         self._n_evaluated = len(classes)
         if len(classes):
             self.validation_accuracy, self.validation_cross_entropy = measure(self._validation)
-            measured = Measured(step, self.train_accuracy, self.validation_accuracy, self.validation_cross_entropy)
-            self.history.append(measured)
             _log(f"Step {step}: Validation accuracy = {self.validation_accuracy:.1%} (N={len(classes)})")
+        validation = self.validation_cross_entropy if len(classes) else None
+        self.history.append(Measured(step, self.train_accuracy, loss, self.validation_accuracy, validation))
         return n_images + len(classes)
 
 
@@ -130,4 +132,4 @@ def _variables(head: SoftmaxHead) -> dict[str, FloatArray]:
 
 
 def _log(text: str) -> None:
-    logger.info("%s: %s", datetime.datetime.now(), text)
+    step_logger.info("%s: %s", datetime.datetime.now(), text)

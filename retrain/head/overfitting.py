@@ -20,14 +20,15 @@ class Measured:
 
     Attributes:
         step: number of the training step before it.
-        train_accuracy, validation_accuracy: 0 to 1.
-        validation_cross_entropy: in nats.
+        train_accuracy, train_cross_entropy: on the batch of that step; 0 to 1, and in nats.
+        validation_accuracy, validation_cross_entropy: on validation images; None if there are none.
     """
 
     step: int
     train_accuracy: float
-    validation_accuracy: float
-    validation_cross_entropy: float
+    train_cross_entropy: float
+    validation_accuracy: float | None
+    validation_cross_entropy: float | None
 
 
 def gap_warning(history: Sequence[Measured], n_validation: int) -> str:
@@ -38,10 +39,11 @@ def gap_warning(history: Sequence[Measured], n_validation: int) -> str:
         n_validation: number of images in the validation set.
     """
     recent = history[len(history) // 2 :][-RECENT:]  # Early ones are of a head that has learned little.
-    if not recent or not n_validation:
+    accuracies = [each.validation_accuracy for each in recent if each.validation_accuracy is not None]
+    if not accuracies or not n_validation:
         return ""
     train = sum(each.train_accuracy for each in recent) / len(recent)
-    validation = sum(each.validation_accuracy for each in recent) / len(recent)
+    validation = sum(accuracies) / len(accuracies)
     _, highest = wilson_interval(round(validation * n_validation), n_validation)
     if train < LEAST_FIT or train - validation < LARGE_GAP or train <= highest:
         return ""
@@ -58,7 +60,7 @@ def rise_warning(history: Sequence[Measured], drawn: bool = True) -> str:
         history: all evaluations, in order.
         drawn: True if they were on images drawn from the validation set, which early stopping should not depend on.
     """
-    losses = [each.validation_cross_entropy for each in history]
+    losses = [each.validation_cross_entropy for each in history if each.validation_cross_entropy is not None]
     smooth = [sum(losses[end - SMOOTHED : end]) / SMOOTHED for end in range(SMOOTHED, len(losses) + 1)]
     if not smooth:
         return ""

@@ -138,3 +138,21 @@ def missing_problems(config_class: type, given: Collection[str]) -> list[str]:
     """Return a sentence for each flag that is required and not among the names `given`."""
     required = [name for name in flags_of(config_class) if default_text(config_class, name) == "required"]
     return [f"--{name} is required: {flags_of(config_class)[name].help}" for name in required if name not in given]
+
+
+def command_arguments(config: Any) -> list[str]:
+    """Return the arguments of the command line that gives this configuration: those whose value is not the default."""
+    found = []
+    for name, flag in flags_of(type(config)).items():
+        value, default = getattr(config, name), config.__dataclass_fields__[name].default
+        if value == default and type(value) is type(default):
+            continue
+        kind = kind_of(type(config), name)
+        if kind is bool:
+            found.append(f"--{name}")
+        elif kind is tuple:
+            found += [f"--{name}", *value]
+        else:
+            text = flag.to_text(value)
+            found += [f"--{name}={text}"] if not text or text.startswith("-") else [f"--{name}", text]
+    return found

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from retrain.options.export_formats import EXPORTS, export_problems
 from retrain.options.flags import Options, cross_check, flag
@@ -11,6 +12,14 @@ from retrain.options.groups import ADVANCED, OUTPUT
 # TensorFlow's own rule for names of operations, without the backslash, which it refuses when it loads the graph.
 NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
 AUTO_RUN_DIR, RUNS_DIR = "auto", "runs"  # The latter is where the former makes a folder.
+
+
+def _same(path: str, other: str) -> bool:
+    return os.path.abspath(path) == os.path.abspath(other)
+
+
+def _is_path_or_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and "\0" not in value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +57,29 @@ class ExportOptions(Options, group=OUTPUT):
         shown_default="none",
     )
 
+    report: str | None = flag(
+        "Where to write the report of the run, an HTML file with its accuracy, its mistakes as pictures and its settings; its "
+        "lists are written into a folder of the same name, as CSV. An empty text writes none.",
+        None,
+        is_allowed=_is_path_or_empty,
+        range_text="a path, or an empty text",
+        shown_default="beside the graph: flowers_report.html of flowers.pb",
+        path="FILE",
+    )
+
     @property
     def output_split(self) -> str:
         """Where the record of the split is written: beside the graph, as `retrained_split.csv` of `retrained_graph.pb`."""
-        return f"{os.path.splitext(self.output_graph)[0].removesuffix('_graph')}_split.csv"
+        return f"{self._beside_the_graph}_split.csv"
+
+    @property
+    def output_report(self) -> str | None:
+        """Where the report is written: beside the graph if it is placed nowhere else; None if it is not wanted."""
+        return f"{self._beside_the_graph}_report.html" if self.report is None else self.report or None
+
+    @property
+    def _beside_the_graph(self) -> str:
+        return os.path.splitext(self.output_graph)[0].removesuffix("_graph")
 
     @cross_check("final_tensor_name")
     def _final_tensor_name_is_a_node_name(self) -> str | None:
@@ -73,6 +101,12 @@ class ExportOptions(Options, group=OUTPUT):
         if self.output_split != self.output_labels:
             return None
         return f"--output_labels must be another file than {self.output_split}, where the split is written beside --output_graph."
+
+    @cross_check("output_graph", "output_labels", "report")
+    def _report_is_a_file_of_its_own(self) -> str | None:
+        others = {"output_graph": self.output_graph, "output_labels": self.output_labels}
+        same = [name for name, path in others.items() if self.output_report and _same(path, self.output_report)]
+        return f"--report and --{same[0]} must be different files. Got {self.output_report} for both." if same else None
 
     @cross_check("export", "output_graph", "output_labels")
     def _exports_overwrite_nothing(self) -> str | None:

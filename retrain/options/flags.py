@@ -36,6 +36,7 @@ class Flag:
         choices: legal words of a text, in any case.
         empty_is_none: True if an empty text on the command line means "not given".
         parse: converts the text of the command line to the value, or raises ValueError.
+        to_text: converts such a value back to the text.
         is_allowed: returns True for a legal value of a flag with `parse`.
         range_text: the legal values of such a flag in words.
         shown_default: the default in the help, if the value itself would not tell.
@@ -53,6 +54,7 @@ class Flag:
     choices: tuple[str, ...] = ()
     empty_is_none: bool = False
     parse: Callable[[str], Any] | None = None
+    to_text: Callable[[Any], str] = str
     is_allowed: Callable[[Any], bool] | None = None
     range_text: str = ""
     shown_default: str = ""

@@ -30,6 +30,11 @@ def parse_hidden_units(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def hidden_units_text(sizes: tuple[int, ...]) -> str:
+    """Return the text that `parse_hidden_units` reads."""
+    return ",".join(map(str, sizes))
+
+
 def _are_hidden_units(value: Any) -> bool:
     return isinstance(value, tuple) and all(type(each) is int and 1 <= each <= LARGEST_LAYER for each in value)
 
@@ -43,6 +48,11 @@ def parse_class_weights(text: str) -> Mapping[str, float] | str | None:
         label, _, number = part.rpartition("=")
         weights[label.strip()] = float(number)
     return weights or None
+
+
+def class_weights_text(weights: Mapping[str, float] | str) -> str:
+    """Return the text that `parse_class_weights` reads."""
+    return weights if isinstance(weights, str) else ",".join(f"{label}={weight}" for label, weight in weights.items())
 
 
 def _are_class_weights(value: Any) -> bool:
@@ -85,6 +95,7 @@ class HeadOptions(MonitorOptions, group=HEAD):
         "Sizes of hidden layers before the softmax, such as 128,64.",
         (),
         parse=parse_hidden_units,
+        to_text=hidden_units_text,
         is_allowed=_are_hidden_units,
         range_text=f"integers in [1, {LARGEST_LAYER}], joined by commas",
         in_python="(128, 64)",
@@ -101,6 +112,7 @@ class HeadOptions(MonitorOptions, group=HEAD):
         "Class weights, such as daisy=2,roses=0.5 (1 for the others), or balanced: larger for classes with fewer images.",
         None,
         parse=parse_class_weights,
+        to_text=class_weights_text,
         is_allowed=_are_class_weights,
         range_text=f"{BALANCED}, or LABEL=NUMBER joined by commas, numbers in (0, {LARGEST_WEIGHT}]",
         in_python='{"daisy": 2, "roses": 0.5}, or "balanced"',

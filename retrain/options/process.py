@@ -8,7 +8,14 @@ from retrain.process.device import DEVICE_PATTERN
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProcessOptions(Options, group=ADVANCED):
+class ProgressOptions(Options, group=OUTPUT):
+    """Options of what a terminal shows while a command runs."""
+
+    no_progress: bool = flag("Show no progress bars and no summary on a terminal, but the log as it is in a file.", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessOptions(ProgressOptions, group=ADVANCED):
     """Options of the process around the job: log, device and times."""
 
     logging_verbosity: str = flag(

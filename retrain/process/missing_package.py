@@ -14,6 +14,7 @@ PACKAGES = {
     "google_crc32c": "google-crc32c",
     "h11": "h11",
     "h5py": "h5py",
+    "jinja2": "jinja2",
     "keras": "keras",
     "numpy": "numpy",
     "pandas": "pandas",
@@ -33,6 +34,7 @@ PACKAGES = {
     "tensorflow_hub": "tensorflow-hub",
     "tf2onnx": "tf2onnx",
     "threadpoolctl": "threadpoolctl",
+    "tqdm": "tqdm",
     "uvicorn": "uvicorn",
 }
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,7 @@ _silencing: list[int] = []  # For each block that is silenced, the descriptor th
 
 def load_tensorflow() -> Any:
     """Return the module `tensorflow`; imported at the first call, in a command without its own messages."""
-    with contextlib.nullcontext() if is_loaded() or not _settings["silent"] else silenced_stderr():
+    with contextlib.nullcontext() if is_loaded() or not _settings["silent"] else silenced_stderr(shown_if_it_fails=True):
         import tensorflow as tf
     if _settings["silent"]:
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # Its warnings concern the use of its own interfaces.
@@ -56,21 +57,29 @@ def tensorflow_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
 
 
 @contextlib.contextmanager
-def silenced_stderr() -> Iterator[None]:
-    """Discard what libraries write to file descriptor 2. Several threads may be in such blocks: the last one restores it."""
-    with _lock:
-        if not _silencing:
-            sys.stderr.flush()
-            _silencing.append(os.dup(2))
-            with open(os.devnull, "wb") as null:
-                os.dup2(null.fileno(), 2)
-        else:
-            _silencing.append(_silencing[0])
-    try:
-        yield
-    finally:
+def silenced_stderr(shown_if_it_fails: bool = False) -> Iterator[None]:
+    """Discard what libraries write to file descriptor 2. Several threads may be in such blocks: the last one restores it.
+
+    With `shown_if_it_fails` it is shown after all if the block raises an exception.
+    """
+    with tempfile.TemporaryFile() if shown_if_it_fails else open(os.devnull, "wb") as said:
         with _lock:
-            kept = _silencing.pop()
             if not _silencing:
-                os.dup2(kept, 2)
-                os.close(kept)
+                sys.stderr.flush()
+                _silencing.append(os.dup(2))
+                os.dup2(said.fileno(), 2)
+            else:
+                _silencing.append(_silencing[0])
+        try:
+            yield
+        except BaseException:
+            if shown_if_it_fails:
+                said.seek(0)
+                os.write(_silencing[0], said.read())
+            raise
+        finally:
+            with _lock:
+                kept = _silencing.pop()
+                if not _silencing:
+                    os.dup2(kept, 2)
+                    os.close(kept)

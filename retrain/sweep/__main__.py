@@ -19,6 +19,7 @@ from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_folder
 from retrain.process.precision import prepare_precision
 from retrain.process.tensorflow_loading import silence_tensorflow
+from retrain.process.terminal import bars_on_terminal
 from retrain.sweep.config import SweepConfig
 from retrain.sweep.plan import add_swept_flags, read_sweep
 from retrain.sweep.workers import training_workers
@@ -48,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             prepare_device(trials[0].config.device)
             # The measures of a single network would be the same in all rows.
             is_timed = config.has_budget or len({network_key(trial.config) for trial in trials}) > 1
-            outcomes = run_trials(trials, config.sweep_dir, workers, is_timed)
+            with bars_on_terminal("INFO", config.no_progress):
+                outcomes = run_trials(trials, config.sweep_dir, workers, is_timed)
         _report(outcomes, config, time.perf_counter() - start)
         return 0
 

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from retrain.options.flags import Options, flag
+from retrain.options.flags import flag
 from retrain.options.groups import SWEEP
+from retrain.options.process import ProgressOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepConfig(Options, group=SWEEP):
+class SweepConfig(ProgressOptions, group=SWEEP):
     """Options of a sweep besides those of its trainings."""
 
     sweep_dir: str = flag(

@@ -30,8 +30,10 @@ NOT_SWEPT = {
     "resume",
     "timing_report",
     "logging_verbosity",
+    "no_progress",
     "print_misclassified_test_images",
     "save_split",
+    "report",
     "export",
 }
 # Flags with one value each: texts that may have commas, and settings of which a process has only one.

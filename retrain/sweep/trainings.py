@@ -21,13 +21,16 @@ from retrain.options.evaluation import EvaluationOptions
 from retrain.options.head import HeadOptions
 from retrain.pipeline import run
 from retrain.process.output_paths import prepare_folder
+from retrain.process.progress import advance, progressing
 from retrain.process.temporary import temporary_folder
+from retrain.process.terminal import STEP_LOG
 from retrain.sweep.cost import NetworkCost, NetworkCosts
 from retrain.sweep.plan import Trial, swept_flags
 from retrain.sweep.rows import Outcome
 from retrain.sweep.train_many import SavedBottlenecks, TrainedHead, train_side_by_side
 
 logger = logging.getLogger("retrain")
+step_logger = logging.getLogger(STEP_LOG)
 
 # Trials that differ in no other flags share the bottlenecks of their network.
 OF_THE_HEAD = {
@@ -96,13 +99,15 @@ def run_trials(trials: Sequence[Trial], sweep_dir: str, workers: concurrent.futu
         for network, numbers in zip(networks, of_network.values(), strict=True):
             for together in _sharing_batches(trials, numbers):
                 under_way[_submit(workers, network, [trials[number].config for number in together])] = together, network
-        n_trained = 0
-        for future in concurrent.futures.as_completed(under_way):
-            together, network = under_way[future]
-            n_trained += len(together)
-            logger.info("%d of %d heads trained.", n_trained, sum(map(len, of_network.values())))
-            for number, head in zip(together, future.result(), strict=True):
-                outcomes[number] = _outcome(trials[number], network, head)
+        n_trained, n_heads = 0, sum(map(len, of_network.values()))
+        with progressing("training", n_heads, "heads"):
+            for future in concurrent.futures.as_completed(under_way):
+                together, network = under_way[future]
+                n_trained += len(together)
+                step_logger.info("%d of %d heads trained.", n_trained, n_heads)
+                for number, head in zip(together, future.result(), strict=True):
+                    outcomes[number] = _outcome(trials[number], network, head)
+                advance(len(together))
     return [outcomes[number] for number in range(len(trials))]
 
 
@@ -118,7 +123,8 @@ def _prepare(configs: Sequence[RetrainConfig], path: str, costs: NetworkCosts) -
     precision_effect.check_network(config.precision, backbone.graph_def)
     start = time.perf_counter()
     turned = to_be_turned([image.path for image in images.images], backbone.architecture.input_spec)
-    bottlenecks = load_bottlenecks(config, images, backbone, range(len(images.images)), turned)
+    with progressing("bottlenecks", len(images.images), "images"):
+        bottlenecks = load_bottlenecks(config, images, backbone, range(len(images.images)), turned)
     seconds, n_made = time.perf_counter() - start, bottlenecks.n_made
     report_failed(images, bottlenecks.failed, config)
     name = backbone.architecture.name
@@ -173,6 +179,7 @@ def _run_alone(trial: Trial, folder: str, costs: NetworkCosts) -> Outcome:
         trial.config,
         output_graph=os.path.join(folder, "graph.pb"),
         output_labels=os.path.join(folder, "labels.txt"),
+        report="",
         summaries_dir=os.path.join(folder, "summaries"),
         checkpoint_path=os.path.join(folder, "checkpoint"),
     )

@@ -4,7 +4,7 @@ from retrain.head.overfitting import Measured, gap_warning, rise_warning
 
 
 def history(losses: list[float], train: float = 1.0, validation: float = 0.6) -> list[Measured]:
-    return [Measured(10 * number, train, validation, loss) for number, loss in enumerate(losses)]
+    return [Measured(10 * number, train, 0.1, validation, loss) for number, loss in enumerate(losses)]
 
 
 def test_a_gap_that_is_no_chance() -> None:

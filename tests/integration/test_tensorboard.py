@@ -1,7 +1,6 @@
 """A real TensorBoard on the summaries of a real run: what it serves, and what a browser shows of it."""
 
 import json
-import shutil
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from tests.integration.conftest import InceptionRun
+from tests.support.browser import chromium
 from tests.support.commands import read_graph, step_lines
 from tests.support.tensorboard import HISTOGRAMS, PATIENCE_SECONDS, SCALARS, serving_tensorboard, wait_for
 
@@ -51,33 +51,8 @@ def tensorboard(inception_run: InceptionRun, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium without a window, with a profile of its own, driven through selenium."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install -e .[dev]")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("there is no chromium with its chromedriver: on Debian, apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "window-size=1400,900",
-        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(f"--{flag}")
-    options.add_argument("--no-proxy-server")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("no_proxy", "localhost,127.0.0.1")  # The driver is on this machine, whatever the environment says.
-        window = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
-        try:
-            yield window
-        finally:
-            window.quit()
+    with chromium(tmp_path_factory.mktemp("chromium")) as window:
+        yield window
 
 
 class TestServer:

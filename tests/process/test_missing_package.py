@@ -66,6 +66,7 @@ def test_the_packages_are_those_of_the_installation() -> None:
     tools = {
         "pytest",
         "pytest-xdist",
+        "pyte",
         "hypothesis",
         "mypy",
         "ruff",

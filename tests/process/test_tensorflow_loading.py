@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,7 @@ def test_several_threads_are_silenced_and_then_none() -> None:
 def test_a_command_loads_it_in_silence_and_its_actions_wait_for_it() -> None:
     program = """
 import sys
+from pathlib import Path
 from retrain.process.tensorflow_loading import is_loaded, load_tensorflow, silence_tensorflow, tensorflow_errors, when_loaded
 done = []
 when_loaded(lambda tf: done.append(tf.__name__))
@@ -59,3 +61,23 @@ print(is_loaded(), done, [each.__name__ for each in tensorflow_errors(ValueError
         "False [] (<class 'ValueError'>,)",
         "True ['tensorflow', 'again'] ['ValueError', 'OpError']",
     ]
+
+
+def test_what_a_failing_import_printed_is_shown(tmp_path: Path) -> None:
+    """A stand-in for the package, since the real one is not broken here."""
+    lines = ["import os", 'os.write(2, b"needs the library libx.so\\n")', 'raise ImportError("no libx.so")']
+    (tmp_path / "tensorflow.py").write_text("\n".join(lines))
+    program = """
+import sys
+from pathlib import Path
+from retrain.process.tensorflow_loading import load_tensorflow, silence_tensorflow
+silence_tensorflow()
+try:
+    load_tensorflow()
+except ImportError as error:
+    print(error, file=sys.stderr)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{ROOT}"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == "needs the library libx.so\nno libx.so\n"

@@ -1,0 +1,34 @@
+"""Small pictures of photos, for reports."""
+
+import io
+import math
+
+import PIL.Image
+
+from retrain.data.decode import decode
+from retrain.errors import ImageError
+from retrain.input_spec import APPLY, SCALED, InputSpec
+
+QUALITY = 80  # Of the JPEG, as Pillow counts: 3 to 6 KB for 120 pixels.
+
+
+def thumbnail(path: str, side: int) -> bytes:
+    """Return a small picture of a photo as a JPEG: upright, whole, and as large as fits into a square of `side` pixels.
+
+    Raises:
+        ImageError: it cannot be read or decoded; the message is the reason.
+    """
+    try:
+        with open(path, "rb") as file:
+            contents = file.read()
+    except OSError as error:
+        raise ImageError(error.strerror or str(error)) from error
+    # Of a large JPEG, a part of the pixels is enough.
+    pixels = decode(contents, InputSpec(side, side, 0.0, 1.0, decode_scale=SCALED, exif_orientation=APPLY))
+    height, width = pixels.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    size = math.ceil(width * scale), math.ceil(height * scale)
+    small = PIL.Image.fromarray(pixels[..., :3]).resize(size, PIL.Image.Resampling.BILINEAR, reducing_gap=2.0)
+    encoded = io.BytesIO()
+    small.save(encoded, "JPEG", quality=QUALITY)
+    return encoded.getvalue()
