@@ -1,4 +1,4 @@
-"""Benchmark of the server: requests per second of POST /classify, beside the images per second of `label_image` on the same files.
+"""Benchmark of the server: requests per second of POST /classify, beside the images per second of `label_image` on a folder.
 
     python -m benchmarks.serve --graph flowers.pb --image_dir flowers
 
@@ -21,7 +21,9 @@ from benchmarks.common import ROOT, machine
 from retrain.evaluation.tables import markdown_table
 
 CLIENTS = (1, 8, 32)
-REQUEST = "POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
+REQUEST = (
+    "POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
+)
 
 
 def main() -> None:

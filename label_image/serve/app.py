@@ -45,7 +45,7 @@ def make_app(batcher: Batcher, model: dict[str, Any], names: HostNames, limits: 
             with memory.share() as hold:
                 top_k = _top_k(request, model["top_k"])
                 uploads = await read_uploads(request, limits, hold)
-                outcomes = await batcher.label([bytes(each.content) for each in uploads])
+                outcomes = await batcher.label([each.take_content() for each in uploads])
                 return Json(_answers(uploads, outcomes, top_k))
         except ClientDisconnect:
             return Response(status_code=400)  # Nobody receives it.

@@ -2,15 +2,19 @@
 
 import asyncio
 import collections
+import contextlib
 import dataclasses
+import itertools
 import logging
 import threading
+import traceback
 from collections.abc import Sequence
 from typing import TypeAlias
 
 from label_image.classify import Classification, classify_each
 from label_image.scoring import Images, Scorer
 from label_image.serve.refusal import RefusedError
+from retrain.data.decode import MAX_PIXELS, declared_pixels
 from retrain.data.loader import N_CORES, suitable_batch_size
 from retrain.errors import RetrainError
 
@@ -60,13 +64,17 @@ class Batcher:
             for each, outcome in zip(batch, outcomes, strict=True):
                 by_loop[each.outcome.get_loop()].append((each.outcome, outcome))
             for loop, pairs in by_loop.items():
-                loop.call_soon_threadsafe(_deliver, pairs)
+                with contextlib.suppress(RuntimeError):  # The loop is closed: the server ends.
+                    loop.call_soon_threadsafe(_deliver, pairs)
 
     def _next_batch(self) -> list[_Waiting]:
         with self._changed:
             while not self._queue:
                 self._changed.wait()
-            return [self._queue.popleft() for _ in range(min(self._batch_size, len(self._queue)))]
+            first = list(itertools.islice(self._queue, self._batch_size))
+        count = _n_together([each.image for each in first])
+        with self._changed:
+            return [self._queue.popleft() for _ in range(count)]
 
     def _outcomes(self, contents: list[bytes]) -> list[Outcome]:
         images = Images(contents, len(contents))
@@ -75,9 +83,15 @@ class Batcher:
         except RetrainError as error:
             return [error] * len(contents)
         except Exception as error:
-            logger.exception("Images cannot be labelled.")
+            logger.error("Images could not be labelled:\n%s", traceback.format_exc())
             return [error] * len(contents)
         return [found[index] if index in found else images.failed[index] for index in range(len(contents))]
+
+
+def _n_together(images: Sequence[bytes]) -> int:
+    """Return how many of the images, the first ones, are decoded together: their pixels have to fit into the memory."""
+    pixels = itertools.accumulate(map(declared_pixels, images))
+    return max(1, sum(1 for _ in itertools.takewhile(lambda total: total <= MAX_PIXELS, pixels)))
 
 
 def _deliver(pairs: "list[tuple[asyncio.Future[Outcome], Outcome]]") -> None:

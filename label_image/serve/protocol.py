@@ -44,8 +44,8 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # uvicorn sends a response in parts. With Nagle's algorithm the last part waits for the client's acknowledgement, which many
-        # systems delay by 40 ms. asyncio turns it off only for sockets that were made with the protocol's number.
+        # uvicorn sends a response in parts. With Nagle's algorithm the last part waits for the client's acknowledgement, which
+        # many systems delay by 40 ms. asyncio turns it off only for sockets that were made with the protocol's number.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > self._most_connections:
             self._refuse(503, TOO_MANY)

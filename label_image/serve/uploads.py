@@ -25,6 +25,11 @@ class Upload:
     name: str | None
     content: bytearray = field(default_factory=bytearray)
 
+    def take_content(self) -> bytes:
+        """Return the content, which is kept here no longer: in memory once alone."""
+        content, self.content = bytes(self.content), bytearray()
+        return content
+
 
 async def read_uploads(request: Request, limits: Limits, hold: Callable[[int], None]) -> list[Upload]:
     """Read the images of a request.
