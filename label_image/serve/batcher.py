@@ -83,7 +83,7 @@ class Batcher:
         except RetrainError as error:
             return [error] * len(contents)
         except Exception as error:
-            logger.error("Images could not be labelled:\n%s", traceback.format_exc())
+            logger.exception("Images could not be labelled:\n%s", traceback.format_exc())
             return [error] * len(contents)
         return [found[index] if index in found else images.failed[index] for index in range(len(contents))]
 

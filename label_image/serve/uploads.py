@@ -13,6 +13,7 @@ from label_image.serve.refusal import RefusedError
 from retrain.errors import shown
 
 MULTIPART, ANY = "multipart/form-data", "application/octet-stream"
+CURLS = "application/x-www-form-urlencoded"  # So `curl --data-binary @photo.jpg` calls a file.
 UNNAMED = 'A part of the body has no file name. Send each image as a file: name="image"; filename="photo.jpg".'
 DAMAGED = "The body is no valid multipart/form-data:"
 EMPTY = "There is no image in the request. Send one as the body, or several as files of multipart/form-data."
@@ -48,7 +49,7 @@ async def read_uploads(request: Request, limits: Limits, hold: Callable[[int], N
     content_type = kind.decode("latin-1")
     if content_type == MULTIPART:
         receiver: _Raw | _Files = _Files(options.get(b"boundary", b""), limits)
-    elif content_type == ANY or content_type.startswith("image/"):
+    elif content_type in (ANY, CURLS) or content_type.startswith("image/"):
         receiver = _Raw(limits)
     else:
         raise RefusedError(415, f"Content-Type must be image/…, {ANY} or {MULTIPART}. Got {shown(header)}.")
