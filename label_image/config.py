@@ -125,7 +125,8 @@ class LabelConfig(ClassifierOptions, ArchiveOptions, ProgressOptions, group=NETW
         names = [f"--{name}" for name, differs in given.items() if differs]
         if self.serve or not names:
             return None
-        return f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} only for --serve: add --serve, or leave it out."
+        verb, pronoun = ("are", "them") if len(names) > 1 else ("is", "it")
+        return f"{' and '.join(names)} {verb} only for --serve: add --serve, or leave {pronoun} out."
 
     @cross_check("architecture", "graph")
     def _one_classifier(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 import h11
 import orjson
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from label_image.serve.guard import HEADERS
@@ -20,6 +21,25 @@ TOO_SLOW = (
 )
 TOO_MANY = "The server has as many connections as it can. Try again in a second."
 INVALID = "The request is no valid HTTP."
+SHUTDOWN_SECONDS = 5  # For the requests that are being answered.
+
+
+def make_server(app: ASGIApp, request_seconds: float, most_connections: int) -> uvicorn.Server:
+    """Return the server of an application; the parameters are those of `ServerConfig`."""
+    config = ServerConfig(
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    config.request_seconds, config.most_connections = request_seconds, most_connections
+    return uvicorn.Server(config)
 
 
 class ServerConfig(uvicorn.Config):

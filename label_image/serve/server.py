@@ -12,7 +12,6 @@ import webbrowser
 from typing import NoReturn
 
 import numpy as np
-import uvicorn
 
 from label_image.classify import classify_each
 from label_image.config import LabelConfig
@@ -25,14 +24,13 @@ from label_image.serve.app import make_app
 from label_image.serve.batcher import Batcher
 from label_image.serve.guard import HostNames
 from label_image.serve.limits import Limits
-from label_image.serve.protocol import Connection, ServerConfig
+from label_image.serve.protocol import make_server
 from retrain.engines.choice import Work
 from retrain.errors import FlagError, shown
 
 logger = logging.getLogger("retrain")
 
 BACKLOG = 512  # Connections that wait until they are accepted.
-SHUTDOWN_SECONDS = 5  # For the requests that are being answered.
 GREY = 128
 
 
@@ -51,19 +49,7 @@ def serve(config: LabelConfig) -> int:
         limits = Limits()
         model = about(classifier, path, config.top_k)
         app = make_app(Batcher(scorer, limits.waiting_images), model, HostNames(config.host), limits)
-        settings = ServerConfig(
-            app,
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
-        settings.request_seconds, settings.most_connections = config.request_seconds, limits.connections
+        server = make_server(app, config.request_seconds, limits.connections)
         address = _address(config.host, listening.getsockname()[1])
         print(f"Labelling with {shown(model['name'])} at {address} (Ctrl-C ends it).", flush=True)
         if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
@@ -71,7 +57,7 @@ def serve(config: LabelConfig) -> int:
                 "Everyone who can reach --host %s over the network can use the server: it asks for no password.", config.host
             )
         _open_browser(address)
-        uvicorn.Server(settings).run(sockets=[listening])
+        server.run(sockets=[listening])
     return 0
 
 
