@@ -44,7 +44,7 @@ async def read_uploads(request: Request, limits: Limits, hold: Callable[[int], N
         RefusedError: the body has another type, is damaged, or exceeds a bound.
         ClientDisconnect: the client is gone.
     """
-    header = request.headers.get("content-type", ANY)
+    header = request.headers.get("content-type") or ANY
     kind, options = parse_options_header(header)
     content_type = kind.decode("latin-1")
     if content_type == MULTIPART:
