@@ -112,9 +112,9 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _wrong_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path = shown(request.url.path)
+    path = shown(request.scope["path"])
     if error.status_code == 405:
-        allowed = (error.headers or {})["Allow"]
+        allowed = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
         return RefusedError(405, f"{path} does not take {shown(request.method)}, but {allowed}.", allowed).response()
     if error.status_code == 404:
         return RefusedError(404, f"There is no {path}. {ROUTES}").response()

@@ -4,6 +4,7 @@ uvicorn bounds the time between requests alone: a client that sends a byte now a
 """
 
 import asyncio
+import contextlib
 import socket
 from typing import Any
 
@@ -22,6 +23,7 @@ TOO_SLOW = (
 TOO_MANY = "The server has as many connections as it can. Try again in a second."
 INVALID = "The request is no valid HTTP."
 SHUTDOWN_SECONDS = 5  # For the requests that are being answered.
+CLOSING_SECONDS = 2  # In which a client may read a refusal.
 
 
 def make_server(app: ASGIApp, request_seconds: float, most_connections: int) -> uvicorn.Server:
@@ -61,6 +63,7 @@ class Connection(H11Protocol):
         super().__init__(config, *args, **kwargs)
         self._seconds, self._most_connections = config.request_seconds, config.most_connections
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -73,7 +76,7 @@ class Connection(H11Protocol):
             self._watch(begun=True)
 
     def data_received(self, data: bytes) -> None:
-        if not self.transport.is_closing():
+        if not (self._is_refused or self.transport.is_closing()):
             super().data_received(data)
             self._watch(begun=True)
 
@@ -94,7 +97,7 @@ class Connection(H11Protocol):
 
     def _watch(self, begun: bool) -> None:
         """Start the time of a request that has begun to arrive, and stop it when it has arrived as a whole."""
-        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY) or self.transport.is_closing():
+        if self._is_refused or self.conn.their_state not in (h11.IDLE, h11.SEND_BODY) or self.transport.is_closing():
             self._stop_watching()
         elif self._deadline is None and (begun or self.conn.their_state is h11.SEND_BODY):
             self._deadline = self.loop.call_later(self._seconds, self._time_is_over)
@@ -108,12 +111,20 @@ class Connection(H11Protocol):
         self._refuse(408, TOO_SLOW.format(seconds=self._seconds))
 
     def _refuse(self, status: int, sentence: str) -> None:
-        """Send an error, unless a response has begun, and close the connection. What waits for the request learns of that."""
+        """Send an error, unless a response has begun, and close the connection. What waits for the request learns of that.
+
+        The client's side is closed a little later, and dropped what still arrives: with unread data, a system closes a connection
+        in a way that lets the client lose the response.
+        """
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = orjson.dumps({"error": sentence})
             headers = [("Content-Type", JSON), ("Content-Length", str(len(body))), ("Connection", "close"), *HEADERS.items()]
-            for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+            with contextlib.suppress(h11.LocalProtocolError):  # A response to HEAD has no body.
+                for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                    self.transport.write(self.conn.send(event) or b"")
         self._stop_watching()
-        self.transport.close()
-        self.loop.call_later(self._seconds, self.transport.abort)  # If the client does not read it.
+        self._unset_keepalive_if_required()
+        self._is_refused = True
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self.loop.call_later(CLOSING_SECONDS, self.transport.abort)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from retrain.arrays import FloatArray
-from retrain.data.decode import MAX_PIXELS, decode, image_from_bytes, image_from_file
+from retrain.data.decode import MAX_PIXELS, declared_pixels, decode, image_from_bytes, image_from_file
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
 from tests.support.pictures import Pixels, encoded, expected_input, noise, soft

@@ -125,7 +125,7 @@ def test_a_form_is_the_same_in_any_pieces(sizes: list[int]) -> None:
 
 
 def test_names_are_as_the_client_tells_them() -> None:
-    name = "../<b>&amp; \\\" %22 \udcff.jpg"
+    name = '../<b>&amp; \\" %22 \udcff.jpg'
     body = multipart(("PLACE", b"x"))[0].replace(b"PLACE", name.encode(errors="surrogateescape"))
     [(found, content)] = read([body], HEADERS).uploads
     assert content == b"x"

@@ -53,7 +53,9 @@ class Reply(NamedTuple):
         return self.status, sentence
 
 
-def ask(port: int, method: str, path: str, body: bytes | Iterator[bytes] = b"", headers: Mapping[str, str] | None = None) -> Reply:
+def ask(
+    port: int, method: str, path: str, body: bytes | Iterator[bytes] = b"", headers: Mapping[str, str] | None = None
+) -> Reply:
     """Send a request over a connection of its own. A body in pieces is sent chunked."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=HANGS)) as connection:
         connection.request(method, path, body, dict(headers or {}))
