@@ -32,6 +32,7 @@ logger = logging.getLogger("retrain")
 
 BACKLOG = 512  # Connections that wait until they are accepted.
 GREY = 128
+NO_HOST = "--host {} is no name or address of this machine. Leave it out."
 
 
 def serve(config: LabelConfig) -> int:
@@ -68,7 +69,7 @@ def _listen(config: LabelConfig) -> socket.socket:
             0
         ]
     except (socket.gaierror, UnicodeError) as error:
-        raise FlagError(f"--host {shown(config.host)} is no name or address of this machine. Leave it out.") from error
+        raise FlagError(NO_HOST.format(shown(config.host))) from error
     try:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
@@ -81,7 +82,9 @@ def _refuse(config: LabelConfig, error: OSError) -> NoReturn:
         raise FlagError(f"--port {config.port} needs rights that you do not have. Give a port from 1024 on.") from error
     if error.errno == errno.EADDRINUSE:
         raise FlagError(f"--port {config.port} is in use by another program. Give another one, or 0 for any free one.") from error
-    reason = error.strerror or error
+    if error.errno == errno.EADDRNOTAVAIL:
+        raise FlagError(NO_HOST.format(shown(config.host))) from error
+    reason = os.strerror(error.errno) if error.errno else error
     raise FlagError(f"--host {shown(config.host)} --port {config.port} cannot be listened at ({reason}).") from error
 
 
