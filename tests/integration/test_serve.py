@@ -375,8 +375,10 @@ def test_it_labels_many_chosen_photos(page: Any, small_photos: Path) -> None:
     found = cards(page, len(photos))
     assert [card.name for card in found] == [photo.name for photo in photos]
     assert [card.best for card in found] == [kinds[photo.parent.name] for photo in photos]
+    assert page.find_element("id", "status").text == f"{len(photos)} photos: {len(photos)} labelled."
     page.find_element("id", "clear").click()
     assert cards(page, 0) == []
+    assert page.find_element("id", "status").text == "No photo yet."
     choose(page, photos[0])
     assert [card.name for card in cards(page, 1)] == [photos[0].name]
     assert console_errors(page) == []
@@ -432,6 +434,7 @@ def test_it_tells_why_a_file_is_refused(page: Any, few_photos: list[Path], tmp_p
         text.name: f"Error: {NO_IMAGE}",
         few_photos[0].name: "",
     }
+    assert page.find_element("id", "status").text == "3 photos: 1 labelled, 2 refused."
     assert page.execute_script("return document.querySelectorAll('main script, main img:not(.preview)').length") == 0
 
 

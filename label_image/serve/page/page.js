@@ -8,6 +8,7 @@ const byId = (id) => document.getElementById(id);
 const results = byId("results");
 const waiting = [];
 let running = 0;
+let tally = { photos: 0, labelled: 0, refused: 0 }; // Since nothing was waiting.
 let limits = { image_bytes: 32 * MEBIBYTE };
 
 function make(tag, className, text) {
@@ -28,6 +29,12 @@ function shown(score) {
   const percent = 100 * score;
   if (percent > 99.9 && percent < 100) return "> 99.9%";
   return percent > 0 && percent < 0.1 ? "< 0.1%" : `${percent.toFixed(1)}%`;
+}
+
+// Tells of one photo what became of it, and of several how many are labelled.
+function sayHowFar(ofOne) {
+  const refused = tally.refused ? `, ${tally.refused} refused` : "";
+  say(tally.photos > 1 ? `${tally.photos} photos: ${tally.labelled} labelled${refused}.` : ofOne);
 }
 
 // ---- The classifier
@@ -63,8 +70,10 @@ function add(files) {
   if (!cards.length) return;
   results.prepend(...cards.map((each) => each.card.item));
   byId("clear").hidden = false;
+  if (!running && !waiting.length) tally = { photos: 0, labelled: 0, refused: 0 };
+  tally.photos += cards.length;
   waiting.push(...cards);
-  say(cards.length > 1 ? `Labelling ${cards.length} photos …` : `Labelling ${cards[0].file.name} …`);
+  sayHowFar(`Labelling ${cards[0].file.name} …`);
   next();
 }
 
@@ -72,7 +81,7 @@ function newCard(file) {
   const item = make("li", "card");
   const preview = make("img", "preview");
   preview.alt = "";
-  preview.addEventListener("error", () => preview.classList.add("none"));
+  preview.addEventListener("error", () => preview.replaceWith(make("div", "preview"))); // Not every browser knows every format.
   preview.src = URL.createObjectURL(file);
   const text = make("div");
   const name = make("h3", "name", file.name);
@@ -94,15 +103,20 @@ function next() {
 }
 
 async function label({ file, card }) {
+  let parts, result;
   try {
     const answer = await classify(file);
-    card.content.replaceChildren(...answerParts(answer));
     const best = answer.predictions[0];
-    say(best ? `${file.name}: ${best.label}, ${shown(best.score)}.` : `${file.name}: no label is above its threshold.`);
+    parts = answerParts(answer);
+    result = best ? `${best.label}, ${shown(best.score)}.` : "no label is above its threshold.";
   } catch (error) {
-    card.content.replaceChildren(make("p", "error", `Error: ${error.message}`));
-    say(`${file.name}: ${error.message}`);
+    parts = [make("p", "error", `Error: ${error.message}`)];
+    result = error.message;
   }
+  if (!card.item.isConnected) return; // The results were cleared meanwhile.
+  card.content.replaceChildren(...parts);
+  tally[parts[0].className === "error" ? "refused" : "labelled"] += 1;
+  sayHowFar(`${file.name}: ${result}`);
 }
 
 async function classify(file) {
@@ -143,6 +157,7 @@ function answerParts(answer) {
 
 function clear() {
   waiting.length = 0;
+  tally = { photos: 0, labelled: 0, refused: 0 };
   for (const preview of results.querySelectorAll("img")) URL.revokeObjectURL(preview.src);
   results.replaceChildren();
   byId("clear").hidden = true;
@@ -197,12 +212,15 @@ const video = byId("video");
 const openCamera = byId("open-camera");
 
 openCamera.addEventListener("click", async () => {
+  openCamera.disabled = true;
   try {
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch (error) {
     const denied = error.name === "NotAllowedError";
     say(denied ? "The browser does not allow the camera. Allow it for this page, and try again." : "There is no camera that can be used.");
     return;
+  } finally {
+    openCamera.disabled = false;
   }
   byId("camera").hidden = false;
   openCamera.hidden = true;
