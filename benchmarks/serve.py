@@ -3,7 +3,8 @@
     python -m benchmarks.serve --graph flowers.pb --image_dir flowers
 
 Two processes have the network loaded: a server, and one that labels the folder as `label_image --image FOLDER` does, without its
-start. They are measured in turn, several times; the best rate of each counts. The clients share the processor with the server.
+start. They are measured in turn, several times; a ratio is that of two measurements of the same turn. The clients share the
+processor with the server.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.common import ROOT, machine
+from benchmarks.common import ROOT, machine, spread
 from retrain.evaluation.tables import markdown_table
 
 CLIENTS = (1, 8, 32)
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--graph", required=True, help="A trained graph.")
     parser.add_argument("--image_dir", required=True, help="Folder of photos.")
     parser.add_argument("--count", type=int, default=300, help="Number of the photos, and of the requests of a measurement.")
-    parser.add_argument("--rounds", type=int, default=5, help="Number of measurements, of which the best counts.")
+    parser.add_argument("--rounds", type=int, default=5, help="Number of turns.")
     parser.add_argument("--folder_process", action="store_true", help="Internal: label the photos at each line of stdin.")
     args = parser.parse_args()
     paths = sorted(Path(args.image_dir).rglob("*.jpg"))
@@ -52,25 +53,27 @@ def main() -> None:
         for process in (server, folder):
             process.kill()
             process.wait()
-    print(f"{Path(args.graph).name}, {len(paths)} photos, best of {args.rounds}, on {machine()}.\n")
-    labelling, *served = rates
-    rows = [["label_image on the folder", f"{labelling:.0f}", ""]]
-    rows += [[f"{n} clients", f"{rate:.0f}", f"{rate / labelling:.2f}"] for n, rate in zip(CLIENTS, served, strict=True)]
+    print(f"{Path(args.graph).name}, {len(paths)} photos; {machine()}; medians of {args.rounds} turns, minimum and maximum.\n")
+    labelling, *served = zip(*rates, strict=True)
+    rows = [["label_image on the folder", spread(labelling, 0), ""]]
+    for n_clients, found in zip(CLIENTS, served, strict=True):
+        ratios = [one / other for one, other in zip(found, labelling, strict=True)]
+        name = f"{n_clients} client{'s' if n_clients > 1 else ''}"
+        rows.append([name, spread(found, 0), spread(ratios, 2)])
     print(markdown_table(["", "images per second", "ratio"], rows))
 
 
-def _measure(folder: "subprocess.Popen[str]", port: int, paths: Sequence[Path], rounds: int) -> list[float]:
-    """Return the best rates in images per second: of the folder, and of each number of clients."""
+def _measure(folder: "subprocess.Popen[str]", port: int, paths: Sequence[Path], rounds: int) -> list[list[float]]:
+    """Return the rates of each turn in images per second: of the folder, and of each number of clients."""
     requests = [REQUEST.format(length=path.stat().st_size).encode() + path.read_bytes() for path in paths]
-    best = [0.0] * (1 + len(CLIENTS))
-    for number in range(rounds + 1):  # The first warms up.
+    turns = []
+    for _ in range(rounds + 1):
         assert folder.stdin
         folder.stdin.write("\n")
         folder.stdin.flush()
-        found = [len(paths) / float(_read(folder))]
-        found += [len(requests) / _seconds(port, requests, n) for n in CLIENTS]
-        best = list(map(max, best, found)) if number else best
-    return best
+        rate = len(paths) / float(_read(folder))
+        turns.append([rate, *(len(requests) / _seconds(port, requests, n_clients) for n_clients in CLIENTS)])
+    return turns[1:]  # The first warms up.
 
 
 def _label_folder(graph: str, paths: Sequence[Path]) -> None:
