@@ -9,6 +9,8 @@ from pathlib import Path
 from benchmarks.common import ROOT
 
 Commands = Sequence[Sequence[str]]
+# Marks for tests/integration/test_docs_blocks.py.
+NOT_RUN = "<!-- not run: it takes minutes -->"
 
 
 def write_page(
@@ -38,7 +40,8 @@ def _section(title: str, remark: str, commands: Commands) -> str:
         done = subprocess.run(
             [sys.executable, "-m", *command], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
-        lines += ["```", shlex.join(["python", "-m", *command]), "```", ""]
+        lines += [NOT_RUN] if command[0].startswith("benchmarks.") else []
+        lines += ["```sh", shlex.join(["python", "-m", *command]), "```", ""]
         lines += [done.stdout] if done.stdout else []
     return "\n".join(lines)
 

@@ -2,8 +2,7 @@
 
     python -m benchmarks.report --image_dir flower_photos --model_dir models
 
-`retrain-before` is a checkout of the release to compare with. `models` holds mobilenet_v1_0.25_128_frozen.tgz and
-inception-2015-12-05.tgz, or the stand-in of real size that `python -m benchmarks.inception_stand_in models` writes.
+The introduction of that page has the commands that make its folders.
 """
 
 from benchmarks.common import ROOT, parser_with
@@ -22,9 +21,23 @@ process.
 
 "Bound" is the highest rate that decoding and the network allow together, since they share the same cores:
 1 / (1 / decoding + 1 / network).
+
+The commands need the [flower photos](images.md#flower-photos) in `flower_photos`, the stand-in of Inception in `models`, and for
+the first section a checkout of an earlier release beside this one. MobileNet's archive is downloaded to `models`.
+
+<!-- not run: it downloads 230 MB; tests/integration/test_get_flower_photos.py runs it with a server -->
+```sh
+python -m scripts.get_flower_photos --photos 600
+```
+
+<!-- not run: it writes a network of 90 MB, and a folder beside the clone -->
+```sh
+python -m benchmarks.inception_stand_in models
+git worktree add ../retrain-before 01a24a7
+```
 """
 MOBILENET, INCEPTION = "mobilenet_0.25_128", "inception_v3"
-RELEASE = "retrain-before"  # A checkout of commit 01a24a7.
+RELEASE = "../retrain-before"  # A checkout of commit 01a24a7.
 PARTS = {
     "Without TensorFlow": ["without_tensorflow", "--release", RELEASE],
     "MobileNet, phase by phase": ["phases", "--architecture", MOBILENET, "--distorted_steps=0", "--runs=2"],

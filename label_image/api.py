@@ -19,7 +19,7 @@ from label_image.opening import Classifier, open_classifier
 from label_image.scoring import Images, Scorer
 from retrain.data.sources import ImageSource
 from retrain.errors import ImageError, shown
-from retrain.options.from_python import check_names
+from retrain.options.from_python import check_names, with_documented_options
 
 logger = logging.getLogger("retrain")
 
@@ -31,18 +31,22 @@ Raise: TypeAlias = Literal["raise"]
 OrNone: TypeAlias = Literal["none"]
 
 
+@with_documented_options(ClassifierOptions)
 def load(path: StrPath, **options: Any) -> "ImageClassifier":
     """Load a trained classifier.
 
     Args:
         path: of a frozen graph, a SavedModel's folder, or a .keras, .h5, .tflite or .onnx file: what `--graph` takes.
-        options: the flags of `python -m label_image` that concern the classifier, by name, such as `labels` and `input_mean`.
+        options: the flags of `python -m label_image` that concern the classifier, by name, such as `labels` and `input_mean`;
+            all of them are below.
 
     Raises:
         TypeError: there is no such option.
         FlagError: the value of an option is not allowed.
         GraphError: the file is missing, damaged or needs a package; or its input, its output or its labels are not known.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"load() takes the path of a model. Got {shown(repr(path)[:60])}.")
     check_names("load", ClassifierOptions, options)
     opened = os.path.expanduser(os.fspath(path))
     return ImageClassifier(opened, open_classifier(opened, ClassifierOptions(**options)))
@@ -117,7 +121,7 @@ class ImageClassifier:
             TypeError, ValueError: `x` is none of these; an array has another type or shape; another argument is wrong.
             GraphError: the labels do not fit the network, or it does not run.
         """
-        if not isinstance(top_k, int) or top_k < 1:
+        if not isinstance(top_k, int | np.integer) or top_k < 1:
             raise ValueError(f"top_k must be an integer of at least 1. Got {top_k!r}.")
         if on_error not in (RAISE, NONE):
             raise ValueError(f"on_error must be {RAISE!r} or {NONE!r}. Got {on_error!r}.")

@@ -38,7 +38,7 @@ class ClassifierOptions(NetworkInputOptions, EngineOptions, group=NETWORK):
     labels: str | None = flag(
         "File of the labels, one per line.",
         None,
-        shown_default="from the graph's metadata, else beside the graph: labels.txt of graph.pb",
+        shown_default="in the graph's metadata, or in a file beside it: labels.txt or graph_labels.txt for graph.pb",
         path="FILE",
     )
     allow_file_ops: bool = flag("Run a graph even if it has operations that read or write files.", False, group=ADVANCED)
@@ -56,7 +56,7 @@ class LabelConfig(ClassifierOptions, ArchiveOptions, ProgressOptions, group=NETW
     graph: str | None = flag(
         "The trained graph: a frozen graph (.pb), a SavedModel folder, or a .keras, .h5, .tflite or .onnx file.",
         None,
-        shown_default=f"that of the newest run in {RUNS_DIR}, or {GRAPH}",
+        shown_default=f"the newest run's in the folder {RUNS_DIR}, or {GRAPH}",
         path="PATH",
     )
     architecture: str | None = flag(
@@ -66,8 +66,8 @@ class LabelConfig(ClassifierOptions, ArchiveOptions, ProgressOptions, group=NETW
         shown_default="the graph is used",
     )
     doctor: bool = flag(
-        "Find the input settings of an old graph: try those that could be meant on the labelled photos of --image_dir, show the "
-        "best, and write them beside the graph, where they are then read.",
+        "Find the input settings of an old graph: try plausible ones on the labelled photos of --image_dir, show the best, and "
+        "write them beside the graph, where they are then read.",
         False,
         group=ADVANCED,
     )

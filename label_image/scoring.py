@@ -117,6 +117,6 @@ def check_labels(classifier: Classifier, n_scores: int) -> None:
     description = classifier.description
     if len(description.labels) != n_scores:
         raise GraphError(
-            f"The number of labels must be {n_scores}, the number of scores of {description.output_tensor}. There are "
+            f"The number of labels must be {n_scores}, as many as the output {description.output_tensor} has scores. There are "
             f"{len(description.labels)} labels. Set --labels to the labels that the graph was trained with."
         )

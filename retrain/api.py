@@ -26,6 +26,8 @@ def run(config: RetrainConfig | None = None, *, progress: Listener | None = None
     """
     if config is not None and not isinstance(config, RetrainConfig):
         raise TypeError(f"run() takes a RetrainConfig, or options by name, such as image_dir='flowers'. Got {config!r}.")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function that takes a Progress. Got {progress!r}.")
     check_names("run", RetrainConfig, options)
     chosen = dataclasses.replace(config, **options) if config else RetrainConfig(**options)
     with progress_to(progress):

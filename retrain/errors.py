@@ -66,6 +66,11 @@ def shown(path: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)
 
 
+def counted(count: int, one: str, several: str) -> str:
+    """Return a number with its words: those for one, such as `image is`, or those for several, such as `images are`."""
+    return f"{count} {one if count == 1 else several}"
+
+
 def listing(names: Sequence[str], most: int = MOST_NAMED) -> str:
     """Return names joined by commas; of many, the first `most` and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -54,7 +54,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     # ---- Image lists: the classes, and the set of each image. Nothing is written before they are known.
     images = create_image_lists(config, config.like_original)
     config = in_run_dir(config)
-    check_outputs(config)
+    check_outputs(config, images)
     if config.save_split:
         save_split(config.save_split, images)
 
@@ -91,6 +91,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     # ---- Head: trained on the bottlenecks
     data = make_dataset(images, bottlenecks, failed)
     split = record_split(images, config.images_root, set(range(len(images.images))).difference(failed), bottlenecks.digests)
+    split.warn_of_copies()
     batches = Batches(config, data, rngs.of_split)
     head_class = SigmoidHead if images.multi_label else SoftmaxHead
     head = head_class(backbone.architecture.bottleneck_size, len(images.labels), rngs.head, config.hidden_units)

@@ -1,12 +1,15 @@
 """Checks of everything that can fail before the work begins: packages, devices, output paths, sizes."""
 
 import logging
+import os
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from retrain.backbones.backbone import Backbone
 from retrain.config import RetrainConfig
 from retrain.data.image_lists import ImageLists
+from retrain.data.split_record import may_be_replaced
+from retrain.errors import OutputError
 from retrain.export.frozen_graph import check_final_tensor_name, check_graph_size
 from retrain.graphdef import precision_effect
 from retrain.head.trainer import check_class_weights, scipy_minimize
@@ -15,6 +18,7 @@ from retrain.options.head import LBFGS
 from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_cache, prepare_file, prepare_folder, prepare_new_folder
 from retrain.process.precision import FLOAT32, prepare_precision, processor_gains
+from retrain.report.page import lists_folder, report_may_be_written
 
 logger = logging.getLogger("retrain")
 
@@ -35,14 +39,32 @@ def check_run(config: RetrainConfig) -> None:
     check_packages(config.export)
 
 
-def check_outputs(config: RetrainConfig) -> None:
-    """Create the folders of the outputs. Raises OutputError if an output could not be written."""
+def check_outputs(config: RetrainConfig, images: ImageLists) -> None:
+    """Create the folders of the outputs.
+
+    Raises:
+        OutputError: an output could not be written, or something that is no output of a run would be lost.
+    """
+    photos = {os.path.realpath(image.path) for image in images.images}
     for flag in ("output_graph", "output_labels", "checkpoint_path", "timing_report", "save_split"):
         if path := getattr(config, flag):
+            if os.path.exists(path) and os.path.realpath(path) in photos:
+                raise OutputError(f"--{flag} must not be one of the images, which would be lost. Got {path}.")
             prepare_file(flag, path)
+    if not may_be_replaced(config.output_split):
+        raise OutputError(
+            f"{config.output_split} would be lost: the record of the split is written there, beside --output_graph. Move it "
+            "away, or give --output_graph another name."
+        )
     prepare_file("output_graph", config.output_split)
     if config.output_report:
         prepare_file("report", config.output_report)
+        if not report_may_be_written(config.output_report):
+            raise OutputError(
+                f"--report {config.output_report} would replace a file that is no report. Move it away, or give another place by "
+                "--report; an empty one writes no report."
+            )
+        prepare_folder("report", lists_folder(config.output_report))
     prepare_cache("bottleneck_dir", config.bottleneck_dir)
     prepare_folder("summaries_dir", config.summaries_dir)
     if config.intermediate_store_frequency:

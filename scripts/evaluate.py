@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 if not __package__:  # Run as a file: this folder comes first then, and has files with the names of the packages.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from retrain.errors import FlagError, ImageError, ImageFolderError, shown
+from retrain.errors import FlagError, ImageError, ImageFolderError, listing, shown
 from retrain.options.command_line import build_parser, from_namespace
 from retrain.options.flags import flag
 from retrain.options.images import BY_PATH, FOLDER_ARGUMENT, FOLDER_NAMES, ORIGINAL_NAMES, SPLIT_RULES, SPLITS, ImageOptions
+from retrain.options.nearest import did_you_mean
 from retrain.options.process import ProgressOptions
 from retrain.process.command import end, log_to_stderr, print_any_name, run_command
 from retrain.process.progress import advance, progressing
@@ -24,13 +25,14 @@ from retrain.process.terminal import bars_on_terminal
 
 if TYPE_CHECKING:
     from retrain.arrays import FloatArray, Targets
-    from retrain.data.image_lists import LabelledImage
     from retrain.evaluation.answers import Report
+    from retrain.evaluation.chosen_images import Chosen
     from retrain.graphdef.description import Description
 
 logger = logging.getLogger("retrain")
 
 IMAGE_DIR = "tf_files/flower_photos"
+OF_THE_SPLIT = ("testing_percentage", "validation_percentage", "split_by")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +46,8 @@ class EvaluateConfig(ProgressOptions):
         "Table of photos in place of --image_dir, as in training.", None, shown_default="--image_dir is used", path="FILE"
     )
     split: str = flag(
-        "Set of images: that of the model's training, by its record; of a model without one only if --image_dir and the "
-        "percentages are typed as there.",
+        "Set of images to evaluate, as the model's record of its training has it; if a model has no record, --image_dir and the "
+        "percentages must be typed as they were for its training.",
         "testing",
         choices=(*SPLITS, "all"),
     )
@@ -55,7 +57,12 @@ class EvaluateConfig(ProgressOptions):
     all_images: bool = flag("Use the photos of all formats, as in training.", False)
     trained_images: bool = flag("Evaluate images that the model was trained on too.", False)
     output_format: str = flag("Output format; csv has a line for each image.", "text", choices=("text", "json", "csv"))
-    labels: str | None = flag("File of the labels, one per line.", None, shown_default="as label_image finds them", path="FILE")
+    labels: str | None = flag(
+        "File of the labels, one per line.",
+        None,
+        shown_default="in the model, or in a file beside it: labels.txt for graph.pb",
+        path="FILE",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,13 +76,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             type=os.path.expanduser,
             help="The trained graph (.pb), or a file of --export or a folder of --saved_model_dir.",
         )
-        args = parser.parse_args(argv)
+        args = parser.parse_args(_with_plain_graph(sys.argv[1:] if argv is None else argv))
         config = from_namespace(EvaluateConfig, args)
         log_to_stderr("INFO")
         silence_tensorflow()
         return _evaluate(args.graph, config)
 
     return run_command(command)
+
+
+def _with_plain_graph(argv: Sequence[str]) -> list[str]:
+    """Return the arguments with `GRAPH` in place of `--graph GRAPH`, which `label_image` has."""
+    plain: list[str] = []
+    for argument in argv:
+        if argument.startswith("--graph="):
+            plain.append(argument.removeprefix("--graph="))
+        elif argument != "--graph":
+            plain.append(argument)
+    return plain
 
 
 def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
@@ -87,7 +105,8 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
 
     classifier = open_classifier(graph_path, ClassifierOptions(labels=config.labels))
     labels = classifier.description.labels
-    images, targets = _images_and_targets(graph_path, config, classifier.description)
+    chosen_images, targets = _images_and_targets(graph_path, config, classifier.description)
+    images = chosen_images.images
     scores = np.full((len(images), len(labels)), np.nan, np.float32)
     failed: dict[str, str] = {}
     with bars_on_terminal("INFO", config.no_progress), progressing("evaluation", len(images), "images"):
@@ -103,7 +122,9 @@ def _evaluate(graph_path: str, config: EvaluateConfig) -> int:
     if text := report.few_images_warning:
         logger.warning("%s", text)
     print_any_name()
-    texts = {"text": report.to_text, "json": lambda: json.dumps(report.to_dict(), indent=2), "csv": report.to_csv}
+    about = {"split": config.split, "n_trained": chosen_images.n_trained, "n_left_out": chosen_images.n_left_out}
+    values = {**about, "n_unknown": chosen_images.n_unknown, **report.to_dict()}
+    texts = {"text": report.to_text, "json": lambda: json.dumps(values, indent=2), "csv": report.to_csv}
     print(texts[config.output_format]().rstrip("\n"))
     if failed:
         raise ImageError("\n".join(f"{shown(path)} is not counted: {reason}" for path, reason in failed.items()))
@@ -130,7 +151,7 @@ def _source(config: EvaluateConfig) -> str:
     return config.image_list or config.image_dir or IMAGE_DIR
 
 
-def _images_and_targets(graph_path: str, config: EvaluateConfig, about: "Description") -> "tuple[list[LabelledImage], list[Any]]":
+def _images_and_targets(graph_path: str, config: EvaluateConfig, about: "Description") -> "tuple[Chosen, list[Any]]":
     """Return the images of the set, and of each the index of its label among the graph's, or a float32 [C] of its labels."""
     import numpy as np
 
@@ -159,9 +180,18 @@ def _images_and_targets(graph_path: str, config: EvaluateConfig, about: "Descrip
     known = {name: matching_label(name, about.labels) for name in names}
     if unknown := [shown(name) for name, label in known.items() if label is None]:
         flag = "image_list" if config.image_list else "image_dir"
-        raise FlagError(f"--{flag} {_source(config)} has classes that the graph does not have: {', '.join(unknown)}.")
+        meant = did_you_mean(unknown[0], about.labels) if len(unknown) == 1 else ""
+        has = f"The graph has {listing([shown(label) for label in about.labels])}."
+        text = f"--{flag} {_source(config)} has classes that the graph does not have: {', '.join(unknown)}.{meant} {has}"
+        raise FlagError(text)
     index = {name: about.labels.index(label) for name, label in known.items() if label}
-    images = choose_images(lists, config.split, known_sets(graph_path, about, lists.images), config.trained_images)
+    if not lists.images:
+        raise FlagError(f"--image_dir {_source(config)} has no folders of images: it must have one for each class.")
+    sets = known_sets(graph_path, about, lists.images)
+    if sets and (unused := [name for name in OF_THE_SPLIT if getattr(config, name) != getattr(EvaluateConfig, name)]):
+        logger.warning("%s: not used, since the model's own record tells the sets.", ", ".join(f"--{name}" for name in unused))
+    chosen = choose_images(lists, config.split, sets, config.trained_images)
+    images = chosen.images
     if not images:
         advice = "" if config.split == "all" else " To use all photos, add --split all."
         raise FlagError(f"--split {config.split} has no image in {_source(config)}.{advice}")
@@ -170,8 +200,8 @@ def _images_and_targets(graph_path: str, config: EvaluateConfig, about: "Descrip
         targets = np.zeros((len(images), len(about.labels)), np.float32)
         for row, each in zip(targets, images, strict=True):
             row[[order[number] for number in each.classes]] = 1
-        return images, list(targets)
-    return images, [index[lists.labels[each.class_index] if config.image_list else each.folder] for each in images]
+        return chosen, list(targets)
+    return chosen, [index[lists.labels[each.class_index] if config.image_list else each.folder] for each in images]
 
 
 if __name__ == "__main__":

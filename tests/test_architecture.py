@@ -29,10 +29,10 @@ ORDER = [
     "retrain.runtimes",
     "retrain.export",
     "retrain.runs",
-    "retrain.preflight",
     "retrain.result",
     "retrain.summary",
     "retrain.report",
+    "retrain.preflight",
     "retrain.pipeline",
     "retrain.api",
     "retrain.listing",
@@ -45,6 +45,7 @@ ORDER = [
 NO_MODULES = [ROOT / "retrain/backbones/tiny_resnet_128/train.py"]
 KNOW_THE_WHOLE_CONFIG = (
     "retrain.runs",
+    "retrain.report",  # It shows all settings.
     "retrain.preflight",
     "retrain.pipeline",
     "retrain.api",

@@ -126,7 +126,7 @@ TEXT = "a text that is not empty"
 UNITS = "integers in [1, 100000], joined by commas"
 PERCENTAGE = "an integer in [0, 100)"
 BATCH_SIZE = "-1 or an integer in [1, 1000000]"
-SWITCH = "argument --{name}: ignored explicit argument 'yes'. --help lists the flags."
+SWITCH = "--{name} is a switch, which takes no value. Got yes. --help lists the flags."
 
 # Flag: what it must be, and for each wrong value on the command line how the error shows it.
 WRONG_RETRAIN_VALUES: dict[str, tuple[str, dict[str, str]]] = {
@@ -355,7 +355,13 @@ def test_a_legal_value_for_labelling_is_kept(name: str, value: Any) -> None:
         ("image_dir", b"photos", "--image_dir must be a text that is not empty. Got b'photos'."),
         ("image_dir", "a\0b", "--image_dir must be a text that is not empty. Got a\0b."),
         ("output_graph", None, "--output_graph must be a text that is not empty. Got None."),
-        ("learning_rate", "0.1", "--learning_rate must be a number in (0, inf). Got 0.1."),
+        (
+            "learning_rate",
+            "0.1",
+            "--learning_rate must be a number in (0, inf). Got 0.1. In Python: a number, not the text '0.1'.",
+        ),
+        ("learning_rate", "fast", "--learning_rate must be a number in (0, inf). Got fast."),
+        ("image_dir", ["a"], "--image_dir must be a text that is not empty. Got ('a',)."),
         ("learning_rate", True, "--learning_rate must be a number in (0, inf). Got True."),
         ("train_batch_size", 1.0, "--train_batch_size must be -1 or an integer in [1, 1000000]. Got 1.0."),
         ("train_batch_size", True, "--train_batch_size must be -1 or an integer in [1, 1000000]. Got True."),
@@ -505,8 +511,8 @@ def test_flags_that_do_not_go_together(flags: list[str], sentence: str, capsys: 
     [
         (["--export", "onnx", "tflite", "ONNX"], "--export must name each format once. Got onnx tflite onnx."),
         (
-            ["--export", "onnx", "--output_graph", "flowers.onnx"],
-            "--export onnx would be written to flowers.onnx, which is --output_graph. Give that another name.",
+            ["--export", "onnx", "--output_graph=flowers.pb", "--output_labels=flowers.onnx"],
+            "--export onnx would be written to flowers.onnx, which is --output_labels. Give that another name.",
         ),
         (
             ["--export", "tflite:int8", "--output_graph=a.pb", "--output_labels=a.int8.tflite"],
@@ -547,6 +553,23 @@ def test_a_legal_value_for_serving_is_kept(name: str, value: Any) -> None:
 )
 def test_flags_that_serving_excludes_or_needs(argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert_refused(label_main, argv, sentence, capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("a.tflite", "add --export tflite to write such a file beside it"),
+        ("a.ONNX", "add --export onnx to write such a file beside it"),
+        ("a.h5", "such a file is not written"),
+        ("a.keras", "such a file is not written"),
+    ],
+)
+def test_a_graph_with_the_ending_of_another_kind_of_model_is_refused(
+    name: str, cure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending = name[1:].lower()
+    sentence = f"--output_graph is a frozen graph, and must not end in {ending}: {cure}. Got {name}."
+    assert_refused(retrain_main, ["--image_dir=photos", f"--output_graph={name}"], sentence, capsys)
 
 
 def test_a_graph_and_a_network_together_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

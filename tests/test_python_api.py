@@ -43,6 +43,8 @@ def test_options_by_name_or_in_a_config(options: dict[str, Any], tmp_path: Path)
 
 
 def test_wrong_options(options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"^progress must be a function that takes a Progress\. Got 3\.$"):
+        retrain.run(image_dir="flowers", progress=3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"^run\(\) has no option lerning_rate\. Did you mean learning_rate\?$"):
         retrain.run(**options, lerning_rate=0.1)
     with pytest.raises(TypeError) as caught:

@@ -114,7 +114,7 @@ def _network_cases() -> tuple[Case, ...]:
                     for number, graph in enumerate((*_EXPORTED, "exported/saved_model"))
                 ),
                 *(
-                    run(f"evaluate_{name}", "scripts.evaluate", f"exported/{name}", "--image_dir=photos")
+                    run(f"evaluate_{name}", "scripts.evaluate", f"exported/{name}", "--image_dir=photos", "--split_by=content")
                     for name in ("graph.int8.tflite", "saved_model")
                 ),
             ),

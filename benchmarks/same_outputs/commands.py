@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 NETWORK = "tiny_resnet_128"
+# Settings whose defaults depend on the version, the sets of images and the images of an evaluation: the same on both sides.
+SETTLED = {"split_by": "content", "validation_batch_size": "100"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def train(name: str, *flags: str, by_old: bool = False, module: str = "retrain")
         "architecture": NETWORK,
         "how_many_training_steps": "60",
         "random_seed": "7",
+        **SETTLED,
         "bottleneck_dir": "bottlenecks",
         "model_dir": "models",
         "output_graph": f"{name}/graph.pb",
@@ -64,4 +67,5 @@ def label(name: str, graph: str, *flags: str) -> Command:
 def sweep(name: str, *flags: str) -> Command:
     """Return a sweep whose outputs go to the folder `name`."""
     usual = ("--image_dir=photos", "--bottleneck_dir=bottlenecks", "--model_dir=models", f"--sweep_dir={name}")
-    return Command(name, ("scripts.sweep", *usual, *flags))
+    settled = [f"--{flag}={value}" for flag, value in SETTLED.items()]
+    return Command(name, ("scripts.sweep", *usual, *settled, *flags))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_LINE = 2000  # Characters; longer lines with commas, such as bottlenecks, become a line for each value.
+DESCRIPTION = "retrain_description"
 # The Pareto front depends on the times of the networks.
 SECONDS_COLUMNS = {"training_seconds", "seconds", "network_ms", "bottleneck_ms", "pareto_front"}
 # Applied to what commands print, and to reports of times.
@@ -100,8 +101,20 @@ def _graph_lines(graph: Any) -> Iterable[str]:
     yield f"versions: {_one_line(graph.versions)}"
     yield f"library: {digest(graph.library.SerializeToString(deterministic=True))}"
     for node in graph.node:
+        if node.name == DESCRIPTION and node.op == "Const":
+            yield from _description_lines(node.attr["value"].tensor.string_val[0])
+            continue
         attributes = "; ".join(f"{key}: {_attribute(node.attr[key])}" for key in sorted(node.attr))
         yield f"node {node.name}: {node.op}({', '.join(node.input)}) {{{attributes}}}"
+
+
+def _description_lines(data: bytes) -> list[str]:
+    """Return a line for each entry of the metadata of a graph."""
+    return [f"{DESCRIPTION} {name}: {value!r}" for name, value in json.loads(data).items()]
+
+
+def _description(path: Path, side: Side) -> list[str]:
+    return _description_lines(path.read_bytes())
 
 
 def _attribute(value: Any) -> str:
@@ -229,6 +242,7 @@ _READERS: dict[str, Callable[[Path, Side], list[str]]] = {
     "*fingerprint.pb": _fingerprint,
     "*.pb": _graph,
     "*.index": _checkpoint,
+    "*retrain_description.json": _description,
     "*.json": _json,
     "*.csv": _csv,
     "*.jsonl": _text,

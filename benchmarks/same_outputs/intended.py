@@ -42,6 +42,12 @@ class Intended:
 REPLACED = "EfficientNet-Lite0 replaces Inception where that is not available"
 LOGS = "logs/*.stderr"
 TABLES = "logs/*.stdout"
+EVALUATIONS = "logs/*evaluate*.stdout"
+RECORD = "every run writes the record of its split, and the metadata has its digest"
+MISTAKES = "the end of a run and evaluations have a table of the classes, and the mistakes"
+WARNINGS = "warnings of few test images, of overfitting, and of photos that are left out"
+LEFT_OUT = "evaluations leave out the photos of the training"
+OWN_GRAPH = "a graph is known by its content, with its metadata"
 COSTS = "sweeps of several networks show times and the Pareto front"
 
 # A line for each difference that is meant.
@@ -62,6 +68,24 @@ TABLE: Sequence[Intended] = (
     # Reworded errors.
     Intended(r"or use inception_v3", "or use efficientnet_lite0, inception_v3", "another network to name", LOGS, "label_image"),
     Intended(r"onnx\. Got", "onnx, separated by spaces or commas. Got", "the separators are named", LOGS, "wrong_commands"),
+    Intended(r"unrecognized arguments: (--\w+)=1", r"\1 is no flag", "an unknown flag is named alone", LOGS, "wrong_commands"),
+    # The record of the split.
+    Intended(r"/\w+_split\.csv$", None, RECORD, "FILES"),
+    Intended(r"^(graph: )?retrain_description (split_digest|training_photos): ", None, RECORD),
+    Intended(r"^\d+ bytes, SHA-256", None, RECORD, "*.pb"),
+    Intended(r"^\d+ bytes, SHA-256", None, RECORD, "*.tflite"),
+    Intended(r"^\d+ bytes, SHA-256", None, RECORD, "*.onnx"),
+    Intended(r'^\["', None, "the content of bottlenecks without a record is noted", "reference/*/.index_*", "mobilenet"),
+    Intended(r'^\["', None, OWN_GRAPH, "bottlenecks/*/.index_own~graph.pb.jsonl", "local_graph"),
+    Intended(r"^\d+ bytes, SHA-256|^tensor retrain/identity", None, OWN_GRAPH, "of_own/checkpoint/*", "local_graph"),
+    # What the log and evaluations tell of the test.
+    Intended(r"^WARNING: (With \d+ test|The head fits|The validation cross|\d+ images are left out)", None, WARNINGS, LOGS),
+    Intended(r"^ +images  recall  precision$|^(daisy|dandelion|roses|sunflowers|tulips) +\S", None, MISTAKES, LOGS),
+    Intended(r"^label +prediction|^\d+ mistakes?\b|^and \d+ more; ", None, MISTAKES, LOGS),
+    Intended(r"^(Accuracy|Cross entropy) =", None, LEFT_OUT, "logs/02_evaluate.stdout", "default"),
+    Intended(r"^(Accuracy|Cross entropy) =", None, LEFT_OUT, "logs/12_evaluate.stdout", "label_image"),
+    Intended(r"^$|^Confusion matrix|^ +daisy|^(daisy|dandelion|roses|sunflowers|tulips) +", None, MISTAKES, EVALUATIONS),
+    Intended(r"^label +prediction|^\d+ mistakes?\b", None, MISTAKES, EVALUATIONS),
     # Another network replaces Inception where that is not available.
     Intended(r"", None, REPLACED, "logs/21_default_network.*", "wrong_commands"),
     Intended(r"", None, REPLACED, "default_network/*", "wrong_commands"),

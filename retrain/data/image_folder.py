@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from retrain.data.endings import ENDINGS, HEIF_ENDINGS, ORIGINAL_ENDINGS, is_image_name, is_unnamed_image, reads_heif
 from retrain.data.labels import folder_label
 from retrain.data.photos import Photo
-from retrain.errors import ImageFolderError, listing, shown
+from retrain.errors import ImageFolderError, counted, listing, shown
 
 logger = logging.getLogger("retrain")
 
@@ -87,22 +87,25 @@ def is_file_or_dead_link(path: str) -> bool:
 def warn_of_images_beside(image_dir: str) -> None:
     """Warn of images that lie in `image_dir` itself."""
     if beside := _n_images(image_dir):
-        logger.warning("%d images lie directly in %s, in no class folder: they are not used.", beside, image_dir)
+        they = "it is" if beside == 1 else "they are"
+        count = counted(beside, "image lies", "images lie")
+        logger.warning("%s directly in %s, in no class folder: %s not used.", count, image_dir, they)
 
 
 def too_few_classes(image_dir: str, folders: Iterable[str]) -> str:
     """Return the error for a folder with no class or one, `folders`; it says where the images may be instead."""
     first = next(iter(folders), None)
     found = f"one folder of images, {first}" if first else "no folder of images"
-    if _n_images(image_dir):
-        found += ", and images beside the folders, where they belong to no class"
+    if beside := _n_images(image_dir):
+        found += f", but {counted(beside, 'image', 'images')} in no folder"
     endings = ", ".join(ORIGINAL_ENDINGS)
-    text = (
-        f"Training needs at least two classes. Found {found}, in {image_dir}. Put the images ({endings}) of each class "
-        "into a folder of its own there."
-    )
+    text = f"Training needs at least two classes. In {image_dir}, there is {found}."
+    parent = os.path.dirname(os.path.abspath(image_dir))
+    if not first and beside and _n_classes(parent) >= 2:
+        return f"{text} There are folders of images in {parent}: perhaps that is the --image_dir you mean."
+    text += f" Put the images ({endings}) of each class into a folder of its own there."
     for folder in _sub_folders(image_dir):
-        if sum(bool(_n_images(path)) for path in _sub_folders(folder)) >= 2:
+        if _n_classes(folder) >= 2:
             return f"{text} There are folders of images in {folder}: perhaps that is the --image_dir you mean."
     for folder in _sub_folders(image_dir):
         if folder_below := next(iter(_counts_in(folder, _contents(folder)[2])), None):
@@ -168,6 +171,14 @@ def _n_images(folder: str) -> int:
     return len(_contents(folder)[0])
 
 
+def _n_classes(folder: str) -> int:
+    """Return the number of folders of images in a folder; 0 if it cannot be read."""
+    try:
+        return sum(bool(_n_images(path)) for path in _sub_folders(folder))
+    except ImageFolderError:
+        return 0
+
+
 def _counts_in(folder: str, below: Iterable[str]) -> dict[str, int]:
     """Return the number of images in each of the folders `below` a folder, at any depth, without those that have none."""
     visible = (os.path.join(folder, name) for name in below if not is_hidden(name))
@@ -191,14 +202,16 @@ def _warn_of_hidden(image_dir: str, names: list[str]) -> None:
 def _warn_of_empty(folder: str, deeper: Mapping[str, int], others: list[str]) -> None:
     hint = f" There are images further down, in {next(iter(deeper))}." if deeper else ""
     if others:
-        hint = f" It has {len(others)} images of other kinds."
+        hint = f" It has {counted(len(others), 'image of another kind', 'images of other kinds')}."
     logger.warning("No images in %s: the folder is skipped.%s", folder, hint)
 
 
 def _warn_of_left_out(left_out: _LeftOut) -> None:
     if left_out.deeper:
-        text = "%d images lie further down than in their class's folder and are not used: those in %s."
-        logger.warning(text, sum(left_out.deeper.values()), listing(list(left_out.deeper)))
+        n_deeper, folders = sum(left_out.deeper.values()), listing(list(left_out.deeper))
+        lie = counted(n_deeper, "image lies", "images lie")
+        are = "it is" if n_deeper == 1 else "they are"
+        logger.warning("%s in a folder within a class's folder, where %s not used: %s.", lie, are, folders)
     unread = () if reads_heif() else HEIF_ENDINGS
     heif = Counter({ending: count for ending, count in left_out.other_endings.items() if ending in unread})
     if other := left_out.other_endings - heif:
@@ -207,8 +220,8 @@ def _warn_of_left_out(left_out: _LeftOut) -> None:
     if heif:
         logger.warning("Images that are not used: %s. Install the package that reads them: pip install '.[heif]'", _counts(heif))
     if left_out.unnamed:
-        text = "%d images are not used, since their names do not end as those of images do: %s."
-        logger.warning(text, len(left_out.unnamed), listing(left_out.unnamed))
+        count = counted(len(left_out.unnamed), "image is", "images are")
+        logger.warning("%s not used for want of an ending such as .jpg in the name: %s.", count, listing(left_out.unnamed))
 
 
 def _counts(by_ending: Counter[str]) -> str:

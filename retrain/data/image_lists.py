@@ -18,7 +18,7 @@ from retrain.data.image_list import read_list, write_list
 from retrain.data.labels import check_labels
 from retrain.data.photos import Photo, merged
 from retrain.data.splitting import splits_of
-from retrain.errors import ImageFolderError, listing, shown
+from retrain.errors import ImageFolderError, counted, listing, shown
 from retrain.options.images import FOLDER_NAMES, ORIGINAL_NAMES, SPLITS, TRAINING, ImageOptions
 
 logger = logging.getLogger("retrain")
@@ -157,7 +157,8 @@ def report_failed(images: ImageLists, failed: Mapping[int, str], options: ImageO
     text = "\n".join(lines)
     if options.strict:
         raise ImageFolderError(f"{len(lines)} images could not be decoded (--strict). Fix or remove them:\n{text}")
-    logger.warning("%d images could not be decoded and are skipped:\n%s", len(lines), text)
+    which = counted(len(lines), "image could not be decoded and is skipped", "images could not be decoded and are skipped")
+    logger.warning("%s:\n%s", which, text)
 
 
 def _label_names(options: ImageOptions, like_original: bool) -> str:
@@ -193,7 +194,8 @@ def _check_classes(options: ImageOptions, lists: ImageLists) -> None:
     small = {folder: counts[index] for index, folder in enumerate(lists.folders) if counts[index] < FEW_IMAGES}
     for folder, count in itertools.islice(small.items(), MOST_WARNINGS):
         name = folder if options.image_dir is None or options.multi_label else os.path.join(options.image_dir, folder)
-        logger.warning("%s has only %d images; with fewer than %d the result may be poor.", name, count, FEW_IMAGES)
+        has = counted(count, "image", "images")
+        logger.warning("%s has only %s; with fewer than %d the result may be poor.", name, has, FEW_IMAGES)
     if len(small) > MOST_WARNINGS:
         logger.warning("%d more classes have fewer than %d images.", len(small) - MOST_WARNINGS, FEW_IMAGES)
 
@@ -210,7 +212,9 @@ def _check_splits(options: ImageOptions, lists: ImageLists) -> None:
     for split, percentage in (("validation", options.validation_percentage), ("testing", options.testing_percentage)):
         missing = _missing(lists.folders, members[split]) if percentage else []
         if missing:
-            logger.warning("The %s set has no image of %s: add images to measure them.", split, listing(missing))
+            logger.warning(
+                "The %s set has no image of %s: add images of each class to have some in every set.", split, listing(missing)
+            )
 
 
 def _missing(folders: Sequence[str], present: set[int]) -> list[str]:

@@ -11,7 +11,7 @@ from retrain.data.orientation import UPRIGHT, orientation_of
 from retrain.data.pillow import open_image
 from retrain.data.resize import PixelArray
 from retrain.data.sources import OpenedSource
-from retrain.errors import listing, shown
+from retrain.errors import counted, listing, shown
 
 logger = logging.getLogger("retrain")
 
@@ -48,9 +48,9 @@ class Remarks:
         if self.nearly_black:
             named = [shown(paths[index]) for index in sorted(self.nearly_black)]
             logger.warning(
-                "%d photos are nearly black: their files have 16 bits for each grey level and use 12 of them at most. Save them "
-                "with levels up to 65535, or in 8 bits: %s.",
-                len(named),
+                "%s nearly black: 16 bits for each grey level, of which 12 are used at most. Save with levels up to 65535, or in "
+                "8 bits: %s.",
+                counted(len(named), "photo is", "photos are"),
                 listing(named),
             )
 

@@ -4,6 +4,7 @@ import csv
 import functools
 import hashlib
 import io
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +14,16 @@ from typing import TypeAlias
 from retrain.data.image_list import BETWEEN_LABELS
 from retrain.data.image_lists import ImageLists
 from retrain.data.photos import file_digest
+from retrain.errors import counted, listing, shown
 from retrain.graphdef.photo_filter import PhotoFilter
-from retrain.options.images import SPLITS, TRAINING
+from retrain.options.images import SPLITS, TESTING, TRAINING
+
+logger = logging.getLogger("retrain")
 
 COLUMNS = ("path", "label", "set", "sha256")
 READERS = 8  # Threads that read files; hashing leaves Python's lock.
 LARGEST_TABLE = 2**30  # In bytes: some millions of photos.
-Sets: TypeAlias = Mapping[str, str]  # The set of each photo, by the SHA-256 of its content.
+Sets: TypeAlias = Mapping[str, frozenset[str]]  # The sets that a content is in, by its SHA-256.
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,24 @@ class SplitRecord:
 
     @functools.cached_property
     def sets(self) -> Sets:
-        """The set of each content. One that is in several sets is where it does most harm: first training, then validation."""
-        order = [*SPLITS][::-1]
-        by_harm = sorted(self.photos, key=lambda photo: order.index(photo.split))
-        return {photo.sha256: photo.split for photo in by_harm if photo.sha256}
+        """The sets of each content: several, if copies of a photo are in several."""
+        found: dict[str, set[str]] = {}
+        for photo in self.photos:
+            if photo.sha256:
+                found.setdefault(photo.sha256, set()).add(photo.split)
+        return {sha256: frozenset(sets) for sha256, sets in found.items()}
+
+    def warn_of_copies(self) -> None:
+        """Warn of photos in the testing set that are in the training set too, under another name."""
+        both = {TRAINING, TESTING}
+        copies = [each.path for each in self.photos if each.split == TESTING and both <= self.sets.get(each.sha256, frozenset())]
+        if copies:
+            logger.warning(
+                "%s identical to images that are trained on, which makes the accuracy look higher than it is: %s. Add "
+                "--split_by content to keep identical images in one set.",
+                counted(len(copies), "image of the testing set is", "images of the testing set are"),
+                listing([shown(path) for path in copies]),
+            )
 
     @functools.cached_property
     def training_photos(self) -> PhotoFilter:
@@ -117,6 +135,21 @@ def file_digests(paths: Mapping[int, str]) -> dict[int, str]:
         return dict(zip(paths, pool.map(file_digest, paths.values()), strict=True))
 
 
+def may_be_replaced(path: str) -> bool:
+    """Return True if there is nothing at `path`, or the record of a split."""
+    if not os.path.isfile(path):
+        return True
+    try:
+        return os.path.getsize(path) == 0 or _has_header(path)
+    except OSError:
+        return False
+
+
+def _has_header(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.readline().decode("utf-8", "replace").strip() == ",".join(COLUMNS)
+
+
 def find_split(model_path: str, digest: str) -> SplitRecord | None:
     """Return the record with this digest from the tables in the folder of a model; None if it is not there."""
     folder = os.path.dirname(model_path.rstrip(os.sep)) or "."
@@ -129,11 +162,10 @@ def find_split(model_path: str, digest: str) -> SplitRecord | None:
             path = os.path.join(folder, name)
             if os.path.getsize(path) > LARGEST_TABLE:
                 continue
+            if not _has_header(path):
+                continue
             with open(path, "rb") as file:
-                header = file.readline()
-                if header.decode("utf-8", "replace").strip() != ",".join(COLUMNS):
-                    continue
-                record = SplitRecord.from_table(header + file.read())
+                record = SplitRecord.from_table(file.read())
         except (OSError, ValueError):
             continue
         if record.digest == digest:

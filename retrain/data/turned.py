@@ -8,6 +8,7 @@ from itertools import compress
 
 from retrain.data.loader import N_CORES
 from retrain.data.orientation import UPRIGHT, orientation_of
+from retrain.errors import counted
 from retrain.input_spec import APPLY, InputSpec
 from retrain.process.interruption import raise_if_interrupted
 
@@ -24,7 +25,9 @@ def to_be_turned(paths: Sequence[str], spec: InputSpec) -> frozenset[int]:
     if not turned:
         return turned
     if spec.exif_orientation == APPLY:
-        logger.info("%d of %d photos are turned upright, as their EXIF orientation says.", len(turned), len(paths))
+        n_photos = counted(len(paths), "photo", "photos")
+        turns = counted(len(turned), "is", "are")
+        logger.info("Of %s, %s turned upright, as the EXIF orientation says.", n_photos, turns)
         return turned
     warn_of_turned(len(turned), len(paths))
     return frozenset()
@@ -33,10 +36,11 @@ def to_be_turned(paths: Sequence[str], spec: InputSpec) -> frozenset[int]:
 def warn_of_turned(n_turned: int, n_photos: int) -> None:
     """Warn that photos are used as they are stored, although their EXIF orientation says otherwise."""
     text = (
-        "%d of %d photos are stored turned, with an EXIF orientation, which is ignored: the network sees them lying or upside "
-        "down. To train a network on them upright, add --exif_orientation apply to the training."
+        "Of %s, %s an EXIF orientation, which says how to turn the stored picture upright. It is ignored: the network sees "
+        "%s lying or upside down. To train a network on them upright, add --exif_orientation apply to the training."
     )
-    logger.warning(text, n_turned, n_photos)
+    them = "that one" if n_turned == 1 else "those"
+    logger.warning(text, counted(n_photos, "photo", "photos"), counted(n_turned, "has", "have"), them)
 
 
 def _all(found: Iterator[bool]) -> Iterator[bool]:

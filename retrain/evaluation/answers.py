@@ -11,7 +11,7 @@ import numpy as np
 
 from retrain.arrays import FloatArray, Targets
 from retrain.data.image_list import BETWEEN_LABELS
-from retrain.errors import RetrainError, shown
+from retrain.errors import RetrainError, counted, shown
 from retrain.evaluation.intervals import few_images_warning, wilson_interval
 from retrain.evaluation.metrics import Evaluation, evaluate
 from retrain.evaluation.multi_label import MultiLabelEvaluation, evaluate_labels, labels_table, percent
@@ -82,9 +82,23 @@ class Report:
         parts = [f"{self._head()}\nCross entropy = {self.measures.cross_entropy:.6f}", self.class_table()]
         if isinstance(self.measures, Evaluation):
             parts.append(_confusion_text(self.labels, self.measures))
-        if mistakes := mistakes_text(self.mistakes):
+        if mistakes := self.mistakes_text():
             parts.append(mistakes)
         return "\n\n".join(parts)
+
+    def mistakes_text(self, most: int | None = None) -> str:
+        """Return a line for each mistake, or for the first `most`, below the number of all; an empty text if there are none."""
+        mistakes = self.mistakes
+        if not mistakes:
+            return ""
+        rows = [("label", "prediction", "score", "image")]
+        rows += [(each.label, each.prediction or "-", f"{each.score:.5f}", shown(each.path)) for each in mistakes[:most]]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)] + [0]
+        lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+        has_several = isinstance(self.measures, MultiLabelEvaluation)
+        one, several = ("image with wrong labels", "images with wrong labels") if has_several else ("mistake", "mistakes")
+        order = "" if len(mistakes) == 1 else ", the worst first"
+        return "\n".join([f"{counted(len(mistakes), one, several)}{order}:", *lines])
 
     def class_table(self) -> str:
         """Return a line for each class: its number of images, recall and precision; of several labels, F1 and AP too."""
@@ -186,18 +200,6 @@ def make_report(
         for path, true, found, row in numbers
     )
     return Report(tuple(labels), measures, answers, scores)
-
-
-def mistakes_text(mistakes: Sequence[Answer], most: int | None = None) -> str:
-    """Return a line for each mistake, or for the first `most`, below the number of all; an empty text if there are none."""
-    if not mistakes:
-        return ""
-    rows = [("label", "prediction", "score", "image")]
-    rows += [(each.label, each.prediction or "-", f"{each.score:.5f}", shown(each.path)) for each in mistakes[:most]]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)] + [0]
-    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
-    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes, the worst first"
-    return "\n".join([f"{count}:", *lines])
 
 
 def _confusion_text(labels: Sequence[str], found: Evaluation) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.data.split_record import file_digests, find_split
-from retrain.errors import FlagError, listing, shown
+from retrain.errors import FlagError, counted, listing, shown
 from retrain.graphdef.description import Description
 from retrain.options.images import TRAINING
 
@@ -20,12 +20,29 @@ class KnownSets:
     """The sets that images had in the training of a classifier.
 
     Attributes:
-        sets: of each image; empty for one that took no part, or of which it is not known.
+        sets: the sets of each image and its copies; none for one that took no part, or of which it is not known.
         is_complete: True if all sets are known; False if only the training set is, and that with rare false positives.
     """
 
-    sets: tuple[str, ...]
+    sets: tuple[frozenset[str], ...]
     is_complete: bool
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The images to evaluate.
+
+    Attributes:
+        images: of the set that was asked for.
+        n_trained: how many of them the classifier was trained on; None if that is not known.
+        n_left_out: how many were left out, since it was trained on them.
+        n_unknown: how many others are in no set of the training, and were not asked for.
+    """
+
+    images: list[LabelledImage]
+    n_trained: int | None = None
+    n_left_out: int = 0
+    n_unknown: int = 0
 
 
 def known_sets(model_path: str, about: Description, images: Sequence[LabelledImage]) -> KnownSets | None:
@@ -37,14 +54,14 @@ def known_sets(model_path: str, about: Description, images: Sequence[LabelledIma
         return None
     digests = list(file_digests({index: image.path for index, image in enumerate(images)}).values())
     if record := find_split(model_path, about.split_digest):
-        return KnownSets(tuple(record.sets.get(digest, "") for digest in digests), is_complete=True)
+        return KnownSets(tuple(record.sets.get(digest, frozenset()) for digest in digests), is_complete=True)
     nobody = "0" * 64
     trained_on = about.training_photos.contains([digest or nobody for digest in digests])
-    return KnownSets(tuple(TRAINING if each else "" for each in trained_on), is_complete=False)
+    return KnownSets(tuple(frozenset([TRAINING] if each else []) for each in trained_on), is_complete=False)
 
 
-def choose_images(lists: ImageLists, split: str, known: KnownSets | None, with_trained: bool) -> list[LabelledImage]:
-    """Return the images to evaluate, and log what is to be known about them.
+def choose_images(lists: ImageLists, split: str, known: KnownSets | None, with_trained: bool) -> Chosen:
+    """Choose the images to evaluate, and log what is to be known about them.
 
     Args:
         lists: all images, with the sets that their paths or a table give them.
@@ -58,48 +75,56 @@ def choose_images(lists: ImageLists, split: str, known: KnownSets | None, with_t
     if known is None:
         if split != ALL and not lists.has_sets:
             logger.warning(
-                "The model has no record of the photos that it was trained on. The %s set is that of training only if "
-                "--image_dir is typed as there, and the percentages are the same.",
+                "The model has no record of the photos that it was trained on. The images of the %s set are the same as in its "
+                "training only if --image_dir and the percentages are typed as they were then.",
                 split,
             )
-        return [image for image in lists.images if split in (ALL, image.split)]
-    wanted = _wanted(lists, split, known)
-    trained = [index for index in wanted if known.sets[index] == TRAINING]
-    if split == TRAINING or not trained:
-        return [lists.images[index] for index in wanted]
-    if with_trained:
-        logger.warning(
-            "%d of the %d images were trained on: accuracy on them says nothing about new ones.", len(trained), len(wanted)
-        )
-        return [lists.images[index] for index in wanted]
+        return Chosen([image for image in lists.images if split in (ALL, image.split)])
+    wanted, n_unknown = _wanted(lists, split, known)
+    trained = [index for index in wanted if TRAINING in known.sets[index]]
+    if split == TRAINING or with_trained or not trained:
+        if trained:
+            text = "Of %s, the model was trained on %d: accuracy on such images says nothing about new ones."
+            logger.warning(text, counted(len(wanted), "image", "images"), len(trained))
+        return Chosen([lists.images[index] for index in wanted], len(trained), 0, n_unknown)
     if len(trained) == len(wanted):
+        them = "it" if len(wanted) == 1 else "all of them"
         raise FlagError(
-            f"--split {split}: the model was trained on all of its {len(wanted)} images, and accuracy on them says nothing about "
-            "new ones. Give other images, or add --trained_images to evaluate these all the same."
+            f"--split {split} has {counted(len(wanted), 'image', 'images')}, and the model was trained on {them}: accuracy on "
+            "such images says nothing about new ones. Give other images by --image_dir or --image_list, or add --trained_images."
         )
     names = listing([shown(lists.images[index].path) for index in trained])
-    text = "%d images are left out, since the model was trained on them: %s. Add --trained_images to evaluate them too."
-    logger.warning(text, len(trained), names)
+    text = "%s left out, since the model was trained on %s: %s. Add --trained_images to evaluate %s too."
+    it = "it" if len(trained) == 1 else "them"
+    logger.warning(text, counted(len(trained), "image is", "images are"), it, names, it)
     chosen = set(trained)
-    return [lists.images[index] for index in wanted if index not in chosen]
+    return Chosen([lists.images[index] for index in wanted if index not in chosen], 0, len(trained), n_unknown)
 
 
-def _wanted(lists: ImageLists, split: str, known: KnownSets) -> list[int]:
-    """Return the indices of the images of a set, those that were trained on included."""
+def _wanted(lists: ImageLists, split: str, known: KnownSets) -> tuple[list[int], int]:
+    """Return the indices of the images of a set, those that were trained on included; and how many images are in no set."""
     everything = range(len(lists.images))
     if split == ALL:
-        return list(everything)
+        return list(everything), 0
     if lists.has_sets:
-        return [index for index in everything if lists.images[index].split == split]
-    if split != TRAINING and not any(known.sets):
-        logger.info("None of the %d images took part in the training: all of them are evaluated.", len(everything))
-        return list(everything)
+        return [index for index in everything if lists.images[index].split == split], 0
+    if split != TRAINING and everything and not any(known.sets):
+        logger.info(
+            "None of the %d images is identical to one of the training: all of them are evaluated. Copies that were resized or "
+            "saved again are not recognised.",
+            len(everything),
+        )
+        return list(everything), 0
     if known.is_complete:
-        return [index for index in everything if known.sets[index] == split]
+        n_unknown = sum(not each for each in known.sets)
+        if n_unknown:
+            text = "Of %s, %s in no set of the training, and left out. Add --split all to evaluate all of them."
+            logger.warning(text, counted(len(everything), "image", "images"), counted(n_unknown, "is", "are"))
+        return [index for index in everything if split in known.sets[index]], n_unknown
     if split == TRAINING:
-        return [index for index in everything if known.sets[index] == TRAINING]
+        return [index for index in everything if TRAINING in known.sets[index]], 0
     logger.warning(
-        "The record of the split is not beside the model: all images that it was not trained on are evaluated, of the validation "
-        "set and the testing set."
+        "No record of the split that fits the model is beside it: all images that it was not trained on are evaluated, those of "
+        "the validation set too."
     )
-    return [index for index in everything if known.sets[index] != TRAINING]
+    return [index for index in everything if TRAINING not in known.sets[index]], 0

@@ -36,5 +36,6 @@ def few_images_warning(labels: Sequence[str], counts: IndexArray, hits: int, cou
     if count >= FEW_IMAGES and not few:
         return ""
     low, high = wilson_interval(hits, count)
-    of_class = f" Of some classes there are fewer than {FEW_OF_A_CLASS}: {listing(few)}." if few else ""
-    return f"With {count} test images, the accuracy on others lies between {low:.1%} and {high:.1%} (95% interval).{of_class}"
+    of_class = f" Some classes have fewer than {FEW_OF_A_CLASS} test images: {listing(few)}." if few else ""
+    images = "1 test image" if count == 1 else f"{count} test images"
+    return f"With {images}, the accuracy on other images lies between {low:.1%} and {high:.1%} (95% interval).{of_class}"

@@ -59,6 +59,8 @@ def export_classifier(
             advance()
     if problems:
         raise RetrainError("\n".join([*problems, checkpointer.advice()]))
+    if classifier.split:
+        result_logger.info("The set of each image is in %s.", options.output_split)
     result_logger.info("Graph written to %s, labels to %s.", options.output_graph, options.output_labels)
     return tuple(conversions.reports)
 

@@ -143,7 +143,7 @@ def fine_tune(
         seconds = time.perf_counter() - start
         monitor.finish()
     logger.info(
-        "Fine-tuned %d weights of the network in %d steps (%.0f ms a step); those %s are kept.",
+        "Fine-tuned %d weights of the network in %d steps (%.0f ms a step); the weights %s are kept.",
         len(network.weights),
         step + 1,
         1000 * seconds / (step + 1),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from retrain.data.image_lists import ImageLists
 from retrain.errors import shown
-from retrain.evaluation.answers import Report, make_report, measure, mistakes_text
+from retrain.evaluation.answers import Report, make_report, measure
 from retrain.evaluation.metrics import Evaluation
 from retrain.evaluation.multi_label import DEFAULT_THRESHOLD, MultiLabelEvaluation, best_thresholds
 from retrain.head.batches import Batch
@@ -69,7 +69,7 @@ def report_test(options: EvaluationOptions, classifier: TrainedClassifier, teste
             if not answer.is_correct:
                 logger.info("%70s  %s", shown(answer.path), answer.prediction)
     elif mistakes:
-        result_logger.info("%s", mistakes_text(mistakes, MOST_MISTAKES))
+        result_logger.info("%s", report.mistakes_text(MOST_MISTAKES))
         if len(mistakes) > MOST_MISTAKES:
             result_logger.info("and %d more; --print_misclassified_test_images lists all.", len(mistakes) - MOST_MISTAKES)
     return report

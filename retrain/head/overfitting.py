@@ -48,8 +48,9 @@ def gap_warning(history: Sequence[Measured], n_validation: int) -> str:
     if train < LEAST_FIT or train - validation < LARGE_GAP or train <= highest:
         return ""
     return (
-        f"The head fits its training images ({train:.1%} correct) far better than the {n_validation} validation images "
-        f"({validation:.1%}). More images help most; fewer training steps, --l2 0.001 or --dropout 0.2 may help too."
+        f"The head fits its training images far better than its validation images: {train:.1%} against {validation:.1%} are "
+        "correct, on average of the last evaluations. More images help most; fewer training steps, --l2 0.001 or --dropout 0.2 "
+        "may help too."
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -17,6 +18,12 @@ logger = logging.getLogger("retrain")
 
 METAVARS = {bool: "", int: "INTEGER", float: "NUMBER", str: "TEXT", tuple: "TEXT"}
 CHOICE = "CHOICE"
+# argparse's messages, by pattern, and clearer ones.
+CLEARER = {
+    r"^argument (--\S+): ignored explicit argument '(.*)'$": r"\1 is a switch, which takes no value. Got \2",
+    r"^argument (--\S+): expected one argument$": r"\1 needs a value",
+    r"^argument (--\S+): expected at least one argument$": r"\1 needs one value or more",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,6 +42,8 @@ class Parser(argparse.ArgumentParser):
         self.remarks: list[str] = []
 
     def error(self, message: str) -> NoReturn:
+        for pattern, text in CLEARER.items():
+            message = re.sub(pattern, text, message)
         raise FlagError(f"{message}. --help lists the flags.")
 
     def parse_args(  # type: ignore[override]  # argparse overloads it for other classes of namespaces.
@@ -53,6 +62,11 @@ class Parser(argparse.ArgumentParser):
         if extra:
             self.remarks = strays.place(found, extra, self.positional)
         return found
+
+    def group(self, heading: str) -> argparse._ActionsContainer:
+        """Return the group of flags with this heading, a new one if there is none yet; without a heading the parser itself."""
+        known = (group for group in self._action_groups if group.title == heading)
+        return (next(known, None) or self.add_argument_group(heading)) if heading else self
 
     def log_remarks(self) -> None:
         """Log what the command line was taken to mean. It is a method of its own since a flag may set the level of the log."""
@@ -74,7 +88,7 @@ def build_parser(config_class: type, **texts: Any) -> Parser:
 def add_flags(parser: Parser, config_class: type, names: Iterable[str]) -> None:
     """Add an option for each of these fields of a configuration, in the groups of the flags."""
     for heading, members in grouped(config_class, names).items():
-        group = parser.add_argument_group(heading) if heading else parser
+        group = parser.group(heading)
         for name in members:
             about = help_text(config_class, name).replace("%", "%%")
             kind = kind_of(config_class, name)

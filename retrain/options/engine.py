@@ -14,8 +14,9 @@ class EngineOptions(Options, group=ADVANCED):
     """Options of the engine that runs the network."""
 
     engine: str = flag(
-        "Library that runs the network: litert, on a copy that is converted once; tensorflow; or auto, the one that was faster "
-        "here, which is TensorFlow for networks that cannot be converted, with a GPU, and for other precisions.",
+        "Library that runs the network: litert, on a copy of the network that is converted once; tensorflow; or auto, the one "
+        "that was measured to be faster on this machine, and TensorFlow where litert cannot do the work: with a GPU, at another "
+        "precision, or for a network that cannot be converted.",
         AUTO,
         choices=ENGINES,
     )

@@ -11,6 +11,8 @@ from retrain.options.groups import ADVANCED, OUTPUT
 
 # TensorFlow's own rule for names of operations, without the backslash, which it refuses when it loads the graph.
 NODE_NAME_PATTERN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*")
+# Endings by which other programs, and label_image, know other kinds of models; and the format of --export, if there is one.
+NO_GRAPHS = {".tflite": "tflite", ".onnx": "onnx", ".keras": "", ".h5": "", ".hdf5": ""}
 AUTO_RUN_DIR, RUNS_DIR = "auto", "runs"  # The latter is where the former makes a folder.
 
 
@@ -28,7 +30,7 @@ class ExportOptions(Options, group=OUTPUT):
 
     run_dir: str | None = flag(
         "New folder for everything that the run writes: graph, labels, split, metrics, settings, summaries, checkpoint; auto "
-        "makes runs/<date>-<number>, and other flags still place their files.",
+        "makes runs/<date>-<number>, and a file that has a flag of its own, such as --output_graph, goes where that says.",
         None,
         empty_is_none=True,
         shown_default="each file at its own place",
@@ -58,8 +60,8 @@ class ExportOptions(Options, group=OUTPUT):
     )
 
     report: str | None = flag(
-        "Where to write the report of the run, an HTML file with its accuracy, its mistakes as pictures and its settings; its "
-        "lists are written into a folder of the same name, as CSV. An empty text writes none.",
+        "Where to write the report of the run, a page with accuracy, mistakes as pictures, curves and settings, and its lists "
+        "as CSV in a folder of the same name; an empty text writes none.",
         None,
         is_allowed=_is_path_or_empty,
         range_text="a path, or an empty text",
@@ -89,6 +91,18 @@ class ExportOptions(Options, group=OUTPUT):
             "--final_tensor_name must be letters, digits and _ . - / and begin with a letter, a digit or a dot. "
             f"Got {self.final_tensor_name}."
         )
+
+    @cross_check("output_graph")
+    def _graph_is_named_as_one(self) -> str | None:
+        ending = os.path.splitext(self.output_graph)[1].lower()
+        if ending not in NO_GRAPHS:
+            return None
+        cure = (
+            f"add --export {NO_GRAPHS[ending]} to write such a file beside it"
+            if NO_GRAPHS[ending]
+            else "such a file is not written"
+        )
+        return f"--output_graph is a frozen graph, and must not end in {ending}: {cure}. Got {self.output_graph}."
 
     @cross_check("output_graph", "output_labels")
     def _graph_and_labels_are_two_files(self) -> str | None:

@@ -195,8 +195,9 @@ def value_problem(config_class: type, name: str, value: Any) -> str | None:
     """Return what is wrong with the value of one flag, in a sentence; None if it is allowed."""
     if _is_allowed(config_class, name, value):
         return None
-    hint = _meant(config_class, name, value) or _python_hint(flags_of(config_class)[name], value)
-    return f"--{name} must be {range_text(config_class, name)}. Got {_shown(value)}.{hint}"
+    hint = _meant(config_class, name, value) or _python_hint(config_class, name, value)
+    got = " ".join(value) if _are_words(value) and kind_of(config_class, name) is tuple else _shown(value)
+    return f"--{name} must be {range_text(config_class, name)}. Got {got}.{hint}"
 
 
 def _meant(config_class: type, name: str, value: Any) -> str:
@@ -210,8 +211,11 @@ def _meant(config_class: type, name: str, value: Any) -> str:
     return did_you_mean(mistyped[0], choices) if choices and len(mistyped) == 1 else ""
 
 
-def _python_hint(flag: Flag, value: Any) -> str:
+def _python_hint(config_class: type, name: str, value: Any) -> str:
     """Return ` In Python: …` for a value that the command line cannot have: another type, or a text that it would have parsed."""
+    flag, kind = flags_of(config_class)[name], kind_of(config_class, name)
+    if kind in (int, float) and isinstance(value, str) and not isinstance(convert(config_class, name, value), str):
+        return f" In Python: a number, not the text {value!r}."
     if not flag.in_python or not flag.parse or not flag.is_allowed:
         return ""
     with contextlib.suppress(ValueError):
@@ -246,9 +250,11 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value != "" and "\0" not in value
 
 
+def _are_words(value: Any) -> bool:
+    return isinstance(value, tuple) and value != () and all(isinstance(part, str) and part.strip() for part in value)
+
+
 def _shown(value: Any) -> str:
-    if isinstance(value, tuple) and value and all(isinstance(part, str) and part.strip() for part in value):
-        return " ".join(value)
     return str(value) if isinstance(value, str) and value.strip() else repr(value)
 
 

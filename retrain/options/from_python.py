@@ -1,14 +1,15 @@
 """Options in Python: their names, and the documentation of each field."""
 
 import textwrap
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from retrain.options.flags import default_text, flags_of, group_of, kind_of, range_text
 from retrain.options.groups import GROUPS, title
 from retrain.options.nearest import did_you_mean
 
 Class = TypeVar("Class", bound=type)
+Function = TypeVar("Function", bound=Callable[..., Any])
 WIDTH, INDENT = 100, "    "
 MOST_LISTED = 20  # Options in an error.
 
@@ -32,6 +33,16 @@ def with_documented_fields(config_class: Class) -> Class:
     """Add all fields, in their groups, to the docstring of a class of options: each with its type, its default, and its help."""
     config_class.__doc__ = f"{config_class.__doc__}\n\n{fields_text(config_class)}"
     return config_class
+
+
+def with_documented_options(config_class: type) -> Callable[[Function], Function]:
+    """Return a decorator that adds the fields of `config_class` to the docstring of a function that takes them by name."""
+
+    def documented(function: Function) -> Function:
+        function.__doc__ = f"{function.__doc__}\n\n{fields_text(config_class)}"
+        return function
+
+    return documented
 
 
 def fields_text(config_class: type) -> str:

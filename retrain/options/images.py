@@ -42,7 +42,8 @@ class ImageOptions(Options, group=INPUT):
     )
     split_by: str = flag(
         "How images without a set are split: by their path, as the original does; by their content, which keeps equal images in "
-        "one set; or by the column group of the table, else by the part of the path before _nohash_.",
+        "one set; or by group, which keeps images together that have the same text in the table's column group, or the same path "
+        "before _nohash_ in their names.",
         BY_PATH,
         choices=SPLIT_RULES,
     )

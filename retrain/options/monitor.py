@@ -12,5 +12,7 @@ class MonitorOptions(Options, group=OUTPUT):
 
     eval_step_interval: int = flag("Evaluate, log and write summaries every this many steps.", 10, low=1)
     summaries_dir: str = flag(
-        "Where to write the summaries for TensorBoard, in place of old event files there.", "/tmp/retrain_logs", path="FOLDER"
+        "Where to write the summaries for TensorBoard; event files of earlier runs there are deleted.",
+        "/tmp/retrain_logs",
+        path="FOLDER",
     )

@@ -11,7 +11,8 @@ from retrain.errors import FlagError, listing, shown
 from retrain.options.nearest import did_you_mean
 
 MOST_PARTS = 8  # Into which spaces divide a path.
-NUMBER = re.compile(r"-[\d.]")
+NEGATIVE = re.compile(r"-[\d.]")
+NUMBER = re.compile(r"-?[\d.]+(e-?\d+)?$")
 PLAIN = re.compile(r"[\w@%+=:,./~-]+")  # What shells read as it is.
 SPECIAL = re.compile(r'["$`\\!]')  # What shells interpret between double quotes.
 SEE_HELP = "--help lists the flags."
@@ -58,7 +59,7 @@ def unknown_flags(argv: Sequence[str], known: Collection[str]) -> list[str]:
 
 def is_flag(argument: str) -> bool:
     """Return True if argparse reads an argument as a flag, known or not, rather than as a value."""
-    return argument.startswith("-") and len(argument) > 1 and not NUMBER.match(argument) and " " not in argument
+    return argument.startswith("-") and len(argument) > 1 and not NEGATIVE.match(argument) and " " not in argument
 
 
 def quoted(argument: str) -> str:
@@ -115,6 +116,7 @@ class StrayArguments:
             return [f"{listing([shown(each) for each in stray])}: taken for --{positional.flag}."]
         self._refuse_path_with_spaces(stray)
         self._refuse_value_of_switch(stray)
+        self._refuse_second_value(stray, positional.advice if positional else "")
         names = [shown(each) for each in refused or stray]
         start = f"{listing(names)} {'belong' if len(names) > 1 else 'belongs'} to no flag"
         if not positional:
@@ -144,6 +146,14 @@ class StrayArguments:
             flag = self._flag_before(run[0])
             if flag and flag.nargs == 0 and self._argv[run[0]] in extra:
                 raise FlagError(f"--{flag.dest} is a switch, which takes no value. Got {shown(self._argv[run[0]])}. {SEE_HELP}")
+
+    def _refuse_second_value(self, extra: Sequence[str], advice: str) -> None:
+        """Raise FlagError for numbers that follow the value of a flag which takes one."""
+        for run in self._runs():
+            flag, rest = self._flag_before(run[0]), [self._argv[index] for index in run[1:]]
+            if flag and flag.nargs is None and rest and set(rest) <= set(extra) and all(map(NUMBER.match, rest)):
+                end = f"{advice} {SEE_HELP}".lstrip()
+                raise FlagError(f"--{flag.dest} takes one value, {shown(self._value(run[0]))}, before {' '.join(rest)}. {end}")
 
     def _runs(self) -> Iterator[list[int]]:
         """Yield the indices of arguments that stand side by side without a flag between them, which `--flag=value` begins."""

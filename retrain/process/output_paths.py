@@ -40,6 +40,9 @@ def _prepare_folder(flag: str, path: str) -> None:
     _refuse_anothers_link(flag, path.rstrip(os.sep))
     try:
         os.makedirs(path, exist_ok=True)
+    except FileExistsError as error:
+        kind = "link that leads nowhere" if os.path.islink(path) else "file"
+        raise OutputError(f"--{flag} must be a folder. Got {path}, which is a {kind}.") from error
     except OSError as error:
         raise OutputError(f"--{flag}: the folder {path} cannot be made ({error.strerror}). Give another place.") from error
     if not os.access(path, os.W_OK | os.X_OK):

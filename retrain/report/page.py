@@ -13,6 +13,8 @@ from retrain.errors import OutputError, shown
 from retrain.files import write_atomically
 
 TEMPLATES = os.path.join(os.path.dirname(__file__), "templates")
+MARK = b'<meta name="generator" content="retrain">'
+HEAD_BYTES = 4096  # In which the mark is.
 LONGEST_TEXT = 200  # Of a label or a path; of a longer one the end is shown.
 
 
@@ -48,6 +50,18 @@ def write_report(path: str, title: str, sections: Sequence[Section]) -> None:
         write_atomically(path, page(title, sections, os.path.basename(folder)).encode())
     except OSError as error:
         raise OutputError(f"--report {error.filename or path} cannot be written ({error.strerror}).") from error
+
+
+def report_may_be_written(path: str) -> bool:
+    """Return True if there is nothing at `path`, an empty file, or a report."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(HEAD_BYTES)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return not start or MARK in start
 
 
 def lists_folder(path: str) -> str:

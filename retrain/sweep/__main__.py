@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from retrain.options.command_line import Parser, add_flags
 from retrain.options.flags import flags_of
 from retrain.options.images import FOLDER_ARGUMENT
+from retrain.options.process import ProgressOptions
 from retrain.process.command import end, log_to_stderr, run_command
 from retrain.process.device import prepare_device
 from retrain.process.output_paths import prepare_folder
@@ -62,11 +63,14 @@ def build_sweep_parser() -> Parser:
     parser = Parser(
         prog="python -m retrain.sweep",
         usage="%(prog)s --image_dir FOLDER [flags of python -m retrain, with several values joined by commas]",
-        description="Compare trainings: flags take several values, joined by commas.",
+        description="Compare trainings: flags take several values, joined by commas; --hidden_units and --class_weights, whose "
+        "values have commas of their own, by semicolons in quotes, as in '128,64;256'.",
         positional=dataclasses.replace(FOLDER_ARGUMENT, advice="Several values of a flag are joined by commas."),
     )
-    add_flags(parser, SweepConfig, flags_of(SweepConfig))
+    of_training_too = flags_of(ProgressOptions)
+    add_flags(parser, SweepConfig, [name for name in flags_of(SweepConfig) if name not in of_training_too])
     add_swept_flags(parser)
+    add_flags(parser, SweepConfig, of_training_too)
     return parser
 
 
@@ -86,7 +90,11 @@ def _report(outcomes: "Sequence[Outcome]", config: SweepConfig, seconds: float) 
     if config.has_budget:
         print(f"\n{choice_text(rows, config)}")
     logger.info(
-        "%d trainings in %.1f s. Each: %s; compared: tensorboard --logdir %s", len(outcomes), seconds, csv_file, summaries
+        "%d trainings in %.1f s, listed in %s. To compare them: tensorboard --logdir %s",
+        len(outcomes),
+        seconds,
+        csv_file,
+        summaries,
     )
 
 

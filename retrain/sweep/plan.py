@@ -64,7 +64,7 @@ def swept_flags() -> list[str]:
 def add_swept_flags(parser: Parser) -> None:
     """Add an option for each of `swept_flags`, in their groups; a switch without a value is on."""
     for heading, names in grouped(RetrainConfig, swept_flags()).items():
-        group = parser.add_argument_group(heading)
+        group = parser.group(heading)
         for name in names:
             switch: dict[str, Any] = {"nargs": "?", "const": "True"} if kind_of(RetrainConfig, name) is bool else {}
             metavar = flags_of(RetrainConfig)[name].path or ("VALUE" if name in FIXED else "VALUES")

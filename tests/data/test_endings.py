@@ -31,7 +31,7 @@ def used(image_dir: str, like_original: bool, all_images: bool = False) -> set[s
 
 def unnamed(image_dir: str) -> str:
     return (
-        "WARNING: 2 images are not used, since their names do not end as those of images do: "
+        "WARNING: 2 images are not used for want of an ending such as .jpg in the name: "
         f"{image_dir}/a/photo, {image_dir}/b/photo."
     )
 
@@ -68,7 +68,7 @@ def test_a_class_of_other_images_alone_is_not_lost_without_a_word(tmp_path: Path
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "1.webp").touch()
     used(image_dir, like_original=True)
-    assert logged[0] == f"WARNING: No images in {image_dir}/c: the folder is skipped. It has 1 images of other kinds."
+    assert logged[0] == f"WARNING: No images in {image_dir}/c: the folder is skipped. It has 1 image of another kind."
     assert "5 .webp" in logged[1]
 
 

@@ -253,7 +253,7 @@ def test_a_set_without_images_of_a_class_is_warned_of(tmp_path: Path, missing: s
         splits = {"training": 20, present: 1, missing: 1 if folder == "b" else 0}
         make_class(tmp_path, folder, [name for split, n in splits.items() for name in names_in(tmp_path, folder, split, n)])
     lists_of(str(tmp_path), 10, 10)
-    assert logged == [f"WARNING: The {missing} set has no image of a, c: add images to measure them."]
+    assert logged == [f"WARNING: The {missing} set has no image of a, c: add images of each class to have some in every set."]
 
 
 def test_a_set_that_is_not_wanted_is_not_warned_of(tmp_path: Path, logged: list[str]) -> None:
@@ -267,7 +267,9 @@ def test_of_many_classes_only_some_are_named(tmp_path: Path, logged: list[str]) 
         make_class(tmp_path, folder, names_in(tmp_path, folder, "training", 20) + names_in(tmp_path, folder, "testing", 1))
     lists_of(str(tmp_path), 10, 10)
     listed = ", ".join(f"class {number}" for number in range(5))
-    assert logged == [f"WARNING: The validation set has no image of {listed} and 3 more: add images to measure them."]
+    assert logged == [
+        f"WARNING: The validation set has no image of {listed} and 3 more: add images of each class to have some in every set."
+    ]
 
 
 # Images that cannot be decoded
@@ -320,25 +322,35 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_no_class(tmp_path: Path) -> None:
-    assert error_of(tmp_path) == f"Training needs at least two classes. Found no folder of images, in {tmp_path}. {TO_FOLDERS}"
+    assert error_of(tmp_path) == f"Training needs at least two classes. In {tmp_path}, there is no folder of images. {TO_FOLDERS}"
 
 
 def test_one_class(tmp_path: Path) -> None:
     image_dir = make_classes(tmp_path, daisy=30, empty=0)
     assert error_of(image_dir) == (
-        f"Training needs at least two classes. Found one folder of images, daisy, in {tmp_path}. {TO_FOLDERS}"
+        f"Training needs at least two classes. In {tmp_path}, there is one folder of images, daisy. {TO_FOLDERS}"
     )
 
 
 def test_images_in_the_top_folder_are_named(tmp_path: Path) -> None:
+    tmp_path = tmp_path / "inner"  # The folder above has no other folder of images.
+    tmp_path.mkdir()
     (tmp_path / "1.jpg").touch()
-    beside = "and images beside the folders, where they belong to no class"
+    beside = "but 1 image in no folder"
     assert error_of(tmp_path) == (
-        f"Training needs at least two classes. Found no folder of images, {beside}, in {tmp_path}. {TO_FOLDERS}"
+        f"Training needs at least two classes. In {tmp_path}, there is no folder of images, {beside}. {TO_FOLDERS}"
     )
     make_classes(tmp_path, daisy=30)
     assert error_of(tmp_path) == (
-        f"Training needs at least two classes. Found one folder of images, daisy, {beside}, in {tmp_path}. {TO_FOLDERS}"
+        f"Training needs at least two classes. In {tmp_path}, there is one folder of images, daisy, {beside}. {TO_FOLDERS}"
+    )
+
+
+def test_a_class_given_as_the_folder_of_all(tmp_path: Path) -> None:
+    make_classes(tmp_path, daisy=30, roses=20)
+    assert error_of(tmp_path / "daisy") == (
+        f"Training needs at least two classes. In {tmp_path}/daisy, there is no folder of images, but 30 images in no folder. "
+        f"There are folders of images in {tmp_path}: perhaps that is the --image_dir you mean."
     )
 
 
@@ -388,8 +400,8 @@ def test_images_two_levels_down_are_hinted_at(tmp_path: Path, logged: list[str])
     for folder in ("daisy/2023/garden", "roses/2023/garden"):
         make_class(tmp_path, folder, 3)
     assert error_of(tmp_path) == (
-        f"Training needs at least two classes. Found no folder of images, in {tmp_path}. {TO_FOLDERS} There are images further "
-        f"down, in {tmp_path}/daisy/2023/garden: they must lie in the class's folder itself."
+        f"Training needs at least two classes. In {tmp_path}, there is no folder of images. {TO_FOLDERS} There are images "
+        f"further down, in {tmp_path}/daisy/2023/garden: they must lie in the class's folder itself."
     )
     assert logged == [
         f"WARNING: No images in {tmp_path}/{name}: the folder is skipped. There are images further down, in "
@@ -405,7 +417,7 @@ def test_images_below_a_class_with_images_are_counted(tmp_path: Path, logged: li
     make_class(tmp_path, "daisy/old/deep", 3)
     assert len(lists_of(image_dir, 0, 0).images) == 40
     assert logged == [
-        "WARNING: 15 images lie further down than in their class's folder and are not used: those in "
+        "WARNING: 15 images lie in a folder within a class's folder, where they are not used: "
         f"{tmp_path}/daisy/old/deep, {tmp_path}/roses/more."
     ]
 

@@ -152,9 +152,10 @@ def test_turned_photos_are_found(tmp_path: Path, logged: list[str]) -> None:
     assert to_be_turned(paths, SPEC) == {index for index, turned in enumerate(names.values()) if turned}
     assert to_be_turned(paths, IGNORING) == frozenset()
     assert logged == [
-        "INFO: 4 of 12 photos are turned upright, as their EXIF orientation says.",
-        "WARNING: 4 of 12 photos are stored turned, with an EXIF orientation, which is ignored: the network sees them lying or "
-        "upside down. To train a network on them upright, add --exif_orientation apply to the training.",
+        "INFO: Of 12 photos, 4 are turned upright, as the EXIF orientation says.",
+        "WARNING: Of 12 photos, 4 have an EXIF orientation, which says how to turn the stored picture upright. It is ignored: "
+        "the network sees those lying or upside down. To train a network on them upright, add --exif_orientation apply to the "
+        "training.",
     ]
 
 
@@ -177,8 +178,8 @@ def test_levels_of_12_bits_in_16_are_noticed(format: str, brightest: int, is_tol
     remarks.warn_of_nearly_black({0: "x_ray.png", 1: "night.png"})
     assert logged == (
         [
-            "WARNING: 1 photos are nearly black: their files have 16 bits for each grey level and use 12 of them at most. Save "
-            "them with levels up to 65535, or in 8 bits: x_ray.png."
+            "WARNING: 1 photo is nearly black: 16 bits for each grey level, of which 12 are used at most. Save with levels up to "
+            "65535, or in 8 bits: x_ray.png."
         ]
         if is_told
         else []

@@ -91,7 +91,9 @@ def test_several_labels() -> None:
     ]
     (mistake,) = found.mistakes
     assert mistake.path == "b.jpg" and mistake.score == pytest.approx(0.4) and mistake.wrongness == pytest.approx(0.6)
-    assert found.to_text().endswith("1 mistake:\nlabel  prediction  score    image\njug    -           0.40000  b.jpg")
+    assert found.to_text().endswith(
+        "1 image with wrong labels:\nlabel  prediction  score    image\njug    -           0.40000  b.jpg"
+    )
     assert found.to_dict()["classes"][2]["average_precision"] is None
 
 

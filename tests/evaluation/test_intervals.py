@@ -18,11 +18,14 @@ def test_wilson_interval(hits: int, count: int, low: float, high: float) -> None
 def test_few_images() -> None:
     text = few_images_warning(["mug", "cup", "jug"], np.array([5, 3, 0]), 6, 8)
     assert text == (
-        "With 8 test images, the accuracy on others lies between 40.9% and 92.9% (95% interval). Of some classes there are fewer "
-        "than 5: cup (3)."
+        "With 8 test images, the accuracy on other images lies between 40.9% and 92.9% (95% interval). Some classes have fewer "
+        "than 5 test images: cup (3)."
     )
+    assert few_images_warning(["mug", "cup"], np.array([1, 0]), 1, 1).startswith("With 1 test image, the accuracy")
 
 
 def test_enough_images() -> None:
     assert few_images_warning(["mug", "cup"], np.array([15, 15]), 20, 30) == ""
-    assert few_images_warning(["mug", "cup"], np.array([40, 4]), 20, 44).endswith("there are fewer than 5: cup (4).")
+    assert few_images_warning(["mug", "cup"], np.array([40, 4]), 20, 44).endswith(
+        "Some classes have fewer than 5 test images: cup (4)."
+    )

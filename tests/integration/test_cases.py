@@ -58,7 +58,7 @@ def rows_of(lines: list[str], best: bool = True) -> dict[str, tuple[str, float]]
 def test_deeper_folders(run_case: Case) -> None:
     text = "\n".join(run_case("deeper-folders"))
     assert "There are images further down, in a/daisy/2023/garden: they must lie in the class's folder itself." in text
-    assert "WARNING: 12 images lie further down than in their class's folder and are not used: those in b/roses/more." in text
+    assert "WARNING: 12 images lie in a folder within a class's folder, where they are not used: b/roses/more." in text
 
 
 def test_exif_orientation(run_case: Case) -> None:
@@ -107,7 +107,7 @@ def test_png_of_12_bits(run_case: Case) -> None:
     found = rows_of(lines)
     assert found["grey8.png"] == found["all16.png"]
     [warning] = [line for line in lines if line.startswith("WARNING")]
-    assert warning.startswith("WARNING: 1 photos are nearly black: ") and warning.endswith(": low12.png.")
+    assert warning.startswith("WARNING: 1 photo is nearly black: ") and warning.endswith(": low12.png.")
 
 
 def test_a_cache_on_a_read_only_disk(run_case: Case) -> None:

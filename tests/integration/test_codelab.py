@@ -130,7 +130,8 @@ class TestEvaluate:
         process = run_cli("scripts.evaluate", GRAPH, "--image_dir", small_photos, cwd=trained)
         assert (process.returncode, process.stdout) == (2, "")
         assert process.stderr == (
-            f"error: --image_dir {small_photos} has classes that the graph does not have: blue stripes, green rings, red dots.\n"
+            f"error: --image_dir {small_photos} has classes that the graph does not have: blue stripes, green rings, red dots. "
+            "The graph has daisy, dandelion, roses, sunflowers, tulips.\n"
         )
 
 

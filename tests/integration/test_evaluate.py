@@ -50,9 +50,9 @@ def test_one_photo_of_one_class(graph: Path, small_photos: Path, tmp_path: Path,
         "red dots": ["1", "100.0%", "100.0%"],
     }
     assert process.stderr == (
-        "WARNING: 1 of the 1 images were trained on: accuracy on them says nothing about new ones.\n"
-        "WARNING: With 1 test images, the accuracy on others lies between 20.7% and 100.0% (95% interval). Of some classes there "
-        "are fewer than 5: red dots (1).\n"
+        "WARNING: Of 1 image, the model was trained on 1: accuracy on such images says nothing about new ones.\n"
+        "WARNING: With 1 test image, the accuracy on other images lies between 20.7% and 100.0% (95% interval). Some classes "
+        "have fewer than 5 test images: red dots (1).\n"
     )
 
 
@@ -62,7 +62,7 @@ def test_a_class_is_missing(graph: Path, small_photos: Path, tmp_path: Path, run
     shutil.copyfile(next((small_photos / "red dots").iterdir()), tmp_path / "test" / "beside.jpg")
     process = run_cli("scripts.evaluate", graph, f"--image_dir={tmp_path / 'test'}", "--split=all", "--trained_images")
     assert_succeeded(process)
-    told = f"WARNING: 1 images lie directly in {tmp_path / 'test'}, in no class folder: they are not used.\n"
+    told = f"WARNING: 1 image lies directly in {tmp_path / 'test'}, in no class folder: it is not used.\n"
     assert process.stderr.startswith(told)
     assert table_of(process.stdout)["blue stripes"][:2] == ["0", "-"]
     assert "nan" not in process.stdout
@@ -73,14 +73,26 @@ def test_a_set_without_images_says_what_to_add(graph: Path, small_photos: Path, 
     flags = [f"--image_dir={tmp_path / 'test'}", "--testing_percentage=0", "--validation_percentage=0"]
     process = run_cli("scripts.evaluate", graph, *flags)
     assert process.returncode == 2
-    assert process.stderr == f"error: --split testing has no image in {tmp_path / 'test'}. To use all photos, add --split all.\n"
+    assert process.stderr == (
+        "WARNING: --testing_percentage, --validation_percentage: not used, since the model's own record tells the sets.\n"
+        f"error: --split testing has no image in {tmp_path / 'test'}. To use all photos, add --split all.\n"
+    )
 
 
 def test_a_class_that_the_graph_does_not_know(graph: Path, small_photos: Path, tmp_path: Path, run_cli: RunCli) -> None:
     copy_photos(small_photos / "red dots", tmp_path / "test" / "pink dots", 1)
     process = run_cli("scripts.evaluate", graph, f"--image_dir={tmp_path / 'test'}", "--split=all", "--trained_images")
     assert process.returncode == 2
-    assert process.stderr == (f"error: --image_dir {tmp_path / 'test'} has classes that the graph does not have: pink dots.\n")
+    assert process.stderr == (
+        f"error: --image_dir {tmp_path / 'test'} has classes that the graph does not have: pink dots. The "
+        "graph has blue stripes, green rings, red dots.\n"
+    )
+    (tmp_path / "none").mkdir()
+    process = run_cli("scripts.evaluate", graph, f"--image_dir={tmp_path / 'none'}")
+    assert (process.returncode, process.stderr) == (
+        2,
+        f"error: --image_dir {tmp_path / 'none'} has no folders of images: it must have one for each class.\n",
+    )
 
 
 def test_a_table_with_sets(graph: Path, small_photos: Path, tmp_path: Path, run_cli: RunCli) -> None:

@@ -36,7 +36,7 @@ def test_the_log(fine_tuned_run: TrainingRun) -> None:
     assert int(before) == final_test_accuracy(fine_tuned_run.log)[1] > 0
     assert [(int(step), kind) for step, kind, _ in FINE_STEP.findall(fine_tuned_run.log)] == [(0, "Train"), (2, "Train")]
     assert re.search(
-        r"(?m)^Fine-tuned 22 weights of the network in 3 steps \(\d+ ms a step\); those after step 3 are kept\.$",
+        r"(?m)^Fine-tuned 22 weights of the network in 3 steps \(\d+ ms a step\); the weights after step 3 are kept\.$",
         fine_tuned_run.log,
     )
 

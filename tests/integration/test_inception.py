@@ -53,7 +53,7 @@ class TestTraining:
         assert [line.step for line in step_lines(log) if line.measure == "train"] == [0, 10, 20, 24]
         assert final_test_accuracy(log)[1] == 9
         [warning] = [line for line in log.splitlines() if line.startswith("WARNING")]
-        assert warning.startswith("WARNING: With 9 test images, the accuracy on others lies between ")
+        assert warning.startswith("WARNING: With 9 test images, the accuracy on other images lies between ")
 
     def test_caches_2048_values_for_each_photo(self, inception_run: InceptionRun) -> None:
         files = list(inception_run.training.outputs.bottlenecks.glob("*/*_inception_v3.txt"))

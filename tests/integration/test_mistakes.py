@@ -86,10 +86,7 @@ TRAINING = {
         ["--image_dir", "photos", "--resume", "true"],
         f"--resume is a switch, which takes no value. Got true. {FLAGS}",
     ),
-    "a flag without its value": (
-        ["--image_dir", "photos", "--output_graph"],
-        f"argument --output_graph: expected one argument. {FLAGS}",
-    ),
+    "a flag without its value": (["--image_dir", "photos", "--output_graph"], f"--output_graph needs a value. {FLAGS}"),
     "a mistyped folder": (
         ["--image_dir", "photoz"],
         f"--image_dir cannot be read: photoz (No such file or directory). {NO_FOLDER}",
@@ -197,7 +194,8 @@ LABELLING = {
     ),
     "the labels of another graph": (
         ["--graph", "flowers.pb", "--labels", "labels.txt", "--image", "photo.jpg"],
-        "The number of labels must be 3, the number of scores of final_result:0. There are 2 labels. Set --labels to the labels "
+        "The number of labels must be 3, as many as the output final_result:0 has scores. "
+        "There are 2 labels. Set --labels to the labels "
         "that the graph was trained with.",
     ),
     "a folder under another flag": (
@@ -208,7 +206,7 @@ LABELLING = {
 OTHERS = {
     "values of a sweep after spaces": (
         ["retrain.sweep", "photos", "--learning_rate", "0.1", "0.01"],
-        f"0.01 belongs to no flag: --image_dir takes an existing folder. Several values of a flag are joined by commas. {FLAGS}",
+        f"--learning_rate takes one value, 0.1, before 0.01. Several values of a flag are joined by commas. {FLAGS}",
     ),
     "a mistyped flag of a sweep": (
         ["retrain.sweep", "photos", "--learning-rate", "0.1,0.01"],

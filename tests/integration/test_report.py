@@ -109,3 +109,20 @@ def test_it_can_be_placed_elsewhere_or_left_out(run_cli: RunCli, small_photos: P
         2,
         "error: --report and --output_graph must be different files. Got graph.pb for both.\n",
     )
+
+
+def test_another_file_is_not_replaced(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "flowers_report.html").write_text("<p>my notes</p>")
+    flags = [
+        f"--image_dir={small_photos}",
+        "--architecture=tiny_resnet_128",
+        "--output_graph=flowers.pb",
+        "--bottleneck_dir=cache",
+    ]
+    process = run_cli("retrain", *flags, "--output_labels=flowers.txt", "--summaries_dir=logs", cwd=tmp_path)
+    assert (process.returncode, (tmp_path / "flowers_report.html").read_text()) == (2, "<p>my notes</p>")
+    assert process.stderr.endswith(
+        "error: --report flowers_report.html would replace a file that is no report. Move it away, or give another place by "
+        "--report; an empty one writes no report.\n"
+    )
+    assert not (tmp_path / "flowers.pb").exists()

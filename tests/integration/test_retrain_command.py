@@ -56,7 +56,7 @@ OWN_LINES = re.compile(
     r"| +images  recall  precision|\w+ +\d+ +[\d.]+% +[\d.]+%|WARNING: The head fits its training images .*"
     r"|WARNING: The validation cross entropy was lowest near step .*"
     r"|SavedModel .*: \d+ of \d+ test images get the graph's label; largest difference of a score \d\.\d{4}\."
-    r"|Graph written to .*, labels to .*\.|Time: .*\."
+    r"|The set of each image is in .*_split\.csv\.|Graph written to .*, labels to .*\.|Time: .*\."
 )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -91,12 +92,14 @@ def test_a_test_set_of_training_photos_is_refused(home: Path, tmp_path: Path, ru
     process = run_cli("scripts.evaluate", graph, f"--image_dir={folder}", "--split=all")
     assert process.returncode == 2
     assert process.stderr == (
-        "error: --split all: the model was trained on all of its 7 images, and accuracy on them says nothing about new ones. "
-        "Give other images, or add --trained_images to evaluate these all the same.\n"
+        "error: --split all has 7 images, and the model was trained on all of them: accuracy on such images says nothing about "
+        "new ones. Give other images by --image_dir or --image_list, or add --trained_images.\n"
     )
     found, log = evaluated(run_cli, graph, f"--image_dir={folder}", "--split=all", "--trained_images", cwd=tmp_path)
     assert found[1] == "7"
-    assert log.startswith("WARNING: 7 of the 7 images were trained on: accuracy on them says nothing about new ones.\n")
+    assert log.startswith(
+        "WARNING: Of 7 images, the model was trained on 7: accuracy on such images says nothing about new ones.\n"
+    )
 
 
 def test_training_photos_are_named_and_left_out(home: Path, tmp_path: Path, run_cli: RunCli) -> None:
@@ -116,8 +119,8 @@ def test_without_the_record_all_other_photos_are_evaluated(home: Path, tmp_path:
     found, log = evaluated(run_cli, graph, f"--image_dir={home / 'photos'}", cwd=tmp_path)
     assert int(found[1]) == len(split_of(home, "testing")) + len(split_of(home, "validation"))
     assert log.startswith(
-        "WARNING: The record of the split is not beside the model: all images that it was not trained on are evaluated, of the "
-        "validation set and the testing set.\n"
+        "WARNING: No record of the split that fits the model is beside it: all images that it was not trained on are evaluated, "
+        "those of the validation set too.\n"
     )
     n_trained = evaluated(run_cli, graph, f"--image_dir={home / 'photos'}", "--split=training", cwd=tmp_path)[0][1]
     assert int(n_trained) == len(split_of(home, "training"))
@@ -129,7 +132,10 @@ def test_a_folder_of_new_photos_is_evaluated_as_a_whole(home: Path, tmp_path: Pa
         (tmp_path / "new" / photo.parent.name / photo.name).write_bytes(photo.read_bytes() + b"\0")
     found, log = evaluated(run_cli, Outputs(home / "run").graph, "--image_dir=new", cwd=tmp_path)
     assert found[1] == "9"
-    assert log.startswith("None of the 9 images took part in the training: all of them are evaluated.\n")
+    assert log.startswith(
+        "None of the 9 images is identical to one of the training: all of them are evaluated. Copies that were resized or saved "
+        "again are not recognised.\n"
+    )
 
 
 def test_the_same_photo_in_two_sets_is_a_leak(home: Path, tmp_path: Path, run_cli: RunCli) -> None:
@@ -138,9 +144,62 @@ def test_the_same_photo_in_two_sets_is_a_leak(home: Path, tmp_path: Path, run_cl
     trained, tested = split_of(home, "training")[0], split_of(home, "testing")[0]
     (tmp_path / "photos" / tested.parent.name / tested.name).write_bytes(trained.read_bytes())
     outputs = Outputs(tmp_path / "run")
-    assert_succeeded(run_cli("retrain", "--image_dir=photos", *NETWORK, *outputs.flags(), cwd=tmp_path))
-    found, _ = evaluated(run_cli, outputs.graph, "--image_dir=photos", cwd=tmp_path)
+    training = run_cli("retrain", "--image_dir=photos", *NETWORK, *outputs.flags(), cwd=tmp_path)
+    assert_succeeded(training)
+    assert (
+        "WARNING: 1 image of the testing set is identical to images that are trained on, which makes the accuracy look higher "
+        f"than it is: {tested.parent.name}/{tested.name}. Add --split_by content to keep identical images in one set.\n"
+    ) in training.stderr
+    found, log = evaluated(run_cli, outputs.graph, "--image_dir=photos", cwd=tmp_path)
     assert int(found[1]) == len(split_of(home, "testing")) - 1
+    # Both copies are in the testing set by their content, and in the training set too.
+    both = ", ".join(sorted(f"photos/{each.parent.name}/{each.name}" for each in (trained, tested)))
+    assert f"WARNING: 2 images are left out, since the model was trained on them: {both}." in log
+
+
+def test_training_photos_that_are_asked_for_are_called_so(home: Path, run_cli: RunCli) -> None:
+    n = len(split_of(home, "training"))
+    found, log = evaluated(run_cli, Outputs(home / "run").graph, "--image_dir=photos", "--split=training", cwd=home)
+    assert int(found[1]) == n
+    assert log.startswith(
+        f"WARNING: Of {n} images, the model was trained on {n}: accuracy on such images says nothing about new ones."
+    )
+
+
+def test_photos_that_were_added_since_are_told_of_and_counted(home: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    shutil.copytree(home / "photos", tmp_path / "photos")
+    photo = split_of(home, "training")[0]
+    (tmp_path / "photos" / photo.parent.name / "added.jpg").write_bytes(photo.read_bytes() + b"\0")
+    n_tested, n_all = len(split_of(home, "testing")), len(list(tmp_path.glob("photos/*/*")))
+    flags = ["--output_format=json", "--testing_percentage=30"]
+    process = run_cli("scripts.evaluate", "--graph", Outputs(home / "run").graph, "--image_dir=photos", *flags, cwd=tmp_path)
+    assert_succeeded(process)
+    values = json.loads(process.stdout)
+    about = {name: values[name] for name in ("split", "n_trained", "n_left_out", "n_unknown")}
+    assert about == {"split": "testing", "n_trained": 0, "n_left_out": 0, "n_unknown": 1} and values["count"] == n_tested
+    assert process.stderr.startswith(
+        "WARNING: --testing_percentage: not used, since the model's own record tells the sets.\n"
+        f"WARNING: Of {n_all} images, 1 is in no set of the training, and left out. Add --split all to evaluate all of them.\n"
+    )
+
+
+def test_a_file_that_is_no_record_is_not_overwritten(home: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    outputs = Outputs(tmp_path)
+    outputs.split.write_text("my notes\n")
+    process = run_cli("retrain", "--image_dir=photos", *NETWORK, *outputs.flags(), cwd=home)
+    assert (process.returncode, outputs.split.read_text(), outputs.graph.exists()) == (2, "my notes\n", False)
+    assert process.stderr.endswith(
+        f"error: {outputs.split} would be lost: the record of the split is written there, beside --output_graph. Move it away, "
+        "or give --output_graph another name.\n"
+    )
+
+
+def test_a_photo_is_not_overwritten(home: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    photo = split_of(home, "testing")[0]
+    content = photo.read_bytes()
+    process = run_cli("retrain", "--image_dir=photos", *NETWORK, *Outputs(tmp_path).flags(), f"--output_labels={photo}", cwd=home)
+    assert (process.returncode, photo.read_bytes()) == (2, content)
+    assert process.stderr.endswith(f"error: --output_labels must not be one of the images, which would be lost. Got {photo}.\n")
 
 
 def test_the_originals_networks_keep_its_rule_and_tell_of_other_spellings(
@@ -174,7 +233,7 @@ def test_few_test_images_are_told(home: Path) -> None:
     n = len(split_of(home, "testing"))
     assert n < 30
     assert re.search(
-        rf"WARNING: With {n} test images, the accuracy on others lies between \d+\.\d% and \d+\.\d% \(95% interval\)\..* More "
-        r"images, or a higher --testing_percentage, say more\.\n",
+        rf"WARNING: With {n} test images, the accuracy on other images lies between \d+\.\d% and \d+\.\d% \(95% interval\)\..* "
+        r"More images, or a higher --testing_percentage, say more\.\n",
         (home / "run.log").read_text(),
     )

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal while a command runs: bars, warnings, a summary, and nothing of TensorFlow's."""
+"""Commands on a terminal: bars, warnings, a summary, and nothing of TensorFlow's."""
 
 import os
 import re

@@ -178,6 +178,7 @@ def test_no_images_have_no_answers(classifier: label_image.ImageClassifier) -> N
 
 def test_the_answer(classifier: label_image.ImageClassifier, pictures: list[Path], label: Label) -> None:
     found = classifier.predict(pictures[0], top_k=2)
+    assert classifier.predict(pictures[0], top_k=np.int64(2)).labels == found.labels  # type: ignore[call-overload]
     assert len(found.labels) == len(found.scores) == 2
     assert (found.label, found.score) == (found.labels[0], found.scores[0])
     assert set(found.labels) < set(classifier.labels)
@@ -217,6 +218,11 @@ def test_a_wrong_option_is_named(exported: Exported) -> None:
     with pytest.raises(TypeError) as caught:
         label_image.load(exported.graph, input_men=0)
     assert str(caught.value) == "load() has no option input_men. Did you mean input_mean?"
+    for path in (None, b"flowers.pb", 3):
+        with pytest.raises(TypeError) as caught:
+            label_image.load(path)  # type: ignore[arg-type]
+        assert str(caught.value) == f"load() takes the path of a model. Got {path!r}."
+    assert "input_mean: float | None = None" in (label_image.load.__doc__ or "")
     with pytest.raises(TypeError) as caught:
         label_image.load(exported.graph, colour="red", input_men=0)
     names = ", ".join(flags_of(ClassifierOptions))
@@ -231,7 +237,7 @@ def test_a_wrong_option_is_named(exported: Exported) -> None:
 
 def test_labels_that_do_not_fit_are_an_error(exported: Exported, pictures: list[Path], tmp_path: Path) -> None:
     (tmp_path / "two.txt").write_text("a\nb\n")
-    with pytest.raises(GraphError, match=r"^The number of labels must be 3, the number of scores of final_result:0\."):
+    with pytest.raises(GraphError, match=r"^The number of labels must be 3, as many as the output final_result:0 has scores\."):
         label_image.load(exported.graph, labels=str(tmp_path / "two.txt")).predict(pictures[0])
 
 
@@ -411,8 +417,8 @@ class TestOrientationAndScale:
         loaded = label_image.load(exported.graph, exif_orientation="ignore")
         for _ in range(3):
             loaded.predict(self.turned())
-        assert [line.partition(",")[0] for line in logged if line.startswith("WARNING")] == [
-            "WARNING: 1 of 1 photos are stored turned"
+        assert [line.partition(".")[0] for line in logged if line.startswith("WARNING")] == [
+            "WARNING: Of 1 photo, 1 has an EXIF orientation, which says how to turn the stored picture upright"
         ]
 
     def test_a_nearly_black_image_is_named(

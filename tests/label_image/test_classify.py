@@ -45,7 +45,8 @@ def test_labels_that_do_not_fit_are_an_error(bundled: Path, photos: Path, tmp_pa
     (tmp_path / "two.txt").write_text("a\nb\n")
     answer = label("--graph", bundled, "--image", photos / "0.png", "--labels", tmp_path / "two.txt")
     spoken = (
-        "The number of labels must be 5, the number of scores of final_result:0. There are 2 labels. Set --labels to the labels "
+        "The number of labels must be 5, as many as the output final_result:0 has scores. "
+        "There are 2 labels. Set --labels to the labels "
         "that the graph was trained with."
     )
     assert answer == (2, "", f"error: {spoken}\n")

@@ -160,7 +160,7 @@ def test_a_file_without_a_description_asks_for_what_it_needs(tmp_path: Path, few
     assert done.code == 0, done.err
     assert "red (score=" in done.out
     missing.write_text("red\ngreen\n")
-    assert "The number of labels must be 3, the number of scores of " in label(*ask).err
+    assert "The number of labels must be 3, as many as the output " in label(*ask).err
 
 
 def test_a_tflite_file_that_reaches_for_files_is_refused(tmp_path: Path, few_photos: list[Path], label: Label) -> None:

@@ -203,7 +203,10 @@ def test_values_that_are_no_parts_of_a_path(argv: list[str], here: Path) -> None
         (["photos", "x"], "photos, x belong to no flag. --help lists the flags."),
         (["--folder", "photos", "other"], "other belongs to no flag. --help lists the flags."),
         (["--loud", "yes"], "--loud is a switch, which takes no value. Got yes. --help lists the flags."),
-        (["--count", "-1", "-2"], "-2 belongs to no flag. --help lists the flags."),
+        (["--count", "-1", "-2"], "--count takes one value, -1, before -2. --help lists the flags."),
+        (["--count=1", "2", "3e-5"], "--count takes one value, 1, before 2 3e-5. --help lists the flags."),
+        (["--count", "1", "two"], "two belongs to no flag. --help lists the flags."),
+        (["--loud=yes"], "--loud is a switch, which takes no value. Got yes. --help lists the flags."),
         (
             ["--lout", "--fodler", "x"],
             "--lout is no flag. Did you mean --loud?\n--fodler is no flag. Did you mean --folder? --help lists the flags.",
@@ -213,7 +216,7 @@ def test_values_that_are_no_parts_of_a_path(argv: list[str], here: Path) -> None
         (["-help"], "-help is no flag. Did you mean --help? --help lists the flags."),
         (["--zzz"], "--zzz is no flag. --help lists the flags."),
         (["--lout\n"], "--lout\\n is no flag. Did you mean --loud? --help lists the flags."),
-        (["--folder"], "argument --folder: expected one argument. --help lists the flags."),
+        (["--folder"], "--folder needs a value. --help lists the flags."),
     ],
 )
 def test_arguments_that_belong_to_no_flag(argv: list[str], message: str, here: Path) -> None:

@@ -143,8 +143,8 @@ def test_all_wrong_flags_are_reported_together(capsys: pytest.CaptureFixture[str
             ["photos", "--image_dir=p"],
             "photos belongs to no flag: --image_dir takes an existing folder. --help lists the flags.",
         ),
-        (retrain_main, ["--image_dir"], "argument --image_dir: expected one argument. --help lists the flags."),
-        (label_main, ["--image"], "argument --image: expected at least one argument. --help lists the flags."),
+        (retrain_main, ["--image_dir"], "--image_dir needs a value. --help lists the flags."),
+        (label_main, ["--image"], "--image needs one value or more. --help lists the flags."),
         (
             retrain_main,
             ["--image_dir=p", "--random=3"],

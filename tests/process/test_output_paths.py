@@ -61,9 +61,7 @@ def test_a_file_in_the_way_of_a_folder(tmp_path: Path, below: str) -> None:
 def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    assert error_of(prepare_folder, "bottleneck_dir", file) == (
-        f"--bottleneck_dir: the folder {file} cannot be made (File exists). Give another place."
-    )
+    assert error_of(prepare_folder, "bottleneck_dir", file) == f"--bottleneck_dir must be a folder. Got {file}, which is a file."
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a file system that takes no file from anyone")

@@ -34,9 +34,10 @@ PHOTOS, OUTPUTS = Path("photos"), Outputs(Path("out"))
 FLAGS = [f"--image_dir={PHOTOS}", "--architecture=tiny_resnet_128", "--random_seed=1", *OUTPUTS.flags()]
 ENOUGH = 20  # With fewer photos of a class there is a warning.
 TRAINING = SPLITS[:1]
-NONE_BELOW = "Training needs at least two classes. Found no folder of images"
-ONE_BELOW = "Training needs at least two classes. Found one folder of images, cats"
-TO_FOLDERS = ", in photos. Put the images (.jpg, .jpeg, .png) of each class into a folder of its own there."
+NONE_BELOW = "Training needs at least two classes. In photos, there is no folder of images"
+ONE_BELOW = "Training needs at least two classes. In photos, there is one folder of images, cats"
+TO_FOLDERS = ". Put the images (.jpg, .jpeg, .png) of each class into a folder of its own there."
+ADD_SOME = "add images of each class to have some in every set."
 TOO_HIGH = " There are folders of images in photos/train: perhaps that is the --image_dir you mean."
 
 
@@ -80,10 +81,7 @@ def only_files() -> None:
 ERRORS: dict[str, tuple[Callable[[], None], str]] = {
     "no classes": (only_files, NONE_BELOW + TO_FOLDERS),
     "one class": (lambda: write_classes("cats"), ONE_BELOW + TO_FOLDERS),
-    "images in the top folder alone": (
-        lambda: write_photos(PHOTOS),
-        f"{NONE_BELOW}, and images beside the folders, where they belong to no class{TO_FOLDERS}",
-    ),
+    "images in the top folder alone": (lambda: write_photos(PHOTOS), f"{NONE_BELOW}, but 20 images in no folder{TO_FOLDERS}"),
     "the folder above the right one": (
         lambda: write_classes("train/cats", "train/dogs", "validation/cats"),
         NONE_BELOW + TO_FOLDERS + TOO_HIGH,
@@ -140,8 +138,8 @@ def test_what_can_be_trained_nevertheless(run_cli: RunCli, note: Note) -> None:
     write_photos(PHOTOS, count=3)
     (PHOTOS / "void").mkdir()
     expected = {
-        "validation set empty for one class": "The validation set has no image of cats: add images to measure them.",
-        "testing set empty for one class": "The testing set has no image of dogs: add images to measure them.",
+        "validation set empty for one class": f"The validation set has no image of cats: {ADD_SOME}",
+        "testing set empty for one class": f"The testing set has no image of dogs: {ADD_SOME}",
         "a class of six images": "photos/emus has only 6 images; with fewer than 20 the result may be poor.",
         "images in the top folder, beside class folders": (
             "3 images lie directly in photos, in no class folder: they are not used."
@@ -156,7 +154,7 @@ def test_what_can_be_trained_nevertheless(run_cli: RunCli, note: Note) -> None:
     before = process.stderr.split(" bottlenecks made, ", maxsplit=1)[0]
     assert sorted(warnings_of(before)) == sorted(expected.values())
     [few] = warnings_of(process.stderr)[len(warnings_of(before)) :]
-    assert re.fullmatch(r"With \d+ test images, .* Of some classes there are fewer than 5: .*", few)
+    assert re.fullmatch(r"With \d+ test images, .* Some classes have fewer than 5 test images: .*", few)
     assert bottleneck_counts(process.stderr) == (4 * ENOUGH + 6, 0)
     assert OUTPUTS.labels.read_text(encoding="utf-8").split() == ["ants", "bees", "cats", "dogs", "emus"]
     accuracy, count = final_test_accuracy(process.stderr)
@@ -172,8 +170,8 @@ def test_validation_and_testing_sets_empty_for_all_classes(run_cli: RunCli, note
     process = train(run_cli, "--how_many_training_steps=20")
     assert_succeeded(process)
     expected = [
-        "The validation set has no image of cats, dogs: add images to measure them.",
-        "The testing set has no image of cats, dogs: add images to measure them.",
+        f"The validation set has no image of cats, dogs: {ADD_SOME}",
+        f"The testing set has no image of cats, dogs: {ADD_SOME}",
         "There are no test images: the accuracy is not measured.",
     ]
     assert warnings_of(process.stderr) == expected

@@ -127,12 +127,16 @@ def below_a_file(flag: str, folder: Path) -> tuple[Path, str]:
     return value, cannot_be_made(flag, value if flag in FOLDERS else value.parent, "Not a directory")
 
 
+def no_file(flag: str, path: Path, kind: str = "file") -> str:
+    return f"--{flag} must be a folder. Got {path}, which is a {kind}."
+
+
 def in_place_of_a_file(flag: str, folder: Path) -> tuple[Path, str] | None:
     path = folder / "file"
     path.write_text("precious")
     if flag in FILES:
         return None  # An earlier output, which is replaced.
-    return path, not_new(flag, path) if flag == NEW_FOLDER else cannot_be_made(flag, path, "File exists")
+    return path, not_new(flag, path) if flag == NEW_FOLDER else no_file(flag, path)
 
 
 def in_place_of_a_folder(flag: str, folder: Path) -> tuple[Path, str] | None:
@@ -146,7 +150,7 @@ def on_a_device(flag: str, folder: Path) -> tuple[Path, str]:
     path = Path(os.devnull)
     if flag in FILES:
         return path, f"--{flag} must be a file. Got {path}, which is a device."
-    return path, not_new(flag, path) if flag == NEW_FOLDER else cannot_be_made(flag, path, "File exists")
+    return path, not_new(flag, path) if flag == NEW_FOLDER else no_file(flag, path)
 
 
 def in_a_read_only_folder(flag: str, folder: Path) -> tuple[Path, str]:
@@ -186,7 +190,7 @@ def behind_a_broken_link(flag: str, folder: Path) -> tuple[Path, str] | None:
     path.symlink_to(folder / "nowhere")
     if flag in FILES:
         return None  # The link is replaced.
-    return path, not_new(flag, path) if flag == NEW_FOLDER else cannot_be_made(flag, path, "File exists")
+    return path, not_new(flag, path) if flag == NEW_FOLDER else no_file(flag, path, "link that leads nowhere")
 
 
 def behind_a_link_to_a_folder(flag: str, folder: Path) -> tuple[Path, str] | None:

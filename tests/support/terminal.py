@@ -18,7 +18,7 @@ from tests.support.commands import own_environment
 
 
 class Screen(NamedTuple):
-    """What a command left on the terminal.
+    """Result of a command on a terminal.
 
     Attributes:
         code: exit code; that of a signal is negative.
