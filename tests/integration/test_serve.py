@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +17,10 @@ import PIL.Image
 import pytest
 from pytest import approx
 
-from tests.conftest import Answer, RunCli, draw_photo
+from tests.conftest import ROOT, Answer, RunCli, draw_photo
 from tests.support.browser import accessibility_violations, chromium, console_errors, page_width, set_viewport
-from tests.support.commands import assert_succeeded
+from tests.support.commands import assert_succeeded, own_environment
+from tests.support.docs_blocks import blocks_of
 from tests.support.exported import FORMATS, Exported
 from tests.support.hiding import hiding
 from tests.support.serving import Reply, ServeProcess, SlowClients, ask, classify, multipart, rest, wait_until_all
@@ -153,7 +156,7 @@ def test_uploads_that_are_refused(server: ServeProcess, few_photos: list[Path]) 
 
 
 def test_the_largest_image_is_labelled(server: ServeProcess, few_photos: list[Path]) -> None:
-    """What stands behind the end of a JPEG is ignored."""
+    """Bytes behind the end of a JPEG are ignored."""
     photo = few_photos[0].read_bytes()
     assert scores(classify(server.port, photo.ljust(32 * MEBIBYTE, b"\0"))) == [
         by_label(classify(server.port, photo).json[0]["predictions"])
@@ -276,11 +279,50 @@ def test_on_a_desktop_the_page_is_opened(run_folder: Path, tmp_path: Path) -> No
     assert f" at {opened.read_text().strip()} (Ctrl-C ends it)." in screen.lines[0]
 
 
+def outline(value: Any, name: str = "") -> Any:
+    """Return the keys of a JSON value and the types of what they hold; errors as they are."""
+    if isinstance(value, dict):
+        return {key: outline(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [outline(each) for each in value] if name not in ("labels", "predictions") else outline(value[0])
+    return value if name == "error" else type(value)
+
+
+def test_the_requests_of_the_page_in_docs(
+    server: ServeProcess,
+    few_photos: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They are answered as the page shows, with other numbers."""
+    if not shutil.which("curl"):
+        pytest.skip("there is no curl")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(few_photos[0], "photo.jpg")
+    Path("notes.txt").write_text("notes")
+    kinds = []
+    for block in blocks_of(ROOT / "docs" / "serve.md", ROOT):
+        kinds.append(block.kind)
+        if block.kind == "console":
+            [command] = block.commands
+            [expected] = command.output or ()
+            line = command.line.replace(":8000/", f":{server.port}/").replace("curl ", "curl --silent --show-error ", 1)
+            done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True, env=own_environment())
+            assert outline(json.loads(done.stdout)) == outline(json.loads(expected)), command.line
+        elif block.kind == "python":
+            exec(compile(block.text.replace(":8000/", f":{server.port}/"), block.page, "exec"), {})
+            assert scores(classify(server.port, few_photos[0].read_bytes())) == [
+                by_label(json.loads(capsys.readouterr().out)[0]["predictions"])
+            ]
+    assert kinds == ["sh", "text", *["console"] * 4, "python", "sh"]
+
+
 # ---- In the browser
 
 
 class Card(NamedTuple):
-    """What the page shows of a photo: its name, the best label, labels with scores, and an error."""
+    """A photo on the page: its name, the best label, labels with scores, and an error."""
 
     name: str
     best: str
