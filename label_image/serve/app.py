@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from label_image.classify import Classification
 from label_image.serve.batcher import Batcher, Outcome
-from label_image.serve.guard import Guard, HostNames
+from label_image.serve.guard import PAGE_HEADERS, Guard, HostNames
 from label_image.serve.limits import Limits, Memory
 from label_image.serve.refusal import Json, RefusedError
 from label_image.serve.uploads import Upload, read_uploads
@@ -58,10 +58,10 @@ def make_app(batcher: Batcher, model: dict[str, Any], names: HostNames, limits: 
 
     app = Starlette(
         routes=[
-            *(_file_route(path, name, media_type) for path, (name, media_type) in PAGE.items()),
-            Route("/classify", classify, methods=["POST"]),
+            Route("/classify", classify, methods=["POST"]),  # The first that is looked for: most requests are for it.
             Route("/healthz", healthz),
             Route("/model", tell_of_model),
+            *(_file_route(path, name, media_type) for path, (name, media_type) in PAGE.items()),
         ],
         exception_handlers={RefusedError: _refused, HTTPException: _wrong_route, Exception: _failed},
     )
@@ -72,7 +72,7 @@ def _file_route(path: str, name: str, media_type: str) -> Route:
     content = importlib.resources.files("label_image.serve").joinpath("page", name).read_bytes()
 
     async def file(request: Request) -> Response:
-        return Response(content, media_type=media_type)
+        return Response(content, media_type=media_type, headers=PAGE_HEADERS)
 
     return Route(path, file)
 

@@ -12,6 +12,7 @@ from pytest import approx
 from label_image.opening import Classifier
 from label_image.scoring import Scorer
 from label_image.serve.batcher import Batcher
+from label_image.serve.guard import HEADERS, PAGE_HEADERS
 from label_image.serve.limits import Limits
 from retrain.arrays import FloatArray
 from retrain.engines.choice import Work
@@ -55,6 +56,8 @@ def test_the_page(path: str, kind: str, beginning: bytes, port: int) -> None:
     reply = ask(port, "GET", path)
     assert (reply.status, reply.headers["content-type"]) == (200, kind)
     assert reply.body.startswith(beginning)
+    expected = {name.lower(): value for name, value in {**HEADERS, **PAGE_HEADERS}.items()}
+    assert reply.headers.items() >= expected.items()
     head = ask(port, "HEAD", path)
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(reply.body)))
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from label_image.serve.guard import HEADERS, Guard, HostNames
+from label_image.serve.guard import HEADERS, PAGE_HEADERS, Guard, HostNames
 from tests.support.serving import ask, exchange, serving_here
 
 REFUSED = "Pages of other sites may not use this server. Use its own page, or a program."
@@ -122,7 +122,7 @@ def test_two_names_are_refused(guarded: int) -> None:
 
 
 def test_the_policy_allows_nothing_from_elsewhere() -> None:
-    rules = dict(rule.split(" ", 1) for rule in HEADERS["Content-Security-Policy"].split("; "))
+    rules = dict(rule.split(" ", 1) for rule in PAGE_HEADERS["Content-Security-Policy"].split("; "))
     assert rules["default-src"] == rules["frame-ancestors"] == rules["form-action"] == rules["base-uri"] == "'none'"
     assert rules["script-src"] == rules["style-src"] == rules["connect-src"] == "'self'"
     assert set(rules["img-src"].split()) == {"'self'", "blob:"}
