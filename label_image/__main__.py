@@ -18,10 +18,11 @@ examples:
   python -m label_image --graph flowers.pb --image flowers/daisy --top_k 1 --output_format csv
   python -m label_image --graph flowers.tflite --image photo.jpg --output_format json
   python -m label_image --architecture efficientnet_lite0 --image photo.jpg
+  python -m label_image --graph flowers.pb --serve
   python -m label_image --graph flowers.pb --labels flowers.txt --image photo.jpg --output_layer final_result"""
 TEXTS = {
     "prog": "python -m label_image",
-    "usage": "%(prog)s [--graph FILE] --image PATH [PATH ...] [more flags]",
+    "usage": "%(prog)s [--graph FILE] --image PATH [PATH ...] [more flags]\n       %(prog)s [--graph FILE] --serve [more flags]",
     "description": "Label images with a trained graph. Its metadata usually holds its input, its output and its labels.",
     "epilog": EXAMPLES,
 }
@@ -54,6 +55,11 @@ def _label(config: LabelConfig) -> int:
     from label_image.report import FORMATS
     from label_image.scoring import Images, Scorer
     from retrain.engines.choice import Work
+
+    if config.serve:
+        from label_image.serve.server import serve
+
+        return serve(config)
 
     if config.doctor:
         from label_image.doctor import diagnose

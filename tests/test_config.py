@@ -15,7 +15,7 @@ from retrain.options.command_line import parse_args
 from retrain.options.flags import flags_of
 
 N_RETRAIN_FLAGS = 68
-N_LABEL_FLAGS = 23
+N_LABEL_FLAGS = 27
 
 # Name: type and default, from the table of the original's flags.
 ORIGINAL_FLAGS: dict[str, tuple[object, object]] = {
@@ -116,6 +116,10 @@ LABEL_FLAGS: dict[str, tuple[object, object]] = {
     "allow_file_ops": (bool, False),
     "top_k": (int, 5),
     "output_format": (str, "text"),
+    "serve": (bool, False),
+    "host": (str, "127.0.0.1"),
+    "port": (int, 0),
+    "request_seconds": (float, 30.0),
 }
 
 TEXT = "a text that is not empty"
@@ -225,6 +229,10 @@ WRONG_LABEL_VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "image_dir": (TEXT, {"": "''"}),
     "top_k": ("an integer in [1, inf)", {"0": "0", "-1": "-1", "5.0": "5.0", "five": "five"}),
     "output_format": ("one of text, json, csv", {"xml": "xml", "": "''"}),
+    "serve": (SWITCH, {"yes": ""}),
+    "host": (TEXT, {"": "''"}),
+    "port": ("an integer in [0, 65535]", {"-1": "-1", "65536": "65536", "http": "http", "80.0": "80.0"}),
+    "request_seconds": ("a number in (0, 86400]", {"0": "0.0", "86401": "86401.0", "nan": "nan", "long": "long"}),
 }
 # The least and the greatest legal values, or the only ones; with those above, both sides of each bound are tested.
 LEGAL_RETRAIN_VALUES: dict[str, list[Any]] = {
@@ -516,6 +524,35 @@ def test_exports_that_would_overwrite_something_are_refused(
     argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert_refused(retrain_main, ["--image_dir=photos", *argv], sentence, capsys)
+
+
+@pytest.mark.parametrize(("name", "value"), [("port", 0), ("port", 65535), ("request_seconds", 1e-9), ("request_seconds", 86400)])
+def test_a_legal_value_for_serving_is_kept(name: str, value: Any) -> None:
+    assert getattr(LabelConfig(**{"serve": True, name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (
+            ["--serve", "--image=a.jpg"],
+            "--image is not for --serve: leave it out, and send the images to the page that --serve opens.",
+        ),
+        (["--serve", "--doctor"], "--doctor and --serve cannot go together, nor --image_dir and --serve: leave one out."),
+        (["--serve", "--image_dir=a"], "--doctor and --serve cannot go together, nor --image_dir and --serve: leave one out."),
+        (
+            ["--serve", "--output_format=csv"],
+            "--output_format is not for --serve, whose POST /classify always answers JSON: leave it out.",
+        ),
+        (["--image=a.jpg", "--port=80"], "--port is only for --serve: add --serve, or leave it out."),
+        (
+            ["--image=a.jpg", "--host=localhost", "--port=80", "--request_seconds=1"],
+            "--host and --port and --request_seconds are only for --serve: add --serve, or leave them out.",
+        ),
+    ],
+)
+def test_flags_that_serving_excludes_or_needs(argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused(label_main, argv, sentence, capsys)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,18 @@ def read_image(path: str) -> bytes:
         raise ImageError(error.strerror or str(error)) from error
 
 
+def declared_pixels(contents: bytes) -> int:
+    """Return the number of pixels that an image's header declares; 0 if the image cannot be decoded, or declares too many."""
+    with contextlib.suppress(Exception):  # Of many kinds: see _pillow_errors.
+        if contents.startswith(JPEG_MARK):
+            with contextlib.suppress(ValueError):
+                height, width, _, _ = simplejpeg.decode_jpeg_header(contents, strict=False)
+                return int(height * width) if height * width <= MAX_PIXELS else 0
+        with open_image(contents, PILLOW_FORMATS) as image:
+            return image.width * image.height
+    return 0
+
+
 def _decode_jpeg(contents: bytes, spec: InputSpec | None, orientation: int) -> PixelArray:
     """Decode a JPEG as TensorFlow does: with the fast integer DCT. Raises ValueError if it cannot, or has too many pixels."""
     height, width, colours, _ = simplejpeg.decode_jpeg_header(contents, strict=False)

@@ -12,6 +12,7 @@ PACKAGES = {
     "google.protobuf": "protobuf",
     "google": "protobuf",
     "google_crc32c": "google-crc32c",
+    "h11": "h11",
     "h5py": "h5py",
     "jinja2": "jinja2",
     "keras": "keras",
@@ -23,18 +24,23 @@ PACKAGES = {
     "pillow_heif": "pillow-heif",
     "pkg_resources": "setuptools",
     "platformdirs": "platformdirs",
+    "python_multipart": "python-multipart",
     "scipy": "scipy",
     "simplejpeg": "simplejpeg",
     "sklearn": "scikit-learn",
+    "starlette": "starlette",
     "tensorboard": "tensorboard",
     "tensorflow": "tensorflow",
     "tensorflow_hub": "tensorflow-hub",
     "tf2onnx": "tf2onnx",
     "threadpoolctl": "threadpoolctl",
     "tqdm": "tqdm",
+    "uvicorn": "uvicorn",
 }
 
-REQUIREMENTS = {"setuptools": "'setuptools<82'"}  # As a shell takes them, where not every version will do.
+SERVE = "'.[serve]'"  # The extra of this project, which has all that a server needs.
+# As a shell takes them, where not every version will do, or where one package alone does not help.
+REQUIREMENTS = {"setuptools": "'setuptools<82'", "starlette": SERVE, "uvicorn": SERVE, "python-multipart": SERVE, "h11": SERVE}
 
 
 def missing_package(error: ImportError) -> str | None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from retrain.arrays import FloatArray
-from retrain.data.decode import MAX_PIXELS, decode, image_from_bytes, image_from_file
+from retrain.data.decode import MAX_PIXELS, declared_pixels, decode, image_from_bytes, image_from_file
 from retrain.errors import ImageError
 from retrain.input_spec import InputSpec
 from tests.support.pictures import Pixels, encoded, expected_input, noise, soft
@@ -210,6 +210,7 @@ def reason_of_bytes(contents: bytes) -> str:
 def check_bomb(contents: bytes, fits: bool) -> None:
     """Check a file that ends after its header: it is read on only if the image fits."""
     assert (reason_of_bytes(contents) == f"it has more than {MAX_PIXELS:,} pixels") != fits
+    assert (declared_pixels(contents) > 0) == fits
 
 
 @pytest.mark.parametrize(("width", "height", "fits"), SIDES)
@@ -232,6 +233,13 @@ def test_the_header_tells_a_bmp_bomb(width: int, height: int, fits: bool, top_do
     contents = b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + bmp_header(width, height, 24, top_down)
     check_bomb(contents, fits)
     assert ("truncated" in reason_of_bytes(contents)) == fits
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF"])
+def test_the_header_tells_the_number_of_pixels(file_format: str) -> None:
+    contents = encoded(noise(30, 20), file_format)
+    assert declared_pixels(contents) == 600
+    assert declared_pixels(contents[:10]) == declared_pixels(b"") == 0
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP"])
