@@ -17,7 +17,6 @@ examples:
   python -m label_image --graph flowers.pb --image photo.jpg
   python -m label_image --graph flowers.pb --image flowers/daisy --top_k 1 --output_format csv
   python -m label_image --graph flowers.tflite --image photo.jpg --output_format json
-  python -m label_image --architecture efficientnet_lite0 --image photo.jpg
   python -m label_image --graph flowers.pb --serve
   python -m label_image --graph flowers.pb --labels flowers.txt --image photo.jpg --output_layer final_result"""
 TEXTS = {

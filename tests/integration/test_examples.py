@@ -70,11 +70,12 @@ def test_an_example_of_training(command: str, flowers: Path, run_cli: RunCli, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", LABELLING)
+# tests/integration/test_serve.py runs the server.
+@pytest.mark.parametrize("command", [command for command in LABELLING if "--serve" not in command])
 def test_an_example_of_labelling(command: str, flowers: Path, run_cli: RunCli, tmp_path: Path) -> None:
     done = run_cli("label_image", *shlex.split(command), f"--model_dir={tmp_path}", cwd=flowers)
     assert (done.returncode, done.stderr) == (0, "")
     if "--output_format csv" in command:
         assert len(done.stdout.splitlines()) == 1 + IMAGES_PER_CLASS
-    elif "--architecture" not in command:
+    else:
         assert all(label in done.stdout for label in CLASSES)
