@@ -12,7 +12,7 @@ from tests.support.commands import assert_succeeded
 from tests.support.shared import made_once
 
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
-IMAGES_PER_CLASS = 20
+IMAGES_PER_CLASS = 8
 
 
 def commands(text: str, module: str) -> list[str]:
