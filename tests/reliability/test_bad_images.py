@@ -315,7 +315,7 @@ def test_files_that_vanish_during_the_extraction(vanishing: Vanishing, note: Not
 def test_training_images_that_all_vanish_during_distorted_training(tmp_path: Path, note: Note) -> None:
     for label in SMALL_CLASSES:
         write_photos(tmp_path / PHOTOS / label)
-    flags = ["--flip_left_right", "--how_many_training_steps=40", "--train_batch_size=6", "--eval_step_interval=1"]
+    flags = ["--flip_left_right", "--how_many_training_steps=60", "--train_batch_size=10", "--eval_step_interval=1"]
     with started(tmp_path, "retrain", *FLAGS, *flags) as process:
         assert process.stderr is not None
         while ": Step 3: " not in (line := process.stderr.readline()):
@@ -323,7 +323,7 @@ def test_training_images_that_all_vanish_during_distorted_training(tmp_path: Pat
         shutil.rmtree(tmp_path / PHOTOS)
         last = ended(process, tmp_path)
     assert last.code == 0, last.stderr
-    assert ": Step 39: " in last.stderr and (tmp_path / OUTPUTS.graph).exists()
+    assert ": Step 59: " in last.stderr and (tmp_path / OUTPUTS.graph).exists()
     happened = "they were in memory by then: exit code 0, and the graph was written (beyond a gigabyte of photos it is an error)"
     note("all images vanish during distorted training", tried=1, happened=happened)
 
