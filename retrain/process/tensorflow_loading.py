@@ -9,15 +9,21 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_settings = {"silent": False}
+_settings = {"silent": False, "lean": False}
+# Keras loads it where it is installed, for wrappers that no command uses; that is a fifth of the time TensorFlow takes to load.
+SCIKIT_LEARN = "sklearn"
 _waiting: list[Callable[[Any], None]] = []
 _lock = threading.Lock()
 _silencing: list[int] = []  # For each block that is silenced, the descriptor that keeps the real one.
 
 
 def load_tensorflow() -> Any:
-    """Return the module `tensorflow`; imported at the first call, in a command without its own messages."""
-    with contextlib.nullcontext() if is_loaded() or not _settings["silent"] else silenced_stderr(shown_if_it_fails=True):
+    """Return the module `tensorflow`; imported at the first call, in a command without its own messages and scikit-learn."""
+    with contextlib.ExitStack() as during:
+        if not is_loaded() and _settings["silent"]:
+            during.enter_context(silenced_stderr(shown_if_it_fails=True))
+        if not is_loaded() and _settings["lean"]:
+            during.enter_context(_without(SCIKIT_LEARN))
         import tensorflow as tf
     if _settings["silent"]:
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # Its warnings concern the use of its own interfaces.
@@ -41,13 +47,28 @@ def when_loaded(action: Callable[[Any], None]) -> None:
 
 
 def silence_tensorflow() -> None:
-    """Make `load_tensorflow` discard TensorFlow's messages; a user who sets TF_CPP_MIN_LOG_LEVEL sees them.
+    """Make `load_tensorflow` load it as a command does, and discard TensorFlow's messages.
 
-    The variable alone is not enough: TensorFlow ignores it while it is loaded (its issue 100442).
+    A user who sets TF_CPP_MIN_LOG_LEVEL sees them. The variable alone is not enough: TensorFlow ignores it while it is loaded
+    (its issue 100442).
     """
+    _settings["lean"] = True
     if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         _settings["silent"] = True
+
+
+@contextlib.contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Let imports of a module that is not loaded fail, as if it were not installed."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.modules.pop(module, None)
 
 
 def tensorflow_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:

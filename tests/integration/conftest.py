@@ -107,7 +107,7 @@ def fine_tuned_run(run_cli: RunCli, small_photos: Path, tmp_path_factory: pytest
         tuning = ["--fine_tune_steps=3", "--fine_tune_batch_size=8", "--fine_tune_learning_rate=0.01", "--eval_step_interval=2"]
         distortions = ["--flip_left_right", "--random_crop=10"]
         sets = ["--validation_percentage=0", "--testing_percentage=50"]
-        head = ["--architecture=tiny_resnet_128", "--how_many_training_steps=50", "--train_batch_size=8", "--random_seed=2"]
+        head = ["--architecture=tiny_resnet_128", "--how_many_training_steps=20", "--train_batch_size=8", "--random_seed=2"]
         process = run_cli("retrain", f"--image_dir={small_photos}", *head, *tuning, *sets, *distortions, *outputs.flags())
         assert_succeeded(process)
         return TrainingRun(process, outputs)

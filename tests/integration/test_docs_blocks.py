@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 
-import retrain
 from label_image.config import IMAGE_ARGUMENTS, LabelConfig
 from retrain.config import RetrainConfig
 from retrain.options.command_line import Parser, build_parser, from_namespace
@@ -33,6 +32,7 @@ from tests.conftest import MOBILENET_ARCHIVE, ROOT
 from tests.integration.conftest import InceptionRun
 from tests.support.commands import DIRECT
 from tests.support.docs_blocks import NOT_COMPARED, PYTHON, REAL_PHOTOS, Block, Command, blocks_in, blocks_of, differs, n_fences
+from tests.support.page_programs import run_program
 from tests.support.shared import made_once
 from tests.support.stand_ins import ARCHIVE as INCEPTION_ARCHIVE
 
@@ -45,7 +45,6 @@ NEED_DATA = ("mobilenet_",)  # Networks whose archive is not in the repository; 
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 PER_CLASS = 8
 TEMPORARY = "/tmp/"
-NAMES: dict[str, Any] = {}  # Those of a page's Python, in the process that runs it.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,17 +53,19 @@ class Shortened:
 
     Attributes:
         values: flags that are added, or replace those of the page.
-        replaced: flags that are added only where the page has them.
+        replaced: flags that are added only where the page has a certain one, by its name.
         paths: configuration whose paths below /tmp, the defaults, become paths below the page's folder.
     """
 
     values: dict[str, Any] = dataclasses.field(default_factory=dict)
-    replaced: dict[str, Any] = dataclasses.field(default_factory=dict)
+    replaced: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     paths: type | None = None
 
     def flags(self, command: Command) -> list[str]:
         """Return the flags that are added to a command."""
-        values = {**self.values, **{name: value for name, value in self.replaced.items() if command.has(name)}}
+        values = dict(self.values)
+        for name, replaced in self.replaced.items():
+            values |= replaced if command.has(name) else {}
         paths = {name: path for name, path in temporary_paths(self.paths).items() if not command.has(name)}
         if command.has("run_dir"):
             paths = {name: path for name, path in paths.items() if name in ("bottleneck_dir", "model_dir")}
@@ -86,8 +87,10 @@ def bottlenecks_too(config_class: type) -> type:
     return dataclasses.make_dataclass("SweepPaths", taken, bases=(config_class,), frozen=True, kw_only=True)
 
 
-TRAINING = Shortened({"how_many_training_steps": 40}, {"fine_tune_steps": 2}, RetrainConfig)
-SWEEP = Shortened({"how_many_training_steps": 20}, {"random_seed": 1}, bottlenecks_too(SweepConfig))
+TRAINING = Shortened(
+    {"how_many_training_steps": 40}, {"fine_tune_steps": {"fine_tune_steps": 2, "fine_tune_batch_size": 4}}, RetrainConfig
+)
+SWEEP = Shortened({"how_many_training_steps": 20}, {"random_seed": {"random_seed": 1}}, bottlenecks_too(SweepConfig))
 SHORTENED = {
     "retrain": TRAINING,
     "scripts.retrain": TRAINING,
@@ -240,14 +243,6 @@ def programs() -> Iterator[ProcessPoolExecutor]:
         yield executor
 
 
-def run_program(block: Block, folder: Path) -> None:
-    """Run a block of Python. A training on it gets the paths and the number of steps that a command gets."""
-    os.chdir(folder)
-    values = {**temporary_paths(RetrainConfig), **TRAINING.values}
-    retrain.RetrainConfig = functools.partial(RetrainConfig, **values)  # type: ignore[assignment,misc]
-    exec(compile("\n" * block.line + block.text, block.page, "exec"), NAMES)  # Errors name the line of the page.
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES_TO_RUN)
 def test_the_blocks_of_a_page_run(
@@ -257,7 +252,8 @@ def test_the_blocks_of_a_page_run(
         if block.page != page:
             continue
         if block.kind == PYTHON:
-            programs.submit(run_program, block, prepared).result()
+            # The paths and the number of steps that a command gets.
+            programs.submit(run_program, block, prepared, {**temporary_paths(RetrainConfig), **TRAINING.values}).result()
         is_compared = not block.mark.startswith(NOT_COMPARED) and (some_photos[1] or block.mark != REAL_PHOTOS)
         for command in block.commands:
             found = run(command, prepared)

@@ -12,7 +12,7 @@ from tests.support.commands import assert_succeeded
 from tests.support.shared import made_once
 
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
-IMAGES_PER_CLASS = 20
+IMAGES_PER_CLASS = 8
 
 
 def commands(text: str, module: str) -> list[str]:
@@ -30,7 +30,12 @@ def outputs(folder: Path, command: str) -> list[str]:
     """Return flags with which a training writes nothing outside of `folder`, and ends soon."""
     names = ("bottleneck_dir", "summaries_dir", "checkpoint_path", "model_dir", "output_graph", "output_labels")
     paths = [f"--{name}={folder / name}" for name in names if f"--{name} " not in command]
-    return [*paths, "--how_many_training_steps=30", *(["--fine_tune_steps=3"] if "--fine_tune_steps" in command else [])]
+    few = ["--how_many_training_steps=30"]
+    if "--flip_left_right" in command:  # Each photo of a batch goes through the network.
+        few += ["--train_batch_size=2"]
+    if "--fine_tune_steps" in command:
+        few += ["--fine_tune_steps=3", "--fine_tune_batch_size=2"]
+    return [*paths, *few]
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,7 @@ def test_which_network(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> N
         first.stdout.splitlines()[5],
     )
 
-    distorted = ["--architecture=pixels_16,tiny_resnet_128", "--flip_left_right"]
+    distorted = ["--architecture=pixels_16,tiny_resnet_128", "--flip_left_right", "--train_batch_size=3"]
     second = run_cli("scripts.sweep", *flags, *distorted, f"--sweep_dir={tmp_path / 'second'}", "--budget_mb=0.000001")
     assert_succeeded(second)
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in second.stdout.splitlines()]
@@ -153,7 +153,7 @@ def test_which_network(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> N
 
 def test_trainings_through_the_images_are_swept_too(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
     flags = ["--architecture=tiny_resnet_128", "--how_many_training_steps=12", f"--bottleneck_dir={tmp_path / 'bottlenecks'}"]
-    swept = ["--flip_left_right=False,True", "--optimizer=adam"]
+    swept = ["--flip_left_right=False,True", "--optimizer=adam", "--train_batch_size=3"]
     process = run_cli("scripts.sweep", f"--image_dir={small_photos}", f"--sweep_dir={tmp_path / 'sweep'}", *flags, *swept)
     assert_succeeded(process)
     found = rows(tmp_path / "sweep")

@@ -54,12 +54,15 @@ print(is_loaded(), done, tensorflow_errors(ValueError), file=sys.stderr)
 load_tensorflow()
 when_loaded(lambda tf: done.append("again"))
 print(is_loaded(), done, [each.__name__ for each in tensorflow_errors(ValueError)], file=sys.stderr)
+print("keras" in sys.modules, "sklearn" in sys.modules, file=sys.stderr)
+import sklearn
 """
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert done.stderr.splitlines() == [
         "False [] (<class 'ValueError'>,)",
         "True ['tensorflow', 'again'] ['ValueError', 'OpError']",
+        "True False",
     ]
 
 

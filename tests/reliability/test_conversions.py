@@ -2,12 +2,14 @@
 
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from retrain.__main__ import main
 from retrain.engines.store import VARIABLE
 from tests.reliability.conftest import Note
 from tests.support.commands import Outputs, read_bottleneck
@@ -22,15 +24,26 @@ CONVERTING = "Converting the network for LiteRT, once."
 class Network:
     """Runs with a network that has to be converted, each with a cache of bottlenecks of its own."""
 
-    def __init__(self, photos: Path, model_dir: Path, folder: Path, conversions: Path) -> None:
-        self._flags = [f"--image_dir={photos}", f"--model_dir={model_dir}", *TRAINING]
-        self._folder, self.conversions = folder, conversions
+    def __init__(self, flags: Sequence[str], folder: Path, conversions: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._flags, self._folder, self.conversions, self._capsys = flags, folder, conversions, capsys
         self._n_runs = 0
 
     def start(self) -> tuple[Running, Outputs]:
-        self._n_runs += 1
-        outputs = Outputs(self._folder / f"run_{self._n_runs}")
+        outputs = self._next_outputs()
         return Running(outputs.folder, *self._flags, *outputs.flags()), outputs
+
+    def run_here(self) -> tuple[str, Outputs]:
+        """As `run`, in this process, which loads TensorFlow once for all runs."""
+        outputs = self._next_outputs()
+        self._capsys.readouterr()
+        code = main([*self._flags, *outputs.flags()])
+        log = self._capsys.readouterr().err
+        assert code == 0, log
+        return log, outputs
+
+    def _next_outputs(self) -> Outputs:
+        self._n_runs += 1
+        return Outputs(self._folder / f"run_{self._n_runs}")
 
     def run(self) -> tuple[str, Outputs]:
         """Return the log of a run that succeeds, and its outputs."""
@@ -44,9 +57,16 @@ class Network:
 
 
 @pytest.fixture
-def network(small_photos: Path, mobilenet_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
+def network(
+    small_photos: Path,
+    mobilenet_model_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Network:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
-    return Network(small_photos, mobilenet_model_dir, tmp_path, tmp_path / "cache" / "conversions")
+    flags = [f"--image_dir={small_photos}", f"--model_dir={mobilenet_model_dir}", *TRAINING]
+    return Network(flags, tmp_path, tmp_path / "cache" / "conversions", capsys)
 
 
 def check_same_bottlenecks(one: Outputs, other: Outputs) -> None:
@@ -96,7 +116,7 @@ def test_two_runs_convert_at_once(network: Network, note: Note) -> None:
 
 
 def test_a_damaged_conversion(network: Network, note: Note) -> None:
-    _, first = network.run()
+    _, first = network.run_here()
     [path] = network.kept()
     content = path.read_bytes()
     damages = {
@@ -107,7 +127,7 @@ def test_a_damaged_conversion(network: Network, note: Note) -> None:
     }
     for damage in damages.values():
         path.write_bytes(damage)
-        log, outputs = network.run()
+        log, outputs = network.run_here()
         assert CONVERTING in log
         check_same_bottlenecks(first, outputs)
         assert path.stat().st_size > len(content) // 2
@@ -120,14 +140,14 @@ def test_a_damaged_conversion(network: Network, note: Note) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_conversions_of_another_user(network: Network, note: Note) -> None:
-    _, first = network.run()
+    _, first = network.run_here()
     [path] = network.kept()
-    forged = path.read_bytes()[:-4] + b"evil"
-    path.write_bytes(forged)
-    for target in (path, network.conversions):
+    for target in (path, network.conversions):  # It is whole: only its owner speaks against it.
         os.chown(target, 12345, -1)
-        _, outputs = network.run()
+        log, outputs = network.run_here()
+        assert (CONVERTING in log) == (target == path)
         check_same_bottlenecks(first, outputs)
+    assert "The network is not converted: " in log and "belongs to another user" in log
     assert network.conversions.stat().st_uid == 12345
     note(
         "a conversion, and a folder of conversions, that another user has written",
@@ -146,7 +166,7 @@ def test_no_place_for_conversions(network: Network, note: Note, what: str) -> No
     else:
         network.conversions.mkdir()
         network.conversions.chmod(0o777)
-    log, _ = network.run()
+    log, _ = network.run_here()
     assert CONVERTING not in log
     assert network.kept() == []
     note(f"no folder to keep conversions in: {what}", tried=1, happened="TensorFlow ran the network")

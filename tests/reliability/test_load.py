@@ -100,7 +100,7 @@ def check_bottlenecks(photos: Path, outputs: Outputs) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="this system does not say how much memory a process took")
 def test_many_images(long: bool, note: Note, tmp_path: Path) -> None:
-    n_images, n_classes = (50_000, 500) if long else (2_000, 20)
+    n_images, n_classes = (50_000, 500) if long else (300, 6)
     photos, some, all_outputs = tmp_path / "photos", tmp_path / "some", Outputs(tmp_path / "all")
     draw_photos(photos, n_images, n_classes)
     link_some(photos, some)
