@@ -29,7 +29,7 @@ class ExportOptions(Options, group=OUTPUT):
     """Options of the files that a run writes: the graph, the labels, and the formats for other runtimes."""
 
     run_dir: str | None = flag(
-        "New folder for everything that the run writes: graph, labels, split, metrics, settings, summaries, checkpoint; auto "
+        "New folder for everything that the run writes: graph, labels, report, metrics, settings, summaries, checkpoint; auto "
         "makes runs/<date>-<number>, and a file that has a flag of its own, such as --output_graph, goes where that says.",
         None,
         empty_is_none=True,

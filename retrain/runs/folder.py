@@ -18,6 +18,7 @@ GRAPH, METRICS, CONFIG = "retrained_graph.pb", "metrics.json", "config.json"
 PLACES = {
     "output_graph": GRAPH,
     "output_labels": "retrained_labels.txt",
+    "report": "report.html",
     "summaries_dir": "training_summaries",
     "checkpoint_path": os.path.join("checkpoint", "head"),
     "intermediate_output_graphs_dir": "intermediate_graphs",

@@ -252,7 +252,18 @@ def test_the_command_exports_and_reports(run_cli: RunCli, small_photos: Path, tm
     foreign = [line for line in done.stderr.splitlines() if not line.startswith("WARNING: With 9 test images, ")]
     assert not [line for line in foreign if "arning" in line or "deprecated" in line or "XNNPACK" in line]
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("bottlenecks", "summaries", "checkpoint", "dots.pb", "dots.txt", "dots_split.csv", "served", *names)
+        *(
+            "bottlenecks",
+            "summaries",
+            "checkpoint",
+            "dots.pb",
+            "dots.txt",
+            "dots_split.csv",
+            "dots_report",
+            "dots_report.html",
+            "served",
+            *names,
+        )
     }
 
 

@@ -73,6 +73,8 @@ class TestRetrain:
             "models",
             "retrained_graph.pb",
             "retrained_labels.txt",
+            "retrained_report",
+            "retrained_report.html",
             "retrained_split.csv",
             "training_summaries",
         ]

@@ -29,9 +29,9 @@ def report(run_cli: RunCli, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 draw_photo(wrong, seed).save(folder / "photos" / label / f"{seed:02d} <b>.jpg")
         (folder / "photos" / "green rings" / "<img src=x onerror=alert(1)>.jpg").write_bytes(b"no photo")
         training = ["--image_dir=photos", "--architecture=tiny_resnet_128", "--how_many_training_steps=60", "--random_seed=1"]
-        outputs = ["--bottleneck_dir=cache", "--run_dir=run", "--output_graph=graph.pb", "--testing_percentage=40"]
+        outputs = ["--bottleneck_dir=cache", "--run_dir=run", "--testing_percentage=40"]
         assert_succeeded(run_cli("retrain", *training, *outputs, cwd=folder))
-        return folder / "graph_report.html"
+        return folder / "run" / "report.html"
 
     return made_once(tmp_path_factory, "report", train)
 
@@ -74,7 +74,7 @@ def test_links_lead_somewhere(report: Path, browser: Any) -> None:
     anchors = [target for target in targets if target.startswith("#")]
     assert all(browser.find_elements("id", anchor[1:]) for anchor in anchors) and len(anchors) >= 6
     files = sorted(target for target in targets if not target.startswith("#"))
-    assert files == sorted(f"graph_report/{path.name}" for path in (report.parent / "graph_report").iterdir())
+    assert files == sorted(f"report/{path.name}" for path in (report.parent / "report").iterdir())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -17,6 +17,8 @@ FILES = {
     "checkpoint",
     "config.json",
     "metrics.json",
+    "report",
+    "report.html",
     "retrained_graph.pb",
     "retrained_labels.txt",
     "retrained_split.csv",

@@ -66,6 +66,7 @@ def test_a_run_is_bars_and_a_summary(folder: Path) -> None:
         r"  graph   graph\.pb\n"
         r"  labels  labels\.txt\n"
         r"  split   graph_split\.csv\n"
+        r"  report  run/report\.html\n"
         r"Next:\n"
         r"  python -m label_image --graph graph\.pb --image photo\.jpg\n"
         r"  tensorboard --logdir run/training_summaries$",
