@@ -1,6 +1,9 @@
 """Loading of image files in batches: none lost, none mixed up, none changed by its batch except in the last bits."""
 
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,8 +16,17 @@ from retrain.backbones.backbone import Backbone, load_backbone
 from retrain.backbones.catalog import find_architecture
 from retrain.backbones.download import read_graph_file
 from retrain.backbones.published import BUNDLED
-from retrain.data.loader import BATCH_BYTES, MAX_BATCH_SIZE, ImageLoader, run_network, suitable_batch_size
+from retrain.data.loader import (
+    BATCH_BYTES,
+    MAX_BATCH_SIZE,
+    N_CORES,
+    ImageLoader,
+    decoded_batches,
+    run_network,
+    suitable_batch_size,
+)
 from retrain.input_spec import InputSpec
+from tests.conftest import ROOT
 from tests.support.tolerance import assert_same_bottlenecks
 
 SMALL = InputSpec(8, 8, 0.0, 1.0)
@@ -135,6 +147,62 @@ def test_only_bad_images(tmp_path: Path) -> None:
     indices, _, failed = outputs_of([str(tmp_path / "text.jpg")], lambda: mean_red, SMALL)
     assert indices == []
     assert list(failed) == [0]
+
+
+def test_all_loaders_share_the_threads(tmp_path: Path) -> None:
+    """One for each core, however many loaders there are at once."""
+    paths = {index: str(tmp_path / f"{index}.png") for index in range(4)}
+    for path in paths.values():
+        Image.new("RGB", (8, 8)).save(path)
+    loaders = [ImageLoader(paths, SMALL, batch_size=2) for _ in range(5)]
+    assert [[indices.tolist() for indices, _ in loader] for loader in loaders] == [[[0, 1], [2, 3]]] * 5
+    assert 1 <= sum(thread.name.startswith("decoder") for thread in threading.enumerate()) <= N_CORES
+
+
+FORKED = """
+import os
+import numpy as np
+from retrain.data.loader import ImageLoader
+from retrain.input_spec import InputSpec
+
+def decode(index):
+    [(indices, _)] = ImageLoader({index: np.zeros((8, 8, 3), np.uint8)}, InputSpec(8, 8, 0.0, 1.0))
+    return int(indices[0])
+
+decode(3)
+number = os.fork()
+if number == 0:
+    os._exit(decode(7))
+print(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """Those of its parent do not exist there."""
+    command = [sys.executable, "-c", FORKED]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
+def test_images_that_nobody_waits_for_any_more_are_not_decoded() -> None:
+    drawn: list[int] = []
+    decoding, free = threading.Event(), threading.Event()
+
+    def decode(number: int) -> FloatArray:
+        drawn.append(number)
+        if number >= 2:  # The first batch is whole.
+            decoding.set()
+            assert free.wait(60)
+        return np.zeros((8, 8, 3), np.float32)
+
+    batches = decoded_batches(range(1000), decode, SMALL, 2)
+    next(batches)
+    assert decoding.wait(60)
+    batches.close()  # type: ignore[attr-defined]
+    free.set()
+    list(ImageLoader({0: np.zeros((8, 8, 3), np.uint8)}, SMALL))  # It comes after all that was not cancelled.
+    assert len(drawn) <= 2 + N_CORES
 
 
 def test_no_images_return_nothing() -> None:
