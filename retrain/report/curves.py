@@ -10,7 +10,8 @@ from retrain.head.overfitting import Measured
 WIDTH, HEIGHT = 560, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 34  # Margins, in units of the drawing.
 MOST_POINTS = 300
-N_TICKS = 5
+MOST_STEPS = 4  # Between ticks.
+ROUND = (1, 2, 2.5, 5, 10)  # Distances of ticks, times a power of ten.
 Curves: TypeAlias = dict[str, list[tuple[int, float | None]]]  # Steps and values, by the name of the curve.
 
 
@@ -66,6 +67,7 @@ def _chart(title: str, curves: Curves, limits: tuple[float, float | None], text:
     steps = [step for found in points.values() for step, _ in found]
     values = [value for found in points.values() for _, value in found]
     low, high = limits[0], limits[1] if limits[1] is not None else max(values) or 1.0
+    high = max(high, _ticks(low, high)[-1])
     first, last = min(steps), max(steps)
 
     def x(step: float) -> float:
@@ -79,8 +81,8 @@ def _chart(title: str, curves: Curves, limits: tuple[float, float | None], text:
         title,
         f"{title} at step {last}: {ends}.",
         tuple((name, " ".join(f"{x(step)},{y(value)}" for step, value in found)) for name, found in points.items()),
-        tuple((x(step), str(round(step))) for step in _spread(first, last)),
-        tuple((y(value), text(value)) for value in _spread(low, high)),
+        tuple((x(step), f"{step:.0f}") for step in _ticks(first, last) if step in range(first, last + 1)),
+        tuple((y(value), text(value)) for value in _ticks(low, high)),
     )
 
 
@@ -90,5 +92,9 @@ def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     return [*points[:-1:stride], *points[-1:]]
 
 
-def _spread(low: float, high: float) -> list[float]:
-    return [low + (high - low) * index / (N_TICKS - 1) for index in range(N_TICKS)]
+def _ticks(low: float, high: float) -> list[float]:
+    """Return some round numbers from the last one that is not above `low` to the first one that is not below `high`."""
+    least = (high - low) / MOST_STEPS
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(factor * power for factor in ROUND if factor * power >= least * (1 - 1e-9))
+    return [number * step for number in range(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1)]
