@@ -14,7 +14,6 @@ from retrain.data.sampling import RandomGenerators
 from retrain.data.split_record import record_split
 from retrain.data.turned import to_be_turned
 from retrain.evaluation.multi_label import DEFAULT_THRESHOLD
-from retrain.evaluation.tensorboard import clear_summaries_dir
 from retrain.export.classifier import classifier_graph, export_classifier, write_intermediate_graph
 from retrain.files import write_atomically
 from retrain.fine_tuning.images import load_images, new_bottlenecks
@@ -36,6 +35,7 @@ from retrain.report.page import write_report
 from retrain.report.sections import sections_of, title_of
 from retrain.result import RetrainResult
 from retrain.runs.folder import in_run_dir, write_record
+from retrain.tensorboard.events import clear_summaries_dir
 
 logger = logging.getLogger("retrain")
 

@@ -24,6 +24,7 @@ ORDER = [
     "retrain.config",
     "retrain.bottlenecks",
     "retrain.evaluation",
+    "retrain.tensorboard",
     "retrain.head",
     "retrain.fine_tuning",
     "retrain.runtimes",
@@ -46,6 +47,7 @@ NO_MODULES = [ROOT / "retrain/backbones/tiny_resnet_128/train.py"]
 KNOW_THE_WHOLE_CONFIG = (
     "retrain.runs",
     "retrain.preflight",
+    "retrain.report",
     "retrain.pipeline",
     "retrain.api",
     "retrain.__main__",

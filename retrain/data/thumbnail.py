@@ -12,8 +12,8 @@ from retrain.input_spec import APPLY, SCALED, InputSpec
 QUALITY = 80  # Of the JPEG, as Pillow counts: 3 to 6 KB for 120 pixels.
 
 
-def thumbnail(path: str, side: int) -> bytes:
-    """Return a small picture of a photo as a JPEG: upright, whole, and as large as fits into a square of `side` pixels.
+def small_photo(path: str, side: int) -> PIL.Image.Image:
+    """Return a small picture of a photo, in RGB: upright, whole, and as large as fits into a square of `side` pixels.
 
     Raises:
         ImageError: it cannot be read or decoded; the message is the reason.
@@ -28,7 +28,15 @@ def thumbnail(path: str, side: int) -> bytes:
     height, width = pixels.shape[:2]
     scale = min(1.0, side / max(height, width))
     size = math.ceil(width * scale), math.ceil(height * scale)
-    small = PIL.Image.fromarray(pixels[..., :3]).resize(size, PIL.Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return PIL.Image.fromarray(pixels[..., :3]).resize(size, PIL.Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def thumbnail(path: str, side: int) -> bytes:
+    """Return a small picture of a photo as a JPEG, as large as `small_photo`.
+
+    Raises:
+        ImageError: it cannot be read or decoded; the message is the reason.
+    """
     encoded = io.BytesIO()
-    small.save(encoded, "JPEG", quality=QUALITY)
+    small_photo(path, side).save(encoded, "JPEG", quality=QUALITY)
     return encoded.getvalue()

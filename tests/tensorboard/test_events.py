@@ -17,11 +17,11 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import OutputError
 from retrain.evaluation.metrics import softmax
-from retrain.evaluation.tensorboard import SummaryWriter, clear_summaries_dir, histogram, record, without_large_constants
 from retrain.head.model import SoftmaxHead
 from retrain.head.monitor import Monitor, head_histograms, head_measures
 from retrain.options.head import HeadOptions
 from retrain.process.timing import Timings
+from retrain.tensorboard.events import SummaryWriter, clear_summaries_dir, histogram, record, without_large_constants
 from tests.support.stand_ins import tiny_inception_graph
 from tests.support.tensorboard import HISTOGRAMS, SCALARS
 
