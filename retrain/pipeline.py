@@ -36,6 +36,8 @@ from retrain.report.sections import sections_of, title_of
 from retrain.result import RetrainResult
 from retrain.runs.folder import in_run_dir, write_record
 from retrain.tensorboard.events import clear_summaries_dir
+from retrain.tensorboard.pages import Run, write_pages
+from retrain.tensorboard.projector import Points
 
 logger = logging.getLogger("retrain")
 
@@ -167,7 +169,10 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     )
     write_record(config, result.to_dict())
 
-    # ---- Report: what a person looks at
+    # ---- Report: what a person looks at, in TensorBoard and as a page
+    measures = {} if validation_accuracy is None else {"validation_accuracy": validation_accuracy}
+    finished = Run(given, config, backbone.architecture.name, checkpointer.steps_done, report, measures)
+    write_pages(finished, Points(images, bottlenecks, [index for index in wanted if index not in failed]))
     if result.output_report:
         write_report(result.output_report, title_of(result.labels), sections_of(given, result, backbone.architecture))
     return result

@@ -47,6 +47,7 @@ NO_MODULES = [ROOT / "retrain/backbones/tiny_resnet_128/train.py"]
 KNOW_THE_WHOLE_CONFIG = (
     "retrain.runs",
     "retrain.preflight",
+    "retrain.tensorboard.pages",
     "retrain.report",
     "retrain.pipeline",
     "retrain.api",

@@ -2,10 +2,13 @@
 
 import io
 import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import PIL.Image
 
 from retrain.data.decode import decode
+from retrain.data.loader import N_CORES
 from retrain.errors import ImageError
 from retrain.input_spec import APPLY, SCALED, InputSpec
 
@@ -29,6 +32,19 @@ def small_photo(path: str, side: int) -> PIL.Image.Image:
     scale = min(1.0, side / max(height, width))
     size = math.ceil(width * scale), math.ceil(height * scale)
     return PIL.Image.fromarray(pixels[..., :3]).resize(size, PIL.Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def small_photos(paths: Sequence[str], side: int) -> list[PIL.Image.Image | None]:
+    """Return small pictures of photos, as `small_photo`, decoded in threads; None for one that cannot be read or decoded."""
+    with ThreadPoolExecutor(N_CORES) as pool:
+        return list(pool.map(lambda path: _small_photo_or_none(path, side), paths))
+
+
+def _small_photo_or_none(path: str, side: int) -> PIL.Image.Image | None:
+    try:
+        return small_photo(path, side)
+    except ImageError:
+        return None
 
 
 def thumbnail(path: str, side: int) -> bytes:

@@ -62,7 +62,7 @@ def shortened(text: str, font: Font, width: int) -> str:
 
 def wrapped(text: str, font: Font, width: int, most_lines: int) -> list[str]:
     """Return the text in lines that fit into `width` pixels, broken at blanks where there are any; the last is shortened."""
-    lines = []
+    lines: list[str] = []
     while text and len(lines) < most_lines - 1 and width_of(text, font) > width:
         whole = len(shortened(text, font, width + width_of(ELLIPSIS, font))) - len(ELLIPSIS)
         end = text.rfind(" ", 1, whole + 1)

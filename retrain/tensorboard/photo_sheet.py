@@ -1,16 +1,13 @@
 """Sheets of test photos: each with its label, its prediction and its score."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import PIL.Image
 import PIL.ImageDraw
 
 from retrain.data.image_list import BETWEEN_LABELS
-from retrain.data.loader import N_CORES
-from retrain.data.thumbnail import small_photo
-from retrain.errors import ImageError
-from retrain.evaluation.answers import Answer, Report
+from retrain.data.thumbnail import small_photos
+from retrain.evaluation.answers import Answer
 from retrain.tensorboard.drawing import BLACK, GREY, LIGHT_GREY, WHITE, Colour, drawable_names, font_of, width_of, wrapped
 
 MOST_PHOTOS = 24
@@ -23,21 +20,9 @@ MOST_LINES = 2  # Of a label.
 GREEN, RED = (0, 110, 40), (190, 20, 20)
 
 
-def worst_mistakes(report: Report) -> list[Answer]:
-    """Return the 24 worst mistakes, the worst first."""
-    return list(report.mistakes[:MOST_PHOTOS])
-
-
-def most_confident(report: Report) -> list[Answer]:
-    """Return the 24 most confident correct answers, the most confident first."""
-    correct = [each for each in report.answers if each.is_correct]
-    return sorted(correct, key=lambda each: (each.wrongness, -each.score))[:MOST_PHOTOS]
-
-
 def photo_sheet(title: str, answers: Sequence[Answer], labels: Sequence[str]) -> PIL.Image.Image:
     """Draw photos, as many as `answers`, in rows of 6. A photo that cannot be read is a grey square that says so."""
-    with ThreadPoolExecutor(N_CORES) as pool:
-        photos = list(pool.map(_photo, [each.path for each in answers]))
+    photos = [photo or _unreadable() for photo in small_photos([each.path for each in answers], SIDE)]
     names = dict(zip(labels, drawable_names(labels), strict=True))
     captions = [_caption(each, names) for each in answers]
     rows = [range(start, min(start + COLUMNS, len(answers))) for start in range(0, len(answers), COLUMNS)]
@@ -59,13 +44,10 @@ def photo_sheet(title: str, answers: Sequence[Answer], labels: Sequence[str]) ->
     return image
 
 
-def _photo(path: str) -> PIL.Image.Image:
-    try:
-        return small_photo(path, SIDE)
-    except ImageError:
-        image = PIL.Image.new("RGB", (SIDE, SIDE), LIGHT_GREY)
-        PIL.ImageDraw.Draw(image).text((SIDE / 2, SIDE / 2), "not readable", GREY, font_of(13), anchor="mm")
-        return image
+def _unreadable() -> PIL.Image.Image:
+    image = PIL.Image.new("RGB", (SIDE, SIDE), LIGHT_GREY)
+    PIL.ImageDraw.Draw(image).text((SIDE / 2, SIDE / 2), "not readable", GREY, font_of(13), anchor="mm")
+    return image
 
 
 def _caption(answer: Answer, names: dict[str, str]) -> list[tuple[str, Colour]]:
