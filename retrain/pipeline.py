@@ -171,7 +171,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
 
     # ---- Report: what a person looks at, in TensorBoard and as a page
     measures = {} if validation_accuracy is None else {"validation_accuracy": validation_accuracy}
-    finished = Run(given, config, backbone.architecture.name, checkpointer.steps_done, report, measures)
+    finished = Run(given, config, backbone.architecture.name, max(checkpointer.steps_done - 1, 0), report, measures)
     write_pages(finished, Points(images, bottlenecks, [index for index in wanted if index not in failed]))
     if result.output_report:
         write_report(result.output_report, title_of(result.labels), sections_of(given, result, backbone.architecture))

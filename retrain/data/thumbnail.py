@@ -26,8 +26,9 @@ def small_photo(path: str, side: int) -> PIL.Image.Image:
             contents = file.read()
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
-    # Of a large JPEG, a part of the pixels is enough.
-    pixels = decode(contents, InputSpec(side, side, 0.0, 1.0, decode_scale=SCALED, exif_orientation=APPLY))
+    # Of a large JPEG, a part of the pixels is enough: the decoder keeps twice the size of the input or more.
+    half = -(-side // 2)
+    pixels = decode(contents, InputSpec(half, half, 0.0, 1.0, decode_scale=SCALED, exif_orientation=APPLY))
     height, width = pixels.shape[:2]
     scale = min(1.0, side / max(height, width))
     size = math.ceil(width * scale), math.ceil(height * scale)

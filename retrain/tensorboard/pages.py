@@ -32,7 +32,7 @@ class Run:
     Attributes:
         given, used: the configuration as it was given, and with what was left to the run.
         network: name of the network.
-        step: number of training steps done.
+        step: index of the last training step.
         report: the answers to the test images; None if there are none.
         measures: further measures by name, for HParams.
     """
@@ -82,12 +82,14 @@ def _write_test(writer: SummaryWriter, report: Report, step: int) -> None:
         writer.add_image(step, "confusion_matrix", confusion_picture(report.labels, found), "PNG")
     else:
         writer.add_measures(step, {"mean_average_precision": found.mean_average_precision})
-    answers = {"mistakes": report.mistakes, "most_confident_correct": report.most_confident}
-    titles = {"mistakes": "misclassified test images, the worst first", "most_confident_correct": "correct, most confident first"}
-    for tag, all_of_them in answers.items():
-        if shown_ones := all_of_them[:MOST_PHOTOS]:
-            title = f"{len(shown_ones)} of {len(all_of_them)} {titles[tag]}"
-            writer.add_image(step, tag, photo_sheet(title, shown_ones, report.labels), "JPEG")
+    sheets = {
+        "mistakes": (report.mistakes, "misclassified test images, the worst first\nBelow each: label, prediction, score"),
+        "most_confident": (report.most_confident, "correct test images, the most confident first\nBelow each: label, score"),
+    }
+    for tag, (answers, title) in sheets.items():
+        if chosen := answers[:MOST_PHOTOS]:
+            count = len(answers) if len(chosen) == len(answers) else f"{len(chosen)} of {len(answers)}"
+            writer.add_image(step, tag, photo_sheet(f"{count} {title}", chosen, report.labels), "JPEG")
 
 
 def class_measures(report: Report) -> dict[str, float]:

@@ -11,28 +11,34 @@ from retrain.evaluation.answers import Answer
 from retrain.tensorboard.drawing import BLACK, GREY, LIGHT_GREY, WHITE, Colour, drawable_names, font_of, width_of, wrapped
 
 MOST_PHOTOS = 24
-COLUMNS = 6
+COLUMNS = 3  # TensorBoard shows about 340 pixels, in which the captions of three photos can still be read.
 SIDE = 120  # Pixels, of a photo.
 TILE = 148  # Width, with the gap.
-LINE = 16
+LINE, TITLE_LINE = 16, 20
 GAP = 10
 MOST_LINES = 2  # Of a label.
 GREEN, RED = (0, 110, 40), (190, 20, 20)
 
 
 def photo_sheet(title: str, answers: Sequence[Answer], labels: Sequence[str]) -> PIL.Image.Image:
-    """Draw photos, as many as `answers`, in rows of 6. A photo that cannot be read is a grey square that says so."""
+    """Draw photos, as many as `answers`, in rows of 3. A photo that cannot be read is a grey square that says so.
+
+    `title` may have several lines.
+    """
     photos = [photo or _unreadable() for photo in small_photos([each.path for each in answers], SIDE)]
     names = dict(zip(labels, drawable_names(labels), strict=True))
     captions = [_caption(each, names) for each in answers]
     rows = [range(start, min(start + COLUMNS, len(answers))) for start in range(0, len(answers), COLUMNS)]
     heights = [SIDE + LINE * max(len(captions[index]) for index in row) + 2 * GAP for row in rows]
     font = font_of(15)
-    width = max(TILE * min(COLUMNS, len(answers)) + GAP, width_of(title, font) + 2 * GAP)
-    image = PIL.Image.new("RGB", (width, 2 * GAP + LINE + sum(heights)), WHITE)
+    lines = title.splitlines()
+    width = max(TILE * min(COLUMNS, len(answers)) + GAP, *(width_of(line, font) + 2 * GAP for line in lines))
+    top = 2 * GAP + TITLE_LINE * len(lines)
+    image = PIL.Image.new("RGB", (width, top + sum(heights)), WHITE)
     pen = PIL.ImageDraw.Draw(image)
-    pen.text((GAP, GAP), title, BLACK, font)
-    y = 2 * GAP + LINE
+    for number, line in enumerate(lines):
+        pen.text((GAP, GAP + TITLE_LINE * number), line, BLACK, font)
+    y = top
     for row, height in zip(rows, heights, strict=True):
         for column, index in enumerate(row):
             x = GAP + TILE * column
