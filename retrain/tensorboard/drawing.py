@@ -2,6 +2,8 @@
 
 import functools
 import io
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 import PIL.Image
@@ -34,11 +36,24 @@ def _is_drawn(character: str) -> bool:
 
 
 def drawable_names(labels: Sequence[str]) -> list[str]:
-    """Return names of the classes for pictures: their labels, or `class 3` where the font lacks a letter of the label.
+    """Return names of the classes for pictures: their labels, if the font has the letters, without accents that it lacks.
 
-    The number is the label's position, from 0 on, as in the table of classes.
+    Others are `class 3`, with the label's line in the file of labels, from 0 on. So are those that without accents are the same.
     """
-    return [label if label.strip() and all(map(_is_drawn, label)) else f"class {index}" for index, label in enumerate(labels)]
+    names = [label if _has_all(label) else _without_accents(label) for label in labels]
+    counts = Counter(names)
+    is_clear = [_has_all(name) and (name == label or counts[name] == 1) for name, label in zip(names, labels, strict=True)]
+    return [name if clear else f"class {index}" for index, (name, clear) in enumerate(zip(names, is_clear, strict=True))]
+
+
+def _has_all(text: str) -> bool:
+    """Return True if the font has all characters, and there are any but blanks."""
+    return bool(text.strip()) and all(map(_is_drawn, text))
+
+
+def _without_accents(text: str) -> str:
+    apart = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    return "".join(each for each in apart if not unicodedata.combining(each))
 
 
 def width_of(text: str, font: Font) -> int:
