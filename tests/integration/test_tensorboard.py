@@ -58,7 +58,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 class TestServer:
     def test_has_both_sets_with_the_originals_scalars(self, tensorboard: str) -> None:
         tags = _get(tensorboard, "scalars/tags")
-        assert {run: set(of_run) for run, of_run in tags.items()} == {"train": SCALARS, "validation": SCALARS}
+        assert {run: set(tags[run]) for run in ("train", "validation")} == {"train": SCALARS, "validation": SCALARS}
+        assert sorted(tags) == ["test", "test_classes", "train", "validation"]
 
     def test_serves_the_accuracies_that_the_log_says(self, tensorboard: str, inception_run: InceptionRun) -> None:
         for run, measure in (("train", "train"), ("validation", "validation")):
