@@ -79,12 +79,12 @@ def _write_test(writer: SummaryWriter, report: Report, step: int) -> None:
     writer.add_measures(step, {"accuracy_1": found.accuracy, "cross_entropy_1": found.cross_entropy})
     writer.add_text(step, "classes", classes_table(report))
     if isinstance(found, Evaluation):
-        writer.add_image(step, "confusion_matrix", confusion_picture(report.labels, found), "PNG")
+        writer.add_image(step, "test/confusion_matrix", confusion_picture(report.labels, found), "PNG")
     else:
         writer.add_measures(step, {"mean_average_precision": found.mean_average_precision})
-    sheets = {
-        "mistakes": (report.mistakes, "misclassified test images, the worst first\nBelow each: label, prediction, score"),
-        "most_confident": (report.most_confident, "correct test images, the most confident first\nBelow each: label, score"),
+    sheets = {  # TensorBoard shows tags with the same beginning in one group, whose pictures are all open.
+        "test/mistakes": (report.mistakes, "misclassified test images, the worst first\nBelow each: label, prediction, score"),
+        "test/most_confident": (report.most_confident, "correct test images, the most confident first\nBelow each: label, score"),
     }
     for tag, (answers, title) in sheets.items():
         if chosen := answers[:MOST_PHOTOS]:

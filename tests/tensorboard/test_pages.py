@@ -57,8 +57,8 @@ def events_in(folder: Path) -> EventAccumulator:
 def test_the_test_is_shown(points: Points, tmp_path: Path) -> None:
     write_pages(run_in(tmp_path, report_of(points)), points)
     events = events_in(tmp_path / "logs" / "test")
-    assert events.Tags()["images"] == ["confusion_matrix", "mistakes", "most_confident"]
-    for tag, kind in (("confusion_matrix", "PNG"), ("mistakes", "JPEG"), ("most_confident", "JPEG")):
+    assert events.Tags()["images"] == ["test/confusion_matrix", "test/mistakes", "test/most_confident"]
+    for tag, kind in (("test/confusion_matrix", "PNG"), ("test/mistakes", "JPEG"), ("test/most_confident", "JPEG")):
         [shown] = events.Images(tag)
         picture = PIL.Image.open(io.BytesIO(shown.encoded_image_string))
         assert (picture.format, picture.size, shown.step) == (kind, (shown.width, shown.height), 99)
@@ -93,7 +93,7 @@ def test_images_with_several_labels(points: Points, tmp_path: Path) -> None:
     report = make_report(points.images.labels, paths, measure(logits, targets), 1 / (1 + np.exp(-logits)), targets)
     write_pages(run_in(tmp_path, report, multi_label=True), points)
     events = events_in(tmp_path / "logs" / "test")
-    assert events.Tags()["images"] == ["mistakes", "most_confident"]
+    assert events.Tags()["images"] == ["test/mistakes", "test/most_confident"]
     assert events.Tags()["scalars"] == ["accuracy_1", "cross_entropy_1", "mean_average_precision", "validation_accuracy"]
     names = {tag.partition("/")[0] for tag in events_in(tmp_path / "logs" / "test_classes").Tags()["scalars"]}
     assert names == {"recall", "precision", "f1", "average_precision"}
@@ -101,7 +101,7 @@ def test_images_with_several_labels(points: Points, tmp_path: Path) -> None:
 
 def test_without_mistakes_there_is_no_sheet_of_them(points: Points, tmp_path: Path) -> None:
     write_pages(run_in(tmp_path, report_of(points, 1.0)), points)
-    assert events_in(tmp_path / "logs" / "test").Tags()["images"] == ["confusion_matrix", "most_confident"]
+    assert events_in(tmp_path / "logs" / "test").Tags()["images"] == ["test/confusion_matrix", "test/most_confident"]
 
 
 def test_without_test_images_there_are_options_and_points(points: Points, tmp_path: Path) -> None:
