@@ -97,7 +97,7 @@ def test_images(browser: Any, tensorboard: str, summaries: Path, tmp_path: Path)
     assert tags == ["test/confusion_matrix", "test/mistakes", "test/most_confident"]
     written = {tag: PIL.Image.open(io.BytesIO(events.Images(tag)[0].encoded_image_string)).size for tag in tags}
     browser.set_window_size(1400, 3500)  # Pictures that are out of sight are not loaded.
-    open_page(browser, f"{tensorboard}#images", {"test", *(tag.removeprefix("test/") for tag in tags)}, tmp_path / "images.png")
+    open_page(browser, f"{tensorboard}#images", {"test", *tags}, tmp_path / "images.png")
     deadline, found = time.monotonic() + PATIENCE_SECONDS, list[tuple[int, int]]()
     while set(found) != set(written.values()) and time.monotonic() < deadline:
         time.sleep(0.5)
