@@ -14,7 +14,6 @@ from retrain.data.sampling import RandomGenerators
 from retrain.data.split_record import record_split
 from retrain.data.turned import to_be_turned
 from retrain.evaluation.multi_label import DEFAULT_THRESHOLD
-from retrain.evaluation.tensorboard import clear_summaries_dir
 from retrain.export.classifier import classifier_graph, export_classifier, write_intermediate_graph
 from retrain.files import write_atomically
 from retrain.fine_tuning.images import load_images, new_bottlenecks
@@ -36,6 +35,9 @@ from retrain.report.page import write_report
 from retrain.report.sections import sections_of, title_of
 from retrain.result import RetrainResult
 from retrain.runs.folder import in_run_dir, write_record
+from retrain.tensorboard.events import clear_summaries_dir
+from retrain.tensorboard.pages import Run, write_pages
+from retrain.tensorboard.projector import Points
 
 logger = logging.getLogger("retrain")
 
@@ -168,7 +170,10 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
     )
     write_record(config, result.to_dict())
 
-    # ---- Report: what a person looks at
+    # ---- Report: what a person looks at, in TensorBoard and as a page
+    measures = {} if validation_accuracy is None else {"validation_accuracy": validation_accuracy}
+    finished = Run(given, config, backbone.architecture.name, max(checkpointer.steps_done - 1, 0), report, measures)
+    write_pages(finished, Points(images, bottlenecks, [index for index in wanted if index not in failed]))
     if result.output_report:
         write_report(result.output_report, title_of(result.labels), sections_of(given, result, backbone.architecture))
     return result

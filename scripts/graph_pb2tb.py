@@ -20,8 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument("logdir", type=os.path.expanduser, help="Folder for TensorBoard's file.")
         parser.add_argument("graph", type=os.path.expanduser, help="The graph file (.pb).")
         args = parser.parse_args(argv)
-        from retrain.evaluation.tensorboard import SummaryWriter
         from retrain.graphdef.run import read_graph
+        from retrain.tensorboard.events import SummaryWriter
 
         graph_def = read_graph(args.graph)
         writer = SummaryWriter(args.logdir)

@@ -24,6 +24,7 @@ ORDER = [
     "retrain.config",
     "retrain.bottlenecks",
     "retrain.evaluation",
+    "retrain.tensorboard",
     "retrain.head",
     "retrain.fine_tuning",
     "retrain.runtimes",
@@ -47,6 +48,8 @@ KNOW_THE_WHOLE_CONFIG = (
     "retrain.runs",
     "retrain.report",  # It shows all settings.
     "retrain.preflight",
+    "retrain.tensorboard.pages",
+    "retrain.report",
     "retrain.pipeline",
     "retrain.api",
     "retrain.__main__",

@@ -2,18 +2,21 @@
 
 import io
 import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import PIL.Image
 
 from retrain.data.decode import decode
+from retrain.data.loader import N_CORES
 from retrain.errors import ImageError
 from retrain.input_spec import APPLY, SCALED, InputSpec
 
 QUALITY = 80  # Of the JPEG, as Pillow counts: 3 to 6 KB for 120 pixels.
 
 
-def thumbnail(path: str, side: int) -> bytes:
-    """Return a small picture of a photo as a JPEG: upright, whole, and as large as fits into a square of `side` pixels.
+def small_photo(path: str, side: int) -> PIL.Image.Image:
+    """Return a small picture of a photo, in RGB: upright, whole, and as large as fits into a square of `side` pixels.
 
     Raises:
         ImageError: it cannot be read or decoded; the message is the reason.
@@ -23,12 +26,34 @@ def thumbnail(path: str, side: int) -> bytes:
             contents = file.read()
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
-    # Of a large JPEG, a part of the pixels is enough.
-    pixels = decode(contents, InputSpec(side, side, 0.0, 1.0, decode_scale=SCALED, exif_orientation=APPLY))
+    # Of a large JPEG, a part of the pixels is enough: the decoder keeps twice the size of the input or more.
+    half = -(-side // 2)
+    pixels = decode(contents, InputSpec(half, half, 0.0, 1.0, decode_scale=SCALED, exif_orientation=APPLY))
     height, width = pixels.shape[:2]
     scale = min(1.0, side / max(height, width))
     size = math.ceil(width * scale), math.ceil(height * scale)
-    small = PIL.Image.fromarray(pixels[..., :3]).resize(size, PIL.Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return PIL.Image.fromarray(pixels[..., :3]).resize(size, PIL.Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def small_photos(paths: Sequence[str], side: int) -> list[PIL.Image.Image | None]:
+    """Return small pictures of photos, as `small_photo`, decoded in threads; None for one that cannot be read or decoded."""
+    with ThreadPoolExecutor(N_CORES) as pool:
+        return list(pool.map(lambda path: _small_photo_or_none(path, side), paths))
+
+
+def _small_photo_or_none(path: str, side: int) -> PIL.Image.Image | None:
+    try:
+        return small_photo(path, side)
+    except ImageError:
+        return None
+
+
+def thumbnail(path: str, side: int) -> bytes:
+    """Return a small picture of a photo as a JPEG, as large as `small_photo`.
+
+    Raises:
+        ImageError: it cannot be read or decoded; the message is the reason.
+    """
     encoded = io.BytesIO()
-    small.save(encoded, "JPEG", quality=QUALITY)
+    small_photo(path, side).save(encoded, "JPEG", quality=QUALITY)
     return encoded.getvalue()

@@ -71,6 +71,12 @@ class Report:
         return tuple(sorted((each for each in self.answers if not each.is_correct), key=lambda each: -each.wrongness))
 
     @property
+    def most_confident(self) -> tuple[Answer, ...]:
+        """The correct answers, the most confident first: those whose probabilities are closest to the truth."""
+        correct = [each for each in self.answers if each.is_correct]
+        return tuple(sorted(correct, key=lambda each: (each.wrongness, -each.score)))
+
+    @property
     def few_images_warning(self) -> str:
         """A warning if the images are too few to tell much, as `intervals.few_images_warning`; empty for several labels."""
         if isinstance(self.measures, MultiLabelEvaluation):
@@ -112,22 +118,33 @@ class Report:
         ]
         return "\n".join([f"{'':{width}}  images  recall  precision", *lines])
 
+    def class_rows(self, most: int | None = None) -> list[dict[str, Any]]:
+        """Return label, number of images, recall and precision of each class, by name; of several labels, F1 and AP too.
+
+        Of more than `most` classes, it is those with the lowest recall, the lowest first. A share of nothing is None.
+        """
+        found = self.measures
+        columns = {"images": found.n_images, "recall": found.recall, "precision": found.precision}
+        if isinstance(found, MultiLabelEvaluation):
+            columns |= {"f1": found.f1, "average_precision": found.average_precision}
+        table = {name: column.tolist() for name, column in columns.items()}
+        rows = [
+            {"label": label, **{name: _number(column[index]) for name, column in table.items()}}
+            for index, label in enumerate(self.labels)
+        ]
+        if most is None or len(rows) <= most:
+            return rows
+        return sorted(rows, key=lambda row: math.inf if row["recall"] is None else row["recall"])[:most]
+
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as values for JSON. A share of nothing, such as the recall of a class without images, is None."""
         found = self.measures
         values: dict[str, Any] = {"accuracy": found.accuracy, "cross_entropy": found.cross_entropy, "count": found.count}
         if isinstance(found, Evaluation):
             values["accuracy_interval"] = list(wilson_interval(found.n_correct, found.count))
-            columns = {"images": found.n_images, "recall": found.recall, "precision": found.precision}
         else:
             values["mean_average_precision"] = _number(found.mean_average_precision)
-            columns = {"images": found.n_images, "recall": found.recall, "precision": found.precision, "f1": found.f1}
-            columns["average_precision"] = found.average_precision
-        table = {name: column.tolist() for name, column in columns.items()}
-        values["classes"] = [
-            {"label": label, **{name: _number(column[index]) for name, column in table.items()}}
-            for index, label in enumerate(self.labels)
-        ]
+        values["classes"] = self.class_rows()
         if isinstance(found, Evaluation):
             values["confusion"] = found.confusion.tolist()
         values["images"] = [_values(each) for each in self.answers]
@@ -215,11 +232,9 @@ def _confusion_text(labels: Sequence[str], found: Evaluation) -> str:
         return "\n".join(
             ["Confusion matrix: a row for each label, a column for each prediction", f"{'':{width}}  {heads}", *lines]
         )
-    wrong = found.confusion.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]
-    pairs = [(row, column) for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[row, column]]
-    lines = [f"{wrong[row, column]:6d}  {labels[row]} predicted as {labels[column]}" for row, column in pairs]
+    lines = [
+        f"{count:6d}  {labels[row]} predicted as {labels[column]}" for row, column, count in found.confused_pairs[:MOST_PAIRS]
+    ]
     return "\n".join(["Most confused:", *lines]) if lines else "Nothing is confused."
 
 

@@ -50,6 +50,15 @@ class Evaluation:
         """Share of correct ones among the predictions of each class, float64 [C]; NaN for a class that is never predicted."""
         return _ratio(self.confusion.diagonal(), self.confusion.sum(axis=0))
 
+    @property
+    def confused_pairs(self) -> list[tuple[int, int, int]]:
+        """Class, another class that was predicted, and number of images, of all pairs with any; the most frequent first."""
+        wrong = self.confusion.copy()
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[: np.count_nonzero(wrong)]
+        rows, columns = np.unravel_index(order, wrong.shape)
+        return list(zip(rows.tolist(), columns.tolist(), wrong[rows, columns].tolist(), strict=True))
+
 
 def evaluate(logits: FloatArray, classes: IndexArray) -> Evaluation:
     """Compare logits, float32 [N, C], with true classes, int64 [N]; N must not be 0."""

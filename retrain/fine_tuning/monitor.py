@@ -7,11 +7,11 @@ import os
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.evaluation.metrics import accuracy, cross_entropy, softmax
-from retrain.evaluation.tensorboard import SummaryWriter, activation_histograms, clear_summaries_dir
 from retrain.fine_tuning.session import FineTuningSession, Weights
 from retrain.head.model import SoftmaxHead
 from retrain.options.fine_tuning import FineTuningOptions
 from retrain.process.terminal import STEP_LOG
+from retrain.tensorboard.events import SummaryWriter, activation_histograms, clear_summaries_dir
 
 logger = logging.getLogger("retrain")
 step_logger = logging.getLogger(STEP_LOG)

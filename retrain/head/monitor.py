@@ -12,11 +12,11 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto
 
 from retrain.arrays import FloatArray, Targets
 from retrain.evaluation.metrics import accuracy, cross_entropy
-from retrain.evaluation.tensorboard import SummaryWriter, activation_histograms, histogram
 from retrain.head.model import SoftmaxHead
 from retrain.head.overfitting import Measured, gap_warning, rise_warning
 from retrain.process.terminal import STEP_LOG
 from retrain.process.timing import Timings
+from retrain.tensorboard.events import SummaryWriter, activation_histograms, histogram
 
 logger = logging.getLogger("retrain")
 step_logger = logging.getLogger(STEP_LOG)

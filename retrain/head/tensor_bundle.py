@@ -14,7 +14,7 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from retrain.evaluation.tensorboard import masked
+from retrain.tensorboard.events import masked
 
 TABLE_MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 FOOTER_BYTES = 48

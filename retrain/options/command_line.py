@@ -154,13 +154,18 @@ def missing_problems(config_class: type, given: Collection[str]) -> list[str]:
     return [f"--{name} is required: {flags_of(config_class)[name].help}" for name in required if name not in given]
 
 
+def given_names(config: Any) -> list[str]:
+    """Return the names of the flags whose value in this configuration is not the default."""
+    defaults = {name: config.__dataclass_fields__[name].default for name in flags_of(type(config))}
+    values = {name: getattr(config, name) for name in defaults}
+    return [name for name, default in defaults.items() if values[name] != default or type(values[name]) is not type(default)]
+
+
 def command_arguments(config: Any) -> list[str]:
     """Return the arguments of the command line that gives this configuration: those whose value is not the default."""
     found = []
-    for name, flag in flags_of(type(config)).items():
-        value, default = getattr(config, name), config.__dataclass_fields__[name].default
-        if value == default and type(value) is type(default):
-            continue
+    for name in given_names(config):
+        flag, value = flags_of(type(config))[name], getattr(config, name)
         kind = kind_of(type(config), name)
         if kind is bool:
             found.append(f"--{name}")

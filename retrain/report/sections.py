@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import math
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -75,14 +74,9 @@ def mistakes(report: Report, images_root: str) -> Section:
 
 def classes(report: Report) -> Section:
     """Return number of images, recall and precision of each class; of several labels F1 and average precision too."""
-    table = report.to_dict()["classes"]
+    table = report.class_rows()
     columns = [name for name in table[0] if name != "label"]
-    lowest_first = sorted(table, key=lambda row: math.inf if row["recall"] is None else row["recall"])
-    values = {
-        "columns": columns,
-        "rows": (table if len(table) <= MOST_CLASSES else lowest_first[:MOST_CLASSES]),
-        "count": len(table),
-    }
+    values = {"columns": columns, "rows": report.class_rows(MOST_CLASSES), "count": len(table)}
     rows = [["label", *columns], *([row[name] for name in ("label", *columns)] for row in table)]
     return Section("classes", "Each class", values, {"classes": rows})
 
@@ -94,13 +88,7 @@ def confusion(report: Report) -> Section | None:
         return None
     counts, labels = measures.confusion, report.labels
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    wrong = counts.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[: int((wrong > 0).sum())]
-    pairs = [
-        (labels[row], labels[column], int(wrong[row, column]))
-        for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
-    ]
+    pairs = [(labels[row], labels[column], count) for row, column, count in measures.confused_pairs]
     matrix = []
     if len(labels) <= WIDEST_MATRIX:
         matrix = [list(zip(row, share, strict=True)) for row, share in zip(counts.tolist(), shares.tolist(), strict=True)]

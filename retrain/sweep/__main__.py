@@ -75,10 +75,10 @@ def build_sweep_parser() -> Parser:
 
 
 def _report(outcomes: "Sequence[Outcome]", config: SweepConfig, seconds: float) -> None:
-    from retrain.evaluation.tensorboard import clear_summaries_dir
     from retrain.sweep.choice import choice_text, with_pareto_front
     from retrain.sweep.report import table, write_csv, write_hparams
     from retrain.sweep.rows import rows_of
+    from retrain.tensorboard.events import clear_summaries_dir
 
     outcomes = with_pareto_front(outcomes)
     summaries, csv_file = os.path.join(config.sweep_dir, "summaries"), os.path.join(config.sweep_dir, "sweep.csv")

@@ -7,11 +7,11 @@ import statistics
 from collections.abc import Sequence
 
 from retrain.evaluation.tables import markdown_table
-from retrain.evaluation.tensorboard import SummaryWriter
 from retrain.files import write_atomically
 from retrain.sweep.choice import short, spread
-from retrain.sweep.hparams import end_summary, experiment_summary, start_summary
 from retrain.sweep.rows import Outcome, Row
+from retrain.tensorboard.events import SummaryWriter
+from retrain.tensorboard.hparams import end_summary, experiment_summary, start_summary
 
 METRICS = ("test_accuracy", "validation_accuracy", "training_seconds", "trained_numbers", "network_bytes")
 COSTS = ("network_ms", "bottleneck_ms", "pareto_front")  # Last in the CSV, so that earlier columns keep their positions.

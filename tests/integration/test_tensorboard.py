@@ -1,7 +1,6 @@
 """A real TensorBoard on the summaries of a real run: what it serves, and what a browser shows of it."""
 
 import json
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,28 +14,11 @@ from google.protobuf import text_format
 from tests.integration.conftest import InceptionRun
 from tests.support.browser import chromium
 from tests.support.commands import read_graph, step_lines
-from tests.support.tensorboard import HISTOGRAMS, PATIENCE_SECONDS, SCALARS, serving_tensorboard, wait_for
+from tests.support.tensorboard import HISTOGRAMS, SCALARS, serving_tensorboard, wait_for, wait_for_page
 
 pytestmark = pytest.mark.slow
 
 N_CLASSES, BATCH = 3, 100
-# What has a place in the page, also in its shadow roots: texts, and in plots the lines of their series.
-TEXTS_AND_LINES = """
-const texts = [];
-let lines = 0;
-const walk = (root) => {
-  for (const element of root.querySelectorAll('*')) {
-    if (element.shadowRoot) walk(element.shadowRoot);
-    const box = element.getBoundingClientRect();
-    if (box.width > 50 && element.matches('path.line')) lines += 1;
-    const own = Array.from(element.childNodes).filter(node => node.nodeType === Node.TEXT_NODE);
-    const text = own.map(node => node.textContent).join('').trim();
-    if (text && box.width > 0 && box.height > 0) texts.push(text);
-  }
-};
-walk(document);
-return [texts, lines];
-"""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +40,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 class TestServer:
     def test_has_both_sets_with_the_originals_scalars(self, tensorboard: str) -> None:
         tags = _get(tensorboard, "scalars/tags")
-        assert {run: set(of_run) for run, of_run in tags.items()} == {"train": SCALARS, "validation": SCALARS}
+        assert {run: set(tags[run]) for run in ("train", "validation")} == {"train": SCALARS, "validation": SCALARS}
+        assert sorted(tags) == ["test", "test_classes", "train", "validation"]
 
     def test_serves_the_accuracies_that_the_log_says(self, tensorboard: str, inception_run: InceptionRun) -> None:
         for run, measure in (("train", "train"), ("validation", "validation")):
@@ -115,26 +98,14 @@ class TestServer:
 class TestBrowser:
     def test_draws_the_graph(self, browser: Any, tensorboard: str, tmp_path: Path) -> None:
         browser.get(f"{tensorboard}#graphs")
-        _wait_for_page(browser, {"final_result", "final_training_ops", "pool_3", "Mul"}, 0, tmp_path / "graphs.png")
+        wait_for_page(browser, {"final_result", "final_training_ops", "pool_3", "Mul"}, 0, tmp_path / "graphs.png")
 
     def test_plots_the_accuracy(self, browser: Any, tensorboard: str, tmp_path: Path) -> None:
         browser.get(f"{tensorboard}#scalars")
         browser.refresh()  # A change of the address's fragment alone loads no page.
         # In each of the two first plots a line for each set, as it is and smoothed; the axis of steps reaches the last one.
         texts = {"accuracy_1", "cross_entropy_1", "train", "validation", "24"}
-        _wait_for_page(browser, texts, 8, tmp_path / "scalars.png")
-
-
-def _wait_for_page(browser: Any, texts: set[str], lines: int, screenshot: Path) -> None:
-    """Until the page shows all the texts and as many lines of series. Leaves a picture of the page."""
-    deadline, shown, drawn = time.monotonic() + PATIENCE_SECONDS, set[str](), 0
-    while not (texts <= shown and drawn >= lines) and time.monotonic() < deadline:
-        time.sleep(0.5)
-        found, drawn = browser.execute_script(TEXTS_AND_LINES)
-        shown = set(found)
-    browser.save_screenshot(str(screenshot))
-    assert texts <= shown, f"{texts - shown} not on the page, of which {screenshot} is a picture"
-    assert drawn >= lines, f"{drawn} lines drawn on the page, of which {screenshot} is a picture"
+        wait_for_page(browser, texts, 8, tmp_path / "scalars.png")
 
 
 def _get(url: str, route: str, **query: str) -> Any:

@@ -11,27 +11,39 @@ from typing import TypeAlias
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.text.metadata import create_summary_metadata
 
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import OutputError
+from retrain.tensorboard.drawing import encoded
 
 HISTOGRAM_BUCKETS = 30  # As TensorFlow 2's own histogram summaries.
 EDGE_NUMBERS = np.arange(HISTOGRAM_BUCKETS + 1, dtype=np.float64)
 FloatArray64: TypeAlias = npt.NDArray[np.float64]
 LARGEST_SHOWN_CONSTANT = 16  # Values; TensorBoard shows no more of a constant.
+# The Projector's files are deleted if they lie beside a configuration that begins with this line.
+PROJECTOR_CONFIG, PROJECTOR_MARK = "projector_config.pbtxt", "# Written by retrain; its next run replaces this folder's files."
+PROJECTOR_FILES = ("vectors.tsv", "metadata.tsv", "sprite.jpg", PROJECTOR_CONFIG)  # In the order of deletion.
 
 
 def clear_summaries_dir(summaries_dir: str) -> None:
-    """Delete the event files of an earlier run.
+    """Delete the event files of an earlier run, and what it wrote for the Projector.
 
     Raises:
         OutputError: the folder holds any other file; nothing is deleted then.
     """
-    found = [os.path.join(folder, name) for folder, _, names in os.walk(summaries_dir) for name in names]
-    for path in found:
+    events, projector = [], []
+    for folder, _, names in os.walk(summaries_dir):
+        ours = [name for name in PROJECTOR_FILES if name in names] if _is_our_projector(folder) else []
+        projector += [os.path.join(folder, name) for name in ours]
+        events += [os.path.join(folder, name) for name in names if name not in ours]
+    for path in events:
         if not os.path.basename(path).startswith("events.out.tfevents."):
             raise OutputError(
                 f"--summaries_dir {summaries_dir} would be emptied, but holds a file that is not TensorBoard's: {path}. "
@@ -39,10 +51,18 @@ def clear_summaries_dir(summaries_dir: str) -> None:
             )
     try:
         os.makedirs(summaries_dir, exist_ok=True)
-        for path in found:
+        for path in (*events, *projector):
             os.unlink(path)  # The folders stay: another output of this run may go into one.
     except OSError as error:
         raise OutputError(f"--summaries_dir {summaries_dir} cannot be emptied and made ({error.strerror}).") from error
+
+
+def _is_our_projector(folder: str) -> bool:
+    try:
+        with open(os.path.join(folder, PROJECTOR_CONFIG), encoding="utf-8", errors="replace") as file:
+            return file.readline().rstrip() == PROJECTOR_MARK
+    except OSError:
+        return False
 
 
 class SummaryWriter:
@@ -75,8 +95,18 @@ class SummaryWriter:
 
     def add_measures(self, step: int, measures: Mapping[str, float]) -> None:
         """Write scalars by tag."""
-        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in measures.items()]
-        self._add(Event(step=step, summary=Summary(value=values)))
+        self.add_step(step, measures, {})
+
+    def add_image(self, step: int, tag: str, image: PIL.Image.Image, kind: str) -> None:
+        """Write a picture, as a file of the kind `PNG` or `JPEG`."""
+        value = Summary.Image(height=image.height, width=image.width, colorspace=3, encoded_image_string=encoded(image, kind))
+        self._add(Event(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=value)])))
+
+    def add_text(self, step: int, tag: str, markdown: str) -> None:
+        """Write a text, which TensorBoard shows as Markdown."""
+        tensor = TensorProto(dtype=DT_STRING, string_val=[markdown.encode()])
+        about = create_summary_metadata(display_name="", description="")
+        self._add(Event(step=step, summary=Summary(value=[Summary.Value(tag=tag, metadata=about, tensor=tensor)])))
 
     def add_summary(self, summary: Summary) -> None:
         """Write a summary of a TensorBoard plugin."""

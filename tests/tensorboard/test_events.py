@@ -17,11 +17,19 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from retrain.arrays import FloatArray, IndexArray
 from retrain.errors import OutputError
 from retrain.evaluation.metrics import softmax
-from retrain.evaluation.tensorboard import SummaryWriter, clear_summaries_dir, histogram, record, without_large_constants
 from retrain.head.model import SoftmaxHead
 from retrain.head.monitor import Monitor, head_histograms, head_measures
 from retrain.options.head import HeadOptions
 from retrain.process.timing import Timings
+from retrain.tensorboard.events import (
+    PROJECTOR_FILES,
+    PROJECTOR_MARK,
+    SummaryWriter,
+    clear_summaries_dir,
+    histogram,
+    record,
+    without_large_constants,
+)
 from tests.support.stand_ins import tiny_inception_graph
 from tests.support.tensorboard import HISTOGRAMS, SCALARS
 
@@ -227,6 +235,33 @@ def test_a_folder_with_a_foreign_file_is_refused_and_left_alone(foreign: str, tm
     assert caught.value.exit_code == 2
     assert all_below(tmp_path) == before
     assert (logs / foreign).read_bytes() == b"dear to someone"
+
+
+def write_projector_files(folder: Path, first_line: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PROJECTOR_FILES:
+        (folder / name).write_text(f"{first_line}\n")
+
+
+def test_the_projectors_files_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
+    write_projector_files(tmp_path / "logs" / "test", PROJECTOR_MARK)
+    write_events(tmp_path / "logs" / "test")
+    clear_summaries_dir(str(tmp_path / "logs"))
+    assert all_below(tmp_path / "logs") == []
+
+
+@pytest.mark.parametrize("case", ["another's configuration", "no configuration", "another file beside ours"])
+def test_the_projectors_files_of_others_are_left_alone(case: str, tmp_path: Path) -> None:
+    folder = tmp_path / "logs" / "test"
+    write_projector_files(folder, PROJECTOR_MARK if case == "another file beside ours" else "embeddings {")
+    if case == "no configuration":
+        (folder / "projector_config.pbtxt").unlink()
+    if case == "another file beside ours":
+        (folder / "checkpoint").write_text("dear to someone")
+    before = all_below(tmp_path)
+    with pytest.raises(OutputError, match="would be emptied, but holds a file that is not TensorBoard's"):
+        clear_summaries_dir(str(tmp_path / "logs"))
+    assert all_below(tmp_path) == before
 
 
 def test_what_links_in_the_folder_lead_to_is_left_alone(tmp_path: Path) -> None:
