@@ -92,6 +92,7 @@ def take_tensorboard(browser: Any, folder: Path) -> None:
         browser.get(f"{address}#images")
         until(lambda: browser.execute_script(LOADED_PICTURES) >= 1)
         time.sleep(2)  # Until its animations have ended.
+        browser.execute_script(HIDE_FOLDER, str(folder))
         save(browser, "tensorboard.png")
 
 
@@ -103,6 +104,16 @@ const search = root => root.querySelectorAll("*").forEach(each => {
 });
 search(document);
 return found.length;
+"""
+
+
+HIDE_FOLDER = """
+const [folder] = arguments;
+const hide = root => root.querySelectorAll("*").forEach(each => {
+  if (!each.children.length && each.textContent.includes(folder)) each.style.visibility = "hidden";
+  if (each.shadowRoot) hide(each.shadowRoot);
+});
+hide(document);
 """
 
 

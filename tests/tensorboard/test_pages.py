@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a finished run, read back with TensorBoard's own reader."""
+"""Pages of TensorBoard for a finished run, read back with TensorBoard's own reader."""
 
 import dataclasses
 import io
@@ -90,7 +90,9 @@ def test_images_with_several_labels(points: Points, tmp_path: Path) -> None:
     targets = np.array([[1, 0], [1, 1]] * (N_IMAGES // 2), np.float32)
     logits = np.array([[5, -5]], np.float32).repeat(N_IMAGES, axis=0)
     paths = [image.path for image in points.images.images]
-    report = make_report(points.images.labels, paths, measure(logits, targets), 1 / (1 + np.exp(-logits)), targets)
+    report = make_report(
+        points.images.labels, paths, measure(logits, targets), (1 / (1 + np.exp(-logits))).astype(np.float32), targets
+    )
     write_pages(run_in(tmp_path, report, multi_label=True), points)
     events = events_in(tmp_path / "logs" / "test")
     assert events.Tags()["images"] == ["test/mistakes", "test/most_confident"]

@@ -67,7 +67,7 @@ def test_the_files_are_those_that_the_plugin_reads(photos: Path, tmp_path: Path)
     assert sprite.size == (2 * SIDE, 2 * SIDE)
     middles = [sprite.getpixel((SIDE // 2 + x * SIDE, SIDE // 2 + y * SIDE)) for x, y in ((0, 0), (1, 0), (0, 1), (1, 1))]
     expected = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
-    np.testing.assert_allclose(middles, expected, atol=12)
+    np.testing.assert_allclose(np.array(middles), expected, atol=12)
 
 
 def test_images_without_a_bottleneck_are_left_out(photos: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_the_sprite_is_kept_while_the_photos_are_the_same(photos: Path, tmp_path
     write_projector(str(tmp_path / "third"), points_of(photos, indices=(0, 1)), None, str(photos), str(tmp_path / "cache"))
     sprite = PIL.Image.open(tmp_path / "third" / "sprite.jpg")
     assert sprite.size == (2 * SIDE, SIDE)
-    np.testing.assert_allclose(sprite.getpixel((10, 10)), (225, 225, 225), atol=3)  # Photos that are gone are grey.
+    np.testing.assert_allclose(np.array(sprite.getpixel((10, 10))), (225, 225, 225), atol=3)  # Photos that are gone are grey.
     assert (tmp_path / "cache" / KEPT).read_bytes() == (tmp_path / "third" / "sprite.jpg").read_bytes()
 
 
