@@ -73,7 +73,9 @@ def test_the_table_of_many_classes_is_bounded() -> None:
 def test_images_with_several_labels_have_more_columns() -> None:
     targets = np.array([[1, 0], [1, 1]], np.float32)
     logits = np.array([[5, -5], [5, -5]], np.float32)
-    report = make_report(("cup", "mug"), ["a", "b"], measure(logits, targets), 1 / (1 + np.exp(-logits)), targets)
+    report = make_report(
+        ("cup", "mug"), ["a", "b"], measure(logits, targets), (1 / (1 + np.exp(-logits))).astype(np.float32), targets
+    )
     heads = ["label", "images", "recall", "precision", "f1", "average precision"]
     assert cells_of(classes_table(report))[:12] == [*heads, "cup", "2", "100.0%", "100.0%", "100.0%", "100.0%"]
 
