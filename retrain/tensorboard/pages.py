@@ -1,4 +1,4 @@
-"""Pages of TensorBoard for a finished run: the test's pictures and tables, the options, HParams, and the bottlenecks."""
+"""TensorBoard's pages of a finished run: the test's pictures and tables, the options, HParams, and the bottlenecks."""
 
 import dataclasses
 import os

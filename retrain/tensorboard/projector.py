@@ -30,6 +30,7 @@ SIDE = 48  # Pixels of a small picture: those of 2,000 photos make a square of 2
 GAP = 1
 Row: TypeAlias = tuple[str, str, str, str]
 HEADS: Row = ("label", "prediction", "set", "photo")
+KEPT = ".thumbnails.jpg"
 UNTESTED, NO_LABEL = "not tested", "no label"
 
 CONFIG = f"""{PROJECTOR_MARK}
@@ -123,28 +124,29 @@ def _row(images: ImageLists, index: int, predictions: Mapping[str, str], root: s
 
 
 def _sprite(points: Points, chosen: Sequence[int], cache_dir: str) -> bytes:
+    """Return the picture of all photos: the one that is kept, or a new one, which is kept if all photos can be read."""
     digests = [points.bottlenecks.digests.get(index, "") for index in chosen]
-    if not all(digests):
-        return _drawn([points.images.images[index].path for index in chosen])
-    key = hashlib.sha256(f"{SIDE} {' '.join(digests)}".encode()).hexdigest()
-    path = os.path.join(cache_dir, ".thumbnails.jpg")
-    mark = key.encode()
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        if (kept := file.read()).endswith(mark):
-            return kept
-    drawn = _drawn([points.images.images[index].path for index in chosen]) + mark
-    with contextlib.suppress(OSError):  # It only saves time.
-        write_atomically(path, drawn)
+    mark = hashlib.sha256(f"{SIDE} {' '.join(digests)}".encode()).hexdigest().encode()  # Follows the file's own content.
+    path = os.path.join(cache_dir, KEPT)
+    if all(digests):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            if (kept := file.read()).endswith(mark):
+                return kept
+    photos = small_photos([points.images.images[index].path for index in chosen], SIDE - 2 * GAP)
+    drawn = encoded(_drawn(photos), "JPEG") + mark
+    if all(digests) and all(photos):
+        with contextlib.suppress(OSError):  # It only saves time.
+            write_atomically(path, drawn)
     return drawn
 
 
-def _drawn(paths: Sequence[str]) -> bytes:
-    """Return the sprite: a square of small pictures, row by row, each in the middle of its place."""
-    columns = int(np.ceil(np.sqrt(len(paths))))
-    rows = -(-len(paths) // columns)
+def _drawn(photos: Sequence[PIL.Image.Image | None]) -> PIL.Image.Image:
+    """Draw a square of small pictures, row by row, each in the middle of its place; a missing one is grey."""
+    columns = int(np.ceil(np.sqrt(len(photos))))
+    rows = -(-len(photos) // columns)
     sheet = PIL.Image.new("RGB", (columns * SIDE, rows * SIDE), WHITE)
-    for number, photo in enumerate(small_photos(paths, SIDE - 2 * GAP)):
+    for number, photo in enumerate(photos):
         small = photo or PIL.Image.new("RGB", (SIDE - 2 * GAP, SIDE - 2 * GAP), LIGHT_GREY)
         x, y = number % columns * SIDE, number // columns * SIDE
         sheet.paste(small, (x + (SIDE - small.width) // 2, y + (SIDE - small.height) // 2))
-    return encoded(sheet, "JPEG")
+    return sheet

@@ -90,7 +90,7 @@ def test_the_checkpoint_holds_the_head_of_the_frozen_network(fine_tuned_run: Tra
 
 def test_the_summaries_have_their_own_folders(fine_tuned_run: TrainingRun) -> None:
     folders = sorted(path.name for path in fine_tuned_run.outputs.summaries.iterdir())
-    assert folders == ["fine_tuning_train", "fine_tuning_validation", "train", "validation"]
+    assert folders == ["fine_tuning_train", "fine_tuning_validation", "test", "test_classes", "train", "validation"]
 
 
 def test_ctrl_c_keeps_the_head(small_photos: Path, run_cli: RunCli, tmp_path: Path) -> None:

@@ -31,7 +31,6 @@ def cell_colours(image: PIL.Image.Image, rows: int, columns: int, cell: int) -> 
 def test_the_shade_is_the_share_of_the_row() -> None:
     # 3 of 3 images of the first class are correct; of the second class one of four.
     image = confusion_picture(["a class", "b class"], measures_of([(0, 0)] * 3 + [(1, 1)] + [(1, 0)] * 3, 2))
-    image = image.crop((0, 0, image.width, image.height))
     [[first, nothing], [wrong, right]] = cell_colours(_without_margin(image, 2), 2, 2, LARGEST_CELL)
     assert first == DARKEST and nothing == WHITE
     assert sum(DARKEST) < sum(wrong) < sum(right) < sum(WHITE)

@@ -1,4 +1,4 @@
-"""Pages of TensorBoard for a finished run, read back with TensorBoard's own reader."""
+"""TensorBoard's pages of a finished run, read back with TensorBoard's own reader."""
 
 import dataclasses
 import io
@@ -15,6 +15,7 @@ from retrain.config import RetrainConfig
 from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.errors import OutputError
 from retrain.evaluation.answers import Report, make_report, measure
+from retrain.evaluation.metrics import sigmoid
 from retrain.tensorboard.events import PROJECTOR_FILES, clear_summaries_dir
 from retrain.tensorboard.pages import MOST_CLASSES, Run, class_measures, hyper_parameters, write_pages
 from retrain.tensorboard.projector import Points
@@ -90,9 +91,7 @@ def test_images_with_several_labels(points: Points, tmp_path: Path) -> None:
     targets = np.array([[1, 0], [1, 1]] * (N_IMAGES // 2), np.float32)
     logits = np.array([[5, -5]], np.float32).repeat(N_IMAGES, axis=0)
     paths = [image.path for image in points.images.images]
-    report = make_report(
-        points.images.labels, paths, measure(logits, targets), (1 / (1 + np.exp(-logits))).astype(np.float32), targets
-    )
+    report = make_report(points.images.labels, paths, measure(logits, targets), sigmoid(logits), targets)
     write_pages(run_in(tmp_path, report, multi_label=True), points)
     events = events_in(tmp_path / "logs" / "test")
     assert events.Tags()["images"] == ["test/mistakes", "test/most_confident"]

@@ -17,12 +17,11 @@ from retrain.arrays import FloatArray
 from retrain.bottlenecks.cache import Bottlenecks
 from retrain.data.image_lists import ImageLists, LabelledImage
 from retrain.evaluation.answers import make_report, measure
-from retrain.tensorboard.projector import MOST_POINTS, SIDE, Points, evenly_chosen, metadata, vectors, write_projector
+from retrain.tensorboard.projector import KEPT, MOST_POINTS, SIDE, Points, evenly_chosen, metadata, vectors, write_projector
 
 HOSTILE = '<script>alert(1)</script> & "x"'
 LARGEST_SPRITE = 8192  # Pixels, that the Projector takes.
 COLOURS = ("red", "lime", "blue")
-KEPT = ".thumbnails.jpg"
 
 
 @pytest.fixture
@@ -63,11 +62,11 @@ def test_the_files_are_those_that_the_plugin_reads(photos: Path, tmp_path: Path)
         "cold\tnot tested\ttesting\tblue.png\n"
     )
     assert list(embedding.sprite.single_image_dim) == [SIDE, SIDE]
-    sprite = PIL.Image.open(tmp_path / embedding.sprite.image_path)
-    assert sprite.size == (2 * SIDE, 2 * SIDE)
-    middles = [sprite.getpixel((SIDE // 2 + x * SIDE, SIDE // 2 + y * SIDE)) for x, y in ((0, 0), (1, 0), (0, 1), (1, 1))]
+    sprite = np.asarray(PIL.Image.open(tmp_path / embedding.sprite.image_path))
+    assert sprite.shape == (2 * SIDE, 2 * SIDE, 3)
+    middles = [sprite[SIDE // 2 + y * SIDE, SIDE // 2 + x * SIDE] for x, y in ((0, 0), (1, 0), (0, 1), (1, 1))]
     expected = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
-    np.testing.assert_allclose(np.array(middles), expected, atol=12)
+    np.testing.assert_allclose(middles, expected, atol=12)
 
 
 def test_images_without_a_bottleneck_are_left_out(photos: Path, tmp_path: Path) -> None:
@@ -100,10 +99,10 @@ def test_the_sprite_is_kept_while_the_photos_are_the_same(photos: Path, tmp_path
     write_projector(str(tmp_path / "second"), points_of(photos), None, str(photos), str(tmp_path / "cache"))
     assert kept == (tmp_path / "first" / "sprite.jpg").read_bytes() == (tmp_path / "second" / "sprite.jpg").read_bytes()
     write_projector(str(tmp_path / "third"), points_of(photos, indices=(0, 1)), None, str(photos), str(tmp_path / "cache"))
-    sprite = PIL.Image.open(tmp_path / "third" / "sprite.jpg")
-    assert sprite.size == (2 * SIDE, SIDE)
-    np.testing.assert_allclose(np.array(sprite.getpixel((10, 10))), (225, 225, 225), atol=3)  # Photos that are gone are grey.
-    assert (tmp_path / "cache" / KEPT).read_bytes() == (tmp_path / "third" / "sprite.jpg").read_bytes()
+    sprite = np.asarray(PIL.Image.open(tmp_path / "third" / "sprite.jpg"))
+    assert sprite.shape == (SIDE, 2 * SIDE, 3)
+    np.testing.assert_allclose(sprite[10, 10], 225, atol=3)  # Photos that are gone are grey.
+    assert (tmp_path / "cache" / KEPT).read_bytes() == kept
 
 
 def test_photos_whose_content_is_not_known_are_drawn_each_time(photos: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from tensorboard.plugin_util import markdown_to_safe_html
 
 from retrain.config import RetrainConfig
 from retrain.evaluation.answers import Report, make_report, measure
+from retrain.evaluation.metrics import sigmoid
 from retrain.tensorboard.tables import LONGEST_COMMAND, classes_table, escaped, options_table
 
 HOSTILE = '<script>alert(1)</script> & "x"'
@@ -73,9 +74,7 @@ def test_the_table_of_many_classes_is_bounded() -> None:
 def test_images_with_several_labels_have_more_columns() -> None:
     targets = np.array([[1, 0], [1, 1]], np.float32)
     logits = np.array([[5, -5], [5, -5]], np.float32)
-    report = make_report(
-        ("cup", "mug"), ["a", "b"], measure(logits, targets), (1 / (1 + np.exp(-logits))).astype(np.float32), targets
-    )
+    report = make_report(("cup", "mug"), ["a", "b"], measure(logits, targets), sigmoid(logits), targets)
     heads = ["label", "images", "recall", "precision", "f1", "average precision"]
     assert cells_of(classes_table(report))[:12] == [*heads, "cup", "2", "100.0%", "100.0%", "100.0%", "100.0%"]
 
