@@ -80,7 +80,7 @@ class TestRetrain:
         ]
         assert (trained / "tf_files" / "retrained_labels.txt").read_text(encoding="utf-8").split("\n") == [*FLOWERS, ""]
         runs = trained / "tf_files" / "training_summaries" / "mobilenet_0.25_128"
-        assert sorted(path.name for path in runs.iterdir()) == ["train", "validation"]
+        assert sorted(path.name for path in runs.iterdir()) == ["test", "test_classes", "train", "validation"]
 
 
 class TestLabelImage:

@@ -432,6 +432,7 @@ def test_it_labels_a_pasted_photo(page: Any, server: ServeProcess, small_photos:
     photo = sorted((small_photos / "green rings").iterdir())[0]
     allowed = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": server.address.rstrip("/")}
     page.execute_cdp_cmd("Browser.grantPermissions", allowed)
+    page.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})  # Other browsers may take the focus meanwhile.
     copied = page.execute_async_script(
         """
         const [bytes, done] = arguments;
