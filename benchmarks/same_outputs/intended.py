@@ -46,6 +46,9 @@ EVALUATIONS = "logs/*evaluate*.stdout"
 RECORD = "every run writes the record of its split, and the metadata has its digest"
 MISTAKES = "the end of a run and evaluations have a table of the classes, and the mistakes"
 WARNINGS = "warnings of few test images, of overfitting, and of photos that are left out"
+REPORT = "every run writes a report"
+PICTURES = "TensorBoard shows pictures of the test, and the bottlenecks"
+WORDS = "messages in the singular, and reworded ones"
 LEFT_OUT = "evaluations leave out the photos of the training"
 OWN_GRAPH = "a graph is known by its content, with its metadata"
 COSTS = "sweeps of several networks show times and the Pareto front"
@@ -78,6 +81,18 @@ TABLE: Sequence[Intended] = (
     Intended(r'^\["', None, "the content of bottlenecks without a record is noted", "reference/*/.index_*", "mobilenet"),
     Intended(r'^\["', None, OWN_GRAPH, "bottlenecks/*/.index_own~graph.pb.jsonl", "local_graph"),
     Intended(r"^\d+ bytes, SHA-256|^tensor retrain/identity", None, OWN_GRAPH, "of_own/checkpoint/*", "local_graph"),
+    Intended(r"^The set of each image is in ", None, RECORD, LOGS),
+    Intended(r"^WARNING: --split_by: not used, since the model's own record", None, RECORD, LOGS),
+    # Pages for a person.
+    Intended(r"graph_report(\.html$|/)", None, REPORT, "FILES"),
+    Intended(r"summaries/test(_classes)?/|(^|/)\.thumbnails\.jpg$", None, PICTURES, "FILES"),
+    # Messages in the singular, and reworded ones.
+    Intended(r"1 images lie (directly in .*): they are", r"1 image lies \1: it is", WORDS, LOGS),
+    Intended(r"^(\d+) of (\d+) photos are turned upright, as their", r"Of \2 photos, \1 are turned upright, as the", WORDS, LOGS),
+    Intended(r"^error: Training needs at least two classes\.", None, WORDS, LOGS, "wrong_commands"),
+    Intended(
+        r"^error: --export tflite would|^--export tflite would|^error: --output_graph is", None, WORDS, LOGS, "wrong_commands"
+    ),
     # What the log and evaluations tell of the test.
     Intended(r"^WARNING: (With \d+ test|The head fits|The validation cross|\d+ images are left out)", None, WARNINGS, LOGS),
     Intended(r"^ +images  recall  precision$|^(daisy|dandelion|roses|sunflowers|tulips) +\S", None, MISTAKES, LOGS),
