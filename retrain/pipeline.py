@@ -154,6 +154,7 @@ def run(config: RetrainConfig) -> RetrainResult:  # noqa: PLR0915 - all stages i
         train_accuracy=train_accuracy,
         validation_accuracy=validation_accuracy,
         history=tuple(monitor.history),
+        warnings=tuple(monitor.warnings),
         report=report,
         test_before_fine_tuning=before,
         output_graph=config.output_graph,

@@ -64,7 +64,13 @@ def check_outputs(config: RetrainConfig, images: ImageLists) -> None:
                 f"--report {config.output_report} would replace a file that is no report. Move it away, or give another place by "
                 "--report; an empty one writes no report."
             )
-        prepare_folder("report", lists_folder(config.output_report))
+        lists = lists_folder(config.output_report)
+        prepare_folder("report", lists)
+        if not os.path.exists(config.output_report) and any(name.endswith(".csv") for name in os.listdir(lists)):
+            raise OutputError(
+                f"--report: the folder {lists}, where the lists of the report are written, has tables of another kind. Move it "
+                "away, or give another place by --report; an empty one writes no report."
+            )
     prepare_cache("bottleneck_dir", config.bottleneck_dir)
     prepare_folder("summaries_dir", config.summaries_dir)
     if config.intermediate_store_frequency:

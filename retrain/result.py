@@ -26,6 +26,7 @@ class RetrainResult:
         n_bottlenecks_made, n_bottlenecks_read: how many bottlenecks were made, and how many were in the cache.
         train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None if there was none.
         history: the evaluations during the training of the head, in order.
+        warnings: of overfitting, with what to do, as the log has them.
         report: the measures on the testing set, and the answer to each of its images; None if it has none.
         test_before_fine_tuning: the same before fine-tuning; None without fine-tuning or without test images.
         output_graph, output_labels, output_split: the files written; the last has the set of each image.
@@ -48,6 +49,7 @@ class RetrainResult:
     train_accuracy: float | None
     validation_accuracy: float | None
     history: tuple[Measured, ...]
+    warnings: tuple[str, ...]
     report: Report | None
     test_before_fine_tuning: Evaluation | MultiLabelEvaluation | None
     output_graph: str

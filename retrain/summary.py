@@ -13,6 +13,7 @@ from retrain.result import RetrainResult
 
 MOST_NAMED = 5  # Mistakes and skipped images.
 MOST_CLASSES = 20
+MOST_PAIRS = 3
 
 
 def summary_text(result: RetrainResult) -> str:
@@ -62,19 +63,12 @@ def _test(report: Report) -> Iterator[str]:
 
 
 def _most_confused(labels: tuple[str, ...], measures: Evaluation) -> str:
-    """Return a sentence about the two classes that are confused most often, in either direction; empty if none are."""
-    counts = measures.confusion + measures.confusion.T
-    np.fill_diagonal(counts, 0)
-    first, second = (int(index) for index in np.unravel_index(np.triu(counts).argmax(), counts.shape))
-    if not counts[first, second]:
-        return ""
-    there, back = measures.confusion[first, second], measures.confusion[second, first]
+    """Return a sentence about the classes that are confused most often, the most frequent first; empty if none are."""
     parts = [
         f"{count} of {measures.n_images[true]} {labels[true]} predicted as {labels[found]}"
-        for count, true, found in ((there, first, second), (back, second, first))
-        if count
+        for true, found, count in measures.confused_pairs[:MOST_PAIRS]
     ]
-    return f"Most often confused: {', '.join(parts)}"
+    return f"Most often confused: {', '.join(parts)}" if parts else ""
 
 
 def _rest(count: int) -> list[str]:

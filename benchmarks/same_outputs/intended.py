@@ -93,6 +93,8 @@ TABLE: Sequence[Intended] = (
     Intended(
         r"^error: --export tflite would|^--export tflite would|^error: --output_graph is", None, WORDS, LOGS, "wrong_commands"
     ),
+    Intended(r"; those (after|of) ", r"; the weights \1 ", WORDS, LOGS),
+    Intended(r"^\d+ trainings in ", None, WORDS, LOGS),
     # What the log and evaluations tell of the test.
     Intended(r"^WARNING: (With \d+ test|The head fits|The validation cross|\d+ images are left out)", None, WARNINGS, LOGS),
     Intended(r"^ +images  recall  precision$|^(daisy|dandelion|roses|sunflowers|tulips) +\S", None, MISTAKES, LOGS),

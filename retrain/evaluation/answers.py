@@ -33,8 +33,8 @@ class Answer:
         label: the true label; several are joined by `|`.
         prediction: the predicted label; several are joined by `|`, and there may be none.
         score: the probability of the predicted label; of several labels, of the one that is most wrong.
-        wrongness: the score of the prediction above that of the truth, 0 to 1; of several labels, the largest difference between
-            a probability and the truth, which is 0 or 1.
+        wrongness: the score of a wrong prediction, 0 of a right one; of several labels, the largest difference between a
+            probability and the truth, which is 0 or 1.
     """
 
     path: str
@@ -213,7 +213,7 @@ def make_report(
         return Report(tuple(labels), measures, answers, scores)
     numbers = zip(paths, targets.tolist(), measures.predicted.tolist(), scores, strict=True)
     answers = tuple(
-        Answer(path, labels[true], labels[found], float(row[found]), float(row[found] - row[true]))
+        Answer(path, labels[true], labels[found], float(row[found]), 0.0 if found == true else float(row[found]))
         for path, true, found, row in numbers
     )
     return Report(tuple(labels), measures, answers, scores)

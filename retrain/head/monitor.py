@@ -29,6 +29,7 @@ class Monitor:
         train_accuracy, validation_accuracy: of the last evaluation, 0 to 1; None before the first, or without images.
         validation_cross_entropy: of the last evaluation, in nats; infinite before the first, or without images.
         history: all evaluations so far.
+        warnings: those of overfitting, once it was looked for.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Monitor:
         self.validation_accuracy: float | None = None
         self.validation_cross_entropy = math.inf
         self.history: list[Measured] = []
+        self.warnings: list[str] = []
         self._n_evaluated = 0
 
     def __enter__(self) -> "Monitor":
@@ -73,7 +75,8 @@ class Monitor:
         """Warn if the evaluations show overfitting; `n_validation` is the number of images in the validation set."""
         drawn = self._n_evaluated != n_validation
         warnings = [gap_warning(self.history, n_validation), "" if stops_early else rise_warning(self.history, drawn)]
-        for text in filter(None, warnings):
+        self.warnings = [text for text in warnings if text]
+        for text in self.warnings:
             logger.warning("%s", text)
 
     def evaluate(self, step: int, bottlenecks: FloatArray, classes: Targets) -> None:

@@ -20,6 +20,20 @@ STEP_LOG, RESULT_LOG = "retrain.steps", "retrain.results"
 NAMES = {"fine_tuning": "fine-tuning"}  # Of phases, where they differ.
 
 
+# Of phases with an accuracy on a narrow terminal, which has no room for a bar beside it.
+WITH_ACCURACY = ("training", "fine_tuning")
+NARROW_COLUMNS = 110
+NARROW_FORMAT = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{remaining} left, {rate_fmt}{postfix}]"
+
+
+def is_narrow() -> bool:
+    """Return True if the terminal of stderr has fewer than 110 columns."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns < NARROW_COLUMNS
+    except (OSError, ValueError):
+        return False
+
+
 class Bars:
     """Progress bars on stderr: a listener of progress, and a stream for the log, whose lines appear above the bar."""
 
@@ -35,7 +49,8 @@ class Bars:
             self.close()
             self._bar, self._key = _new_bar(progress), key
         if progress.validation_accuracy is not None:
-            self._bar.set_postfix_str(f"validation accuracy {progress.validation_accuracy:.1%}", refresh=False)
+            name = "validation" if is_narrow() else "validation accuracy"
+            self._bar.set_postfix_str(f"{name} {progress.validation_accuracy:.1%}", refresh=False)
         self._bar.update(progress.done - self._bar.n)
         if progress.done == progress.total:
             self.close()
@@ -89,6 +104,7 @@ def _new_bar(progress: Progress) -> "tqdm[Any]":
 
     tqdm.monitor_interval = 0  # No thread of its own.
     is_bytes = progress.unit == "bytes"
+    has_accuracy = progress.phase in WITH_ACCURACY
     return tqdm(
         desc=NAMES.get(progress.phase, progress.phase),
         total=progress.total,
@@ -97,4 +113,5 @@ def _new_bar(progress: Progress) -> "tqdm[Any]":
         unit_scale=is_bytes,
         file=sys.stderr,
         dynamic_ncols=True,
+        bar_format=NARROW_FORMAT if has_accuracy and is_narrow() else None,
     )

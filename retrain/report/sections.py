@@ -58,7 +58,8 @@ def overview(result: RetrainResult) -> Section:
         values["interval"] = wilson_interval(result.test.n_correct, result.test.count)
     elif result.test:
         values["is_multi_label"] = True
-    values["warning"] = result.report.few_images_warning if result.report else ""
+    few = result.report.few_images_warning if result.report else ""
+    values["warnings"] = [*filter(None, [few]), *result.warnings]
     return Section("overview", "Result", values)
 
 

@@ -14,6 +14,7 @@ from retrain.options.export import AUTO_RUN_DIR, RUNS_DIR
 from retrain.process.output_paths import prepare_new_folder
 
 GRAPH, METRICS, CONFIG = "retrained_graph.pb", "metrics.json", "config.json"
+SPLIT, REPORT_LISTS = "retrained_split.csv", "report"
 # The place in the folder of what each flag names.
 PLACES = {
     "output_graph": GRAPH,
@@ -40,7 +41,7 @@ def in_run_dir(config: RetrainConfig) -> RetrainConfig:
         folder = folder or _claimed()
     else:
         folder = config.run_dir
-        if not (config.resume and os.path.isdir(folder)):
+        if not (os.path.isdir(folder) and (config.resume or _is_unfinished(folder))):
             prepare_new_folder("run_dir", folder)
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     left = [name for name in PLACES if getattr(config, name) == defaults[name]]
@@ -58,6 +59,12 @@ def write_record(config: RetrainConfig, metrics: dict[str, Any]) -> None:
             write_atomically(path, json.dumps(values, indent=2, default=dict).encode())
         except OSError as error:
             raise OutputError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def _is_unfinished(folder: str) -> bool:
+    """Return True if all that a folder has was begun by a run that was stopped or failed: the same command may take it."""
+    names, places = set(os.listdir(folder)), {place.partition(os.sep)[0] for place in PLACES.values()}
+    return bool(names) and names <= {*places, REPORT_LISTS, SPLIT, CONFIG}
 
 
 def _newest(runs_dir: str) -> str | None:

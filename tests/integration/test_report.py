@@ -111,6 +111,18 @@ def test_it_can_be_placed_elsewhere_or_left_out(run_cli: RunCli, small_photos: P
     )
 
 
+def test_tables_of_another_kind_are_not_replaced(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "flowers_report").mkdir()
+    (tmp_path / "flowers_report" / "mistakes.csv").write_text("mine")
+    flags = [f"--image_dir={small_photos}", "--architecture=pixels_8", "--output_graph=flowers.pb", "--bottleneck_dir=cache"]
+    process = run_cli("retrain", *flags, "--output_labels=flowers.txt", "--summaries_dir=logs", cwd=tmp_path)
+    assert (process.returncode, (tmp_path / "flowers_report" / "mistakes.csv").read_text()) == (2, "mine")
+    assert process.stderr.endswith(
+        "error: --report: the folder flowers_report, where the lists of the report are written, has tables of another kind. Move "
+        "it away, or give another place by --report; an empty one writes no report.\n"
+    )
+
+
 def test_another_file_is_not_replaced(run_cli: RunCli, small_photos: Path, tmp_path: Path) -> None:
     (tmp_path / "flowers_report.html").write_text("<p>my notes</p>")
     flags = [

@@ -133,6 +133,25 @@ def test_a_folder_in_use_is_refused_unless_the_run_resumes(home: Path, small_pho
     assert len(runs(home)) == 2
 
 
+def test_a_run_that_failed_may_be_tried_again_in_its_folder(small_photos: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    """The network cannot be downloaded at first; the folder is what the run had made until then."""
+    flags = [f"--image_dir={small_photos}", "--run_dir=mine", "--bottleneck_dir=cache", f"--model_dir={tmp_path / 'models'}"]
+    mirror = "--model_url_base=file:///nowhere"
+    failed = run_cli("retrain", *flags, "--architecture=mobilenet_0.25_128", mirror, cwd=tmp_path)
+    assert failed.returncode == 1 and (tmp_path / "mine").is_dir()
+    assert_succeeded(run_cli("retrain", *flags, "--architecture=pixels_8", "--how_many_training_steps=2", cwd=tmp_path))
+    finished = run_cli("retrain", *flags, "--architecture=pixels_8", cwd=tmp_path)
+    assert (finished.returncode, finished.stderr.splitlines()[-1]) == (
+        2,
+        "error: --run_dir must be a folder that does not exist yet. Got mine: give another, or move it away.",
+    )
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "report").mkdir()
+    (tmp_path / "photos" / "notes.txt").touch()
+    others = run_cli("retrain", *flags, "--architecture=pixels_8", "--run_dir=photos", cwd=tmp_path)
+    assert others.returncode == 2
+
+
 def test_the_old_flags_win(small_photos: Path, tmp_path: Path, run_cli: RunCli) -> None:
     flags = [f"--image_dir={small_photos}", "--how_many_training_steps=1", "--output_graph=here/mine.pb"]
     process = run_cli(*TRAIN[:-1], "--run_dir=experiment", *flags, cwd=tmp_path)

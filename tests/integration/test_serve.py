@@ -505,6 +505,8 @@ def test_it_is_accessible_and_does_not_scroll_sideways(
     page.find_element("id", "open-camera").click()
     wait_for(page, "return document.getElementById('video').videoWidth > 0")
     assert len(cards(page, 5)) == 5
+    # As many labels as make the list scroll.
+    page.execute_script("for (const each of [...Array(200).keys()]) document.getElementById('labels').append(`label ${each} `)")
     assert page_width(page) == width
     assert accessibility_violations(page) == []
     colour = page.execute_script("return getComputedStyle(document.body).backgroundColor")

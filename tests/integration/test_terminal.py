@@ -78,6 +78,13 @@ def test_a_run_is_bars_and_a_summary(folder: Path) -> None:
     assert labelled.code == 0 and any(line.startswith("red dots (score=") for line in labelled.lines)
 
 
+def test_a_narrow_terminal_shows_the_whole_accuracy(folder: Path) -> None:
+    screen = on_terminal(*training("--how_many_training_steps=4000"), folder=folder, columns=80)
+    assert screen.code == 0
+    [line] = [line for line in screen.lines if line.startswith("training: ")]
+    assert re.fullmatch(r"training: 100% 4000/4000 \[00:00 left, +\S+ steps/s, validation \d+\.\d%\]", line) and len(line) <= 80
+
+
 def test_mistakes_and_skipped_images_are_in_the_summary(folder: Path, small_photos: Path) -> None:
     (folder / "photos").unlink()
     for label in sorted(small_photos.iterdir()):

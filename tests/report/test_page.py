@@ -72,6 +72,7 @@ def result_of(report: Report | None, **changed: Any) -> RetrainResult:
         "train_accuracy": 1.0,
         "validation_accuracy": None,
         "history": (),
+        "warnings": (),
         "report": report,
         "test_before_fine_tuning": None,
         "output_graph": "graph.pb",
@@ -112,6 +113,14 @@ def test_numbers_of_a_small_test(photo: str) -> None:
     assert str(picture["src"]).startswith("data:image/jpeg;base64,")
     cells = [attributes["class"] for attributes in found.all("td") if "class" in attributes]
     assert cells == ["right", "wrong", "wrong", "right"]
+
+
+def test_warnings_are_shown_whole(photo: str) -> None:
+    labels = tuple(f"a class with a long name, number {number}" for number in range(9))
+    report = report_of(labels, [photo] * 9, list(range(9)), list(range(9)))
+    advice = "The head fits its training images far better than its validation images. " + "More images help. " * 20
+    text = " ".join(Page(page_of(result_of(report, warnings=(advice.strip(),)))).text.split())
+    assert report.few_images_warning in text and advice.strip() in text
 
 
 def test_nothing_is_loaded_from_elsewhere(photo: str) -> None:

@@ -10,6 +10,7 @@ const waiting = [];
 let running = 0;
 let tally = { photos: 0, labelled: 0, refused: 0 }; // Since nothing was waiting.
 let limits = { image_bytes: 32 * MEBIBYTE };
+let severalLabels = false; // An image may have several.
 
 function make(tag, className, text) {
   const element = document.createElement(tag);
@@ -56,7 +57,8 @@ async function showModel() {
   if (model.test_accuracy !== undefined) {
     facts.push(`accuracy ${(100 * model.test_accuracy).toFixed(1)}% on ${model.test_images} test images`);
   }
-  if (model.multi_label) facts.push("an image may have several labels, or none");
+  severalLabels = model.multi_label;
+  if (severalLabels) facts.push("an image may have several labels, or none");
   byId("model").textContent = facts.join(" · ");
   byId("label-count").textContent = `${model.labels.length} labels`;
   byId("labels").append(...model.labels.map((label) => make("li", "label", label)));
@@ -106,9 +108,9 @@ async function label({ file, card }) {
   let parts, result;
   try {
     const answer = await classify(file);
-    const best = answer.predictions[0];
     parts = answerParts(answer);
-    result = best ? `${best.label}, ${shown(best.score)}.` : "no label is above its threshold.";
+    const best = bestOf(answer).map(({ label, score }) => `${label}, ${shown(score)}`);
+    result = best.length ? `${best.join("; ")}.` : "no label is above its threshold.";
   } catch (error) {
     parts = [make("p", "error", `Error: ${error.message}`)];
     result = error.message;
@@ -139,6 +141,11 @@ async function classify(file) {
   return answer[0];
 }
 
+// The best prediction; of images with several labels, all whose score is above the threshold.
+function bestOf(answer) {
+  return severalLabels ? answer.predictions : answer.predictions.slice(0, 1);
+}
+
 function answerParts(answer) {
   if (!answer.predictions.length) return [make("p", "best", "No label is above its threshold.")];
   const list = make("ol", "answers");
@@ -152,7 +159,7 @@ function answerParts(answer) {
     item.append(make("span", "label", label), make("span", "value", shown(score)), track);
     return item;
   }));
-  return [make("p", "best label", answer.predictions[0].label), list];
+  return [make("p", "best label", bestOf(answer).map(({ label }) => label).join(", ")), list];
 }
 
 function clear() {
