@@ -506,7 +506,12 @@ def test_it_is_accessible_and_does_not_scroll_sideways(
     wait_for(page, "return document.getElementById('video').videoWidth > 0")
     assert len(cards(page, 5)) == 5
     # As many labels as make the list scroll.
-    page.execute_script("for (const each of [...Array(200).keys()]) document.getElementById('labels').append(`label ${each} `)")
+    page.execute_script(
+        """
+        const label = number => Object.assign(document.createElement("li"), {textContent: `label ${number}`});
+        document.getElementById("labels").append(...[...Array(200).keys()].map(label));
+        """
+    )
     assert page_width(page) == width
     assert accessibility_violations(page) == []
     colour = page.execute_script("return getComputedStyle(document.body).backgroundColor")
