@@ -55,8 +55,10 @@ def _test(report: Report) -> Iterator[str]:
     if isinstance(measures, Evaluation) and (text := _most_confused(report.labels, measures)):
         yield text
     if mistakes := report.mistakes:
+        has_one = isinstance(measures, Evaluation)  # Of several labels, one score does not tell which of them it is of.
         lines = [
-            f"  {shown(each.path)}: {each.label}, but {each.prediction or 'no label'} was predicted ({each.score:.2f})"
+            f"  {shown(each.path)}: {each.label or 'no label'}, but {each.prediction or 'no label'} was predicted"
+            + (f" ({each.score:.2f})" if has_one else "")
             for each in mistakes[:MOST_NAMED]
         ]
         yield "\n".join([f"Mistakes: {len(mistakes)}, the worst first", *lines, *_rest(len(mistakes))])
