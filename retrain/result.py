@@ -1,6 +1,7 @@
 """The result of a run: what was found, and what was written."""
 
 import dataclasses
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,17 @@ class RetrainResult:
     def test(self) -> Evaluation | MultiLabelEvaluation | None:
         """Accuracy, cross entropy and confusion matrix on the testing set; None if it has no image."""
         return self.report.measures if self.report else None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files of the classifier, by what they are: graph, labels, split, and the formats of its conversions."""
+        own = {"graph": self.output_graph, "labels": self.output_labels, "split": self.output_split}
+        return own | {each.format: each.path for each in self.conversions}
+
+    @property
+    def labelling_command(self) -> str:
+        """The command line that labels a photo with the classifier."""
+        return shlex.join(["python", "-m", "label_image", "--graph", self.output_graph, "--image", "photo.jpg"])
 
     @property
     def misclassified(self) -> tuple[tuple[str, str], ...]:

@@ -23,17 +23,13 @@ def summary_text(result: RetrainResult) -> str:
         count = len(result.skipped)
         lines = [f"  {shown(path)}: {reason}" for path, reason in list(result.skipped.items())[:MOST_NAMED]]
         parts.append("\n".join([f"Skipped, since they cannot be decoded: {count}", *lines, *_rest(count)]))
-    written = {"graph": result.output_graph, "labels": result.output_labels, "split": result.output_split}
-    written |= {each.format: each.path for each in result.conversions}
+    written = result.files
     if result.output_report:
         written["report"] = result.output_report
     width = max(map(len, written))
     parts.append("\n".join(["Written:", *(f"  {name:{width}}  {shown(path)}" for name, path in written.items())]))
-    commands = [
-        ["python", "-m", "label_image", "--graph", result.output_graph, "--image", "photo.jpg"],
-        ["tensorboard", "--logdir", result.summaries_dir],
-    ]
-    parts.append("\n".join(["Next:", *(f"  {shlex.join(command)}" for command in commands)]))
+    commands = [result.labelling_command, shlex.join(["tensorboard", "--logdir", result.summaries_dir])]
+    parts.append("\n".join(["Next:", *(f"  {command}" for command in commands)]))
     return "\n\n".join(parts)
 
 

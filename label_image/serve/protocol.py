@@ -55,8 +55,8 @@ class ServerConfig(uvicorn.Config):
         most_connections: number of clients that may be connected at once.
     """
 
-    request_seconds: float = 30
-    most_connections: int = 500
+    request_seconds: float
+    most_connections: int
 
 
 class Connection(H11Protocol):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import PIL.Image
 
-from retrain.data.decode import decode
+from retrain.data.decode import decode, read_image
 from retrain.data.loader import N_CORES
 from retrain.errors import ImageError
 from retrain.input_spec import APPLY, SCALED, InputSpec
@@ -21,11 +21,7 @@ def small_photo(path: str, side: int) -> PIL.Image.Image:
     Raises:
         ImageError: it cannot be read or decoded; the message is the reason.
     """
-    try:
-        with open(path, "rb") as file:
-            contents = file.read()
-    except OSError as error:
-        raise ImageError(error.strerror or str(error)) from error
+    contents = read_image(path)
     # Of a large JPEG, a part of the pixels is enough: the decoder keeps twice the size of the input or more.
     half = -(-side // 2)
     pixels = decode(contents, InputSpec(half, half, 0.0, 1.0, decode_scale=SCALED, exif_orientation=APPLY))
@@ -48,12 +44,8 @@ def _small_photo_or_none(path: str, side: int) -> PIL.Image.Image | None:
         return None
 
 
-def thumbnail(path: str, side: int) -> bytes:
-    """Return a small picture of a photo as a JPEG, as large as `small_photo`.
-
-    Raises:
-        ImageError: it cannot be read or decoded; the message is the reason.
-    """
-    encoded = io.BytesIO()
-    small_photo(path, side).save(encoded, "JPEG", quality=QUALITY)
-    return encoded.getvalue()
+def jpeg(photo: PIL.Image.Image) -> bytes:
+    """Return a small picture as a JPEG file."""
+    file = io.BytesIO()
+    photo.save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()

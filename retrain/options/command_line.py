@@ -3,6 +3,7 @@
 import argparse
 import logging
 import re
+import shlex
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -161,9 +162,9 @@ def given_names(config: Any) -> list[str]:
     return [name for name, default in defaults.items() if values[name] != default or type(values[name]) is not type(default)]
 
 
-def command_arguments(config: Any) -> list[str]:
-    """Return the arguments of the command line that gives this configuration: those whose value is not the default."""
-    found = []
+def command_line(module: str, config: Any) -> str:
+    """Return the command line of a module that gives this configuration, as it is typed in a shell."""
+    found = ["python", "-m", module]
     for name in given_names(config):
         flag, value = flags_of(type(config))[name], getattr(config, name)
         kind = kind_of(type(config), name)
@@ -174,4 +175,4 @@ def command_arguments(config: Any) -> list[str]:
         else:
             text = flag.to_text(value)
             found += [f"--{name}={text}"] if not text or text.startswith("-") else [f"--{name}", text]
-    return found
+    return shlex.join(found)

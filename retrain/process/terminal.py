@@ -41,6 +41,7 @@ class Bars:
         """Make a listener; a bar appears with the first progress."""
         self._bar: tqdm[Any] | None = None
         self._key: tuple[str, int | None] | None = None
+        self._accuracy: float | None = None
 
     def __call__(self, progress: Progress) -> None:
         """Show the progress of a phase."""
@@ -48,9 +49,10 @@ class Bars:
         if self._bar is None or self._key != key:
             self.close()
             self._bar, self._key = _new_bar(progress), key
-        if progress.validation_accuracy is not None:
+        if progress.validation_accuracy not in (None, self._accuracy):  # Most steps have none of their own.
+            self._accuracy = progress.validation_accuracy
             name = "validation" if is_narrow() else "validation accuracy"
-            self._bar.set_postfix_str(f"{name} {progress.validation_accuracy:.1%}", refresh=False)
+            self._bar.set_postfix_str(f"{name} {self._accuracy:.1%}", refresh=False)
         self._bar.update(progress.done - self._bar.n)
         if progress.done == progress.total:
             self.close()
@@ -60,7 +62,7 @@ class Bars:
         if self._bar is not None:
             self._bar.refresh()
             self._bar.close()
-        self._bar = self._key = None
+        self._bar = self._key = self._accuracy = None
 
     def write(self, text: str) -> None:
         """Write a part of the log."""

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.metadata
 import os
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from retrain.config import RetrainConfig
 from retrain.evaluation.answers import COLUMNS, Report
 from retrain.evaluation.intervals import wilson_interval
 from retrain.evaluation.metrics import Evaluation
-from retrain.options.command_line import command_arguments
+from retrain.options.command_line import command_line
 from retrain.options.images import SPLITS
 from retrain.process.timing import machine
 from retrain.report.curves import accuracy_chart, loss_chart
@@ -123,12 +122,10 @@ def network_section(network: Architecture, result: RetrainResult) -> Section:
 
 def settings(config: RetrainConfig, result: RetrainResult) -> Section:
     """Return the command line, the files that were written, the times, the machine and the versions."""
-    written = {"graph": result.output_graph, "labels": result.output_labels, "split": result.output_split}
-    written |= {each.format: each.path for each in result.conversions}
-    written |= {"TensorBoard": result.summaries_dir, "bottlenecks": result.bottleneck_dir}
+    written = result.files | {"TensorBoard": result.summaries_dir, "bottlenecks": result.bottleneck_dir}
     values = {
-        "command": shlex.join(["python", "-m", "retrain", *command_arguments(config)]),
-        "label": shlex.join(["python", "-m", "label_image", "--graph", result.output_graph, "--image", "photo.jpg"]),
+        "command": command_line("retrain", config),
+        "label": result.labelling_command,
         "written": written,
         "seconds": result.seconds,
         "machine": machine(),

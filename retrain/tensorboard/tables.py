@@ -1,13 +1,12 @@
 """Tables of TensorBoard's Text page: the options of a run, and recall and precision of each class, in Markdown."""
 
 import re
-import shlex
 from typing import Any
 
 from retrain.errors import shown
 from retrain.evaluation.answers import Report
 from retrain.evaluation.tables import markdown_table
-from retrain.options.command_line import command_arguments, given_names
+from retrain.options.command_line import command_line, given_names
 from retrain.options.flags import flags_of
 
 MOST_CLASSES = 200
@@ -27,8 +26,7 @@ def options_table(given: Any, used: Any) -> str:
         name: _value(flag.to_text(value) if (value := getattr(used, name)) is not None else "") for name, flag in flags.items()
     }
     changed = set(given_names(given))
-    command = shlex.join(["python", "-m", "retrain", *command_arguments(given)])
-    parts = [escaped(command, LONGEST_COMMAND)]
+    parts = [escaped(command_line("retrain", given), LONGEST_COMMAND)]
     for title, names in (("given", changed), ("others", flags.keys() - changed)):
         rows = [(escaped(name), values[name]) for name in flags if name in names]
         parts.append(markdown_table((title, "value"), rows))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrain.data.thumbnail import thumbnail
+from retrain.data.thumbnail import jpeg, small_photo
 from retrain.errors import ImageError
 
 
@@ -23,7 +23,7 @@ def opened(data: bytes) -> Image.Image:
 )  # fmt: skip
 def test_the_whole_photo_fits_into_the_square(size: tuple[int, int], expected: tuple[int, int], tmp_path: Path) -> None:
     Image.new("RGB", size, (200, 40, 90)).save(tmp_path / "photo.jpg")
-    small = opened(thumbnail(str(tmp_path / "photo.jpg"), 120))
+    small = opened(jpeg(small_photo(str(tmp_path / "photo.jpg"), 120)))
     assert small.size == expected
     np.testing.assert_allclose(np.asarray(small).mean(axis=(0, 1)), (200, 40, 90), atol=4)
 
@@ -34,7 +34,7 @@ def test_a_photo_that_is_stored_turned_is_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save(tmp_path / "photo.jpg", exif=exif)
-    small = np.asarray(opened(thumbnail(str(tmp_path / "photo.jpg"), 40)))
+    small = np.asarray(opened(jpeg(small_photo(str(tmp_path / "photo.jpg"), 40))))
     assert small.shape == (40, 20, 3)
     assert small[:15].mean() < 10 and small[25:].mean() > 245
 
@@ -43,5 +43,5 @@ def test_what_cannot_be_decoded(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no photo")
     for name, reason in (("text.jpg", "it is no image in a known format"), ("missing.jpg", "No such file or directory")):
         with pytest.raises(ImageError) as caught:
-            thumbnail(str(tmp_path / name), 120)
+            small_photo(str(tmp_path / name), 120)
         assert str(caught.value) == reason
